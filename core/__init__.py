@@ -1,0 +1,1 @@
+"""The networks: StyleGAN2 in plain PyTorch, their files, and what makes them ready for looking."""
