@@ -1,0 +1,364 @@
+"""Long work as processes of their own at low priority: one at a time, with progress, a time left, and a Cancel.
+
+A job is one verb of the command line run on settings that were looked at here first, so what the page makes is what the
+command makes. SPEED: a busy thread beside the stage costs it half its pictures; a niced process costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import OutputError, SettingError, StyloscopeError
+
+__all__ = ["VERBS", "Job", "Jobs", "UnknownJobError", "Verb", "arguments"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LONGEST_TEXT = 50_000
+_NICENESS = 12
+
+
+class UnknownJobError(StyloscopeError):
+    """No job has that name: it never had, or its time is over."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What a job may ask of a verb: `settings` go on its command line, `files` are values written beside it as JSON."""
+
+    settings: frozenset[str]
+    formats: tuple[str, ...]
+    files: frozenset[str] = frozenset()
+
+
+_COMMON = frozenset({"checkpoint", "psi", "cutoff", "noise", "label"})
+
+VERBS: Mapping[str, Verb] = {
+    "interpolate": Verb(
+        _COMMON | {"seeds", "steps", "space", "ease", "loop", "fps"},
+        ("gif", "webp", "mp4", "png"),
+        frozenset({"recipes"}),
+    ),
+    "mix": Verb(_COMMON | {"rows", "columns", "layers"}, ("png",), frozenset({"recipe"})),
+    "bilinear": Verb(_COMMON | {"seeds", "steps"}, ("png",), frozenset({"recipes"})),
+    "map": Verb(_COMMON | {"samples"}, ("csv",)),
+}
+
+
+def arguments(verb: str, settings: Mapping[str, Any], *, folder: Path) -> tuple[list[str], Path]:
+    """Return the command line of a job and the file it will make inside `folder`, which exists.
+
+    A value is always glued to its flag (`--seeds=3,9`), so that nothing a person types can be read as a flag.
+    Raises SettingError naming the setting that is unknown or of the wrong kind.
+    """
+    if verb not in VERBS:
+        raise SettingError("verb", verb, "one of " + ", ".join(VERBS))
+    kind = VERBS[verb]
+    given = {key: value for key, value in settings.items() if value is not None and value is not False}
+    chosen = given.pop("format", kind.formats[0])
+    if chosen not in kind.formats:
+        raise SettingError("format", chosen, f"{verb} makes " + ", ".join(kind.formats))
+    if "seeds" in given and "recipes" in given:
+        raise SettingError("seeds", given["seeds"], "a walk has either seeds or recipes")
+    line = [verb]
+    for key, value in given.items():
+        if key in kind.files:
+            beside = folder / f"{key}.json"
+            beside.write_text(json.dumps(value), encoding="utf-8")
+            line.append(f"--{key}=@{beside}")
+        elif key in kind.settings:
+            line.append(_flag(key, value))
+        else:
+            raise SettingError(key, value, f"{verb} has no such setting; it has " + ", ".join(sorted(kind.settings)))
+    made = folder / (verb if chosen == "png" and verb == "interpolate" else f"{verb}.{chosen}")
+    return [*line, f"--out={made}", "--progress"], made
+
+
+def _flag(key: str, value: object) -> str:
+    if value is True:
+        return f"--{key}"
+    if isinstance(value, list | tuple) and all(isinstance(one, int) for one in value):
+        value = ",".join(str(one) for one in value)
+    if not isinstance(value, str | int | float) or len(str(value)) > _LONGEST_TEXT or "\0" in str(value):
+        raise SettingError(key, value, "a number or a short text")
+    return f"--{key}={value}"
+
+
+@dataclass
+class Job:
+    """One piece of long work. `state` is waiting, running, done, failed or cancelled; times are time.monotonic()."""
+
+    id: str
+    verb: str
+    name: str
+    folder: Path
+    command: list[str]
+    made: Path
+    state: str = "waiting"
+    done: int = 0
+    total: int = 0
+    error: str | None = None
+    process: subprocess.Popen[str] | None = None
+    started: tuple[float, int] | None = None
+    touched: float = field(default_factory=time.monotonic)
+
+    def seconds_left(self) -> float | None:
+        """The time left at the pace so far; None before there is a pace."""
+        if self.state != "running" or self.started is None or self.done <= self.started[1]:
+            return None
+        began, first = self.started
+        return round((time.monotonic() - began) / (self.done - first) * (self.total - self.done), 1)
+
+
+class Jobs:
+    """The queue of long work of one server. Thread-safe. `places` are flags every verb gets (where networks lie)."""
+
+    def __init__(
+        self,
+        *,
+        places: Sequence[str] = (),
+        program: Sequence[str] = (sys.executable, "-P", "-m", "explorer"),
+        most: int = 8,
+        keep: float = 1800.0,
+    ) -> None:
+        self._places = list(places)
+        self._program = list(program)
+        self._most = most
+        self._keep = keep
+        self._jobs: dict[str, Job] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._folder: Path | None = None
+        self._worker: threading.Thread | None = None
+
+    def submit(self, verb: str, settings: Mapping[str, Any]) -> str:
+        """Queue a verb and return the job's id, which cannot be guessed.
+
+        Raises SettingError for settings that cannot be, OutputError when too many jobs wait.
+        """
+        with self._changed:
+            self._sweep()
+            if self._closed or sum(job.state in ("waiting", "running") for job in self._jobs.values()) >= self._most:
+                raise OutputError(f"{self._most} long jobs are under way already; wait for one, or cancel one")
+            job = self._prepare(verb, settings)
+            self._jobs[job.id] = job
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="jobs", daemon=True)
+                self._worker.start()
+            self._changed.notify_all()
+            return job.id
+
+    def _prepare(self, verb: str, settings: Mapping[str, Any]) -> Job:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="styloscope-jobs-"))
+        identity = secrets.token_urlsafe(18)
+        folder = self._folder / identity
+        folder.mkdir()
+        try:
+            line, made = arguments(verb, settings, folder=folder)
+        except StyloscopeError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(settings.get("checkpoint") or "styloscope"))
+        name = f"{stem[:60].strip('-')}-{verb}{made.suffix or '.zip'}"
+        command = [*self._program, *line[:1], *self._places, *line[1:]]
+        return Job(id=identity, verb=verb, name=name, folder=folder, command=command, made=made)
+
+    def status(self, identity: str) -> dict[str, Any]:
+        """Return state, done, total, seconds_left, error, how many jobs are `ahead`, and the name of the file."""
+        with self._changed:
+            job = self._job(identity)
+            job.touched = time.monotonic()
+            ahead = 0
+            if job.state == "waiting":
+                for other in self._jobs.values():
+                    if other is job:
+                        break
+                    ahead += other.state in ("waiting", "running")
+            return {
+                "state": job.state,
+                "done": job.done,
+                "total": job.total,
+                "seconds_left": job.seconds_left(),
+                "error": job.error,
+                "ahead": ahead,
+                "name": job.name,
+            }
+
+    def wait(self, identity: str) -> Path:
+        """Wait until a job has ended and return its file; StyloscopeError with its sentence when there is none."""
+        with self._changed:
+            job = self._job(identity)
+            self._changed.wait_for(lambda: job.state not in ("waiting", "running"))
+        return self.file(identity)
+
+    def file(self, identity: str) -> Path:
+        """Return what a job has made (a folder of frames as one zip)."""
+        with self._changed:
+            job = self._job(identity)
+            if job.state != "done":
+                raise StyloscopeError(job.error or f"this job is {job.state}; its file is there once it is done")
+            return job.made
+
+    def cancel(self, identity: str) -> None:
+        """Stop a job within a second, or forget one that has ended; either way its files go."""
+        with self._changed:
+            job = self._job(identity)
+            if job.state in ("waiting", "running"):
+                job.state, job.error = "cancelled", "cancelled"
+            else:
+                del self._jobs[identity]
+            process = job.process
+            self._changed.notify_all()
+        if process is not None:
+            _stop(process)
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop everything and remove every file; called when the server goes down."""
+        with self._changed:
+            self._closed = True
+            processes = [job.process for job in self._jobs.values() if job.state == "running" and job.process]
+            for job in self._jobs.values():
+                if job.state in ("waiting", "running"):
+                    job.state, job.error = "cancelled", "the server is going down"
+            self._changed.notify_all()
+        for process in processes:
+            _stop(process)
+        if self._worker is not None:
+            self._worker.join(timeout=2)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _job(self, identity: str) -> Job:
+        if identity not in self._jobs:
+            raise UnknownJobError("there is no such job; its file may have been removed, make it once more")
+        return self._jobs[identity]
+
+    def _sweep(self) -> None:
+        old = time.monotonic() - self._keep
+        for job in list(self._jobs.values()):
+            if job.state not in ("waiting", "running") and job.touched < old:
+                shutil.rmtree(job.folder, ignore_errors=True)
+                del self._jobs[job.id]
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                job = next((one for one in self._jobs.values() if one.state == "waiting"), None)
+                if self._closed:
+                    return
+                if job is None:
+                    self._changed.wait(timeout=60)
+                    self._sweep()
+                    continue
+                try:
+                    job.process = _start(job.command, folder=job.folder)
+                    job.state = "running"
+                except OSError as wrong:
+                    job.state, job.error = "failed", f"the job could not be started ({wrong.strerror or wrong})"
+                    continue
+            said = self._listen(job)
+            self._finish(job, said=said)
+
+    def _listen(self, job: Job) -> str:
+        """Follow the progress lines of a running job; return the last other line it said."""
+        said = ""
+        assert job.process is not None and job.process.stderr is not None
+        for line in job.process.stderr:
+            step = _progress(line)
+            if step is None:
+                said = line.strip() or said
+                continue
+            with self._changed:
+                job.done, job.total = step
+                if job.started is None:
+                    job.started = (time.monotonic(), job.done)
+        job.process.wait()
+        return said
+
+    def _finish(self, job: Job, *, said: str) -> None:
+        assert job.process is not None
+        error = None
+        if job.process.returncode != 0 or not job.made.exists():
+            error = said.removeprefix("error: ") or f"the job ended with status {job.process.returncode}"
+        elif job.made.is_dir():
+            job.made = _zipped(job.made)
+        with self._changed:
+            job.touched = time.monotonic()
+            if job.state == "running":
+                job.state, job.error = ("failed", error) if error else ("done", None)
+                job.done = job.total if not error else job.done
+            self._changed.notify_all()
+        if job.state != "done":
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def _start(command: Sequence[str], *, folder: Path) -> subprocess.Popen[str]:
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NEW_PROCESS_GROUP
+    process = subprocess.Popen(
+        list(command),
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        creationflags=flags,
+        start_new_session=sys.platform != "win32",
+    )
+    if sys.platform != "win32":
+        try:
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+        except ProcessLookupError:
+            process.poll()
+    return process
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Ask the process to end; after half a second make it end, with whatever it has started."""
+    process.terminate()
+    try:
+        process.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _progress(line: str) -> tuple[int, int] | None:
+    try:
+        step = json.loads(line)
+        return int(step["done"]), int(step["total"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _zipped(folder: Path) -> Path:
+    """Put the files of a folder into one zip beside it; pictures are stored as they are."""
+    target = folder.with_suffix(".zip")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    shutil.rmtree(folder, ignore_errors=True)
+    return target

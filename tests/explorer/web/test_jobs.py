@@ -1,0 +1,168 @@
+"""Long work: real processes, tiny ones, that play the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import OutputError, SettingError, StyloscopeError
+from explorer.web.jobs import Jobs, UnknownJobError, arguments
+
+VERB = """
+import json, os, pathlib, sys, time
+given = dict(flag[2:].split("=", 1) for flag in sys.argv[2:] if "=" in flag)
+out = pathlib.Path(given["out"])
+seeds = given.get("seeds", "")
+if seeds == "wrong":
+    sys.exit(print("error: seeds cannot be 'wrong': try 3,9", file=sys.stderr) or 2)
+if seeds == "stubborn":
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+slow = seeds in ("slow", "stubborn")
+for step in range(5):
+    print(json.dumps({"done": step, "total": 4}), file=sys.stderr, flush=True)
+    time.sleep(30 if slow and step == 2 else 0.02)
+if out.suffix:
+    nice = os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else 0
+    out.write_text(json.dumps({"line": sys.argv[1:], "nice": nice}), encoding="utf-8")
+else:
+    out.mkdir()
+    for name in ("0001.png", "0000.png"):
+        (out / name).write_bytes(name.encode())
+"""
+
+
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    queue = Jobs(program=(sys.executable, "-c", VERB), most=3, places=("--runs=elsewhere",))
+    yield queue
+    queue.close()
+
+
+def until(said: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not said():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def test_a_job_makes_its_file_at_low_priority(jobs: Jobs) -> None:
+    name = jobs.submit("interpolate", {"checkpoint": "brain", "seeds": "3,9", "steps": 4, "loop": True})
+    made = jobs.wait(name)
+    assert made.suffix == ".gif"
+    said = json.loads(made.read_text(encoding="utf-8"))
+    assert said["line"][:2] == ["interpolate", "--runs=elsewhere"]
+    assert {"--checkpoint=brain", "--seeds=3,9", "--steps=4", "--loop"} <= set(said["line"])
+    if hasattr(os, "getpriority"):
+        assert said["nice"] > os.getpriority(os.PRIO_PROCESS, 0)
+    status = jobs.status(name)
+    assert (status["state"], status["done"], status["total"], status["error"]) == ("done", 4, 4, None)
+    assert status["name"] == "brain-interpolate.gif"
+
+
+def test_frames_come_as_one_zip_in_order(jobs: Jobs) -> None:
+    made = jobs.wait(jobs.submit("interpolate", {"seeds": "3,9", "format": "png"}))
+    with zipfile.ZipFile(made) as archive:
+        assert archive.namelist() == ["0000.png", "0001.png"]
+
+
+def test_the_sentence_of_the_command_comes_back(jobs: Jobs) -> None:
+    name = jobs.submit("interpolate", {"seeds": "wrong"})
+    with pytest.raises(StyloscopeError, match="^seeds cannot be 'wrong': try 3,9$"):
+        jobs.wait(name)
+    assert jobs.status(name)["state"] == "failed"
+
+
+@pytest.mark.parametrize("how", ["slow", "stubborn"])
+def test_cancel_works_within_a_second_and_leaves_nothing(jobs: Jobs, how: str) -> None:
+    name = jobs.submit("interpolate", {"seeds": how})
+    until(lambda: jobs.status(name)["done"] == 2)
+    assert jobs.status(name)["seconds_left"] >= 0
+    process, folder = jobs._job(name).process, jobs._job(name).folder
+    began = time.monotonic()
+    jobs.cancel(name)
+    assert process is not None
+    process.wait(timeout=1)
+    assert time.monotonic() - began < 1
+    until(lambda: not folder.exists())
+    assert jobs.status(name)["state"] == "cancelled"
+    jobs.cancel(name)
+    with pytest.raises(UnknownJobError):
+        jobs.status(name)
+
+
+def test_one_at_a_time_the_rest_wait_and_there_is_an_end_to_it(jobs: Jobs) -> None:
+    first = jobs.submit("interpolate", {"seeds": "slow"})
+    second = jobs.submit("bilinear", {"seeds": "1,2,3,4"})
+    third = jobs.submit("mix", {"rows": "0", "columns": "1"})
+    until(lambda: jobs.status(first)["state"] == "running")
+    assert jobs.status(second)["state"] == "waiting"
+    assert (jobs.status(second)["ahead"], jobs.status(third)["ahead"]) == (1, 2)
+    with pytest.raises(OutputError, match="3 long jobs"):
+        jobs.submit("map", {"samples": 10})
+    jobs.cancel(second)
+    jobs.cancel(first)
+    assert jobs.wait(third).suffix == ".png"
+    with pytest.raises(StyloscopeError, match="cancelled"):
+        jobs.file(second)
+
+
+def test_files_go_after_a_while_and_at_the_end() -> None:
+    queue = Jobs(program=(sys.executable, "-c", VERB), keep=0.1)
+    name = queue.submit("mix", {"rows": "0", "columns": "1"})
+    made = queue.wait(name)
+    assert made.exists()
+    time.sleep(0.15)
+    last = queue.wait(queue.submit("mix", {"rows": "0", "columns": "1"}))
+    assert not made.exists()
+    queue.close()
+    assert not last.exists()
+    assert not last.parent.parent.exists()
+
+
+def test_closing_stops_what_runs() -> None:
+    queue = Jobs(program=(sys.executable, "-c", VERB))
+    name = queue.submit("interpolate", {"seeds": "slow"})
+    until(lambda: queue.status(name)["done"] == 2)
+    process = queue._job(name).process
+    queue.close()
+    assert process is not None and process.wait(timeout=1) is not None
+
+
+@pytest.mark.parametrize("text", ["--out=/etc/passwd", "-h", "3 --run=x", "$(touch x)", "@/etc/passwd"])
+def test_what_people_type_never_becomes_a_flag(tmp_path: Path, text: str) -> None:
+    line, made = arguments("interpolate", {"seeds": text}, folder=tmp_path)
+    assert f"--seeds={text}" in line
+    assert sum(part.startswith("--out=") for part in line) == 1
+    assert made.parent == tmp_path
+
+
+def test_recipes_travel_in_a_file_beside(tmp_path: Path) -> None:
+    line, _ = arguments("interpolate", {"recipes": [{"seed": 1}, {"seed": 2}]}, folder=tmp_path)
+    beside = tmp_path / "recipes.json"
+    assert f"--recipes=@{beside}" in line
+    assert beside.read_text(encoding="utf-8") == '[{"seed": 1}, {"seed": 2}]'
+
+
+@pytest.mark.parametrize(
+    ("verb", "settings", "word"),
+    [
+        ("convert", {}, "verb"),
+        ("map", {"out": "x"}, "out"),
+        ("map", {"samples": {"a": 1}}, "samples"),
+        ("interpolate", {"seeds": "x" * 60_000}, "seeds"),
+        ("interpolate", {"seeds": "a\0b"}, "seeds"),
+        ("interpolate", {"format": "exe"}, "format"),
+        ("interpolate", {"seeds": "1,2", "recipes": []}, "seeds"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, verb: str, settings: dict[str, object], word: str) -> None:
+    with pytest.raises(SettingError, match=f"^{word} cannot be"):
+        arguments(verb, settings, folder=tmp_path)
