@@ -1,1 +1,19 @@
 """The networks: StyleGAN2 in plain PyTorch, their files, and what makes them ready for looking."""
+
+from core import engine
+from core.checkpoint import Opened, load, save
+from core.generator import Generator, build_discriminator, build_generator
+from core.stylegan2 import Discriminator, DiscriminatorConfig, GeneratorConfig
+
+__all__ = [
+    "Discriminator",
+    "DiscriminatorConfig",
+    "Generator",
+    "GeneratorConfig",
+    "Opened",
+    "build_discriminator",
+    "build_generator",
+    "engine",
+    "load",
+    "save",
+]

@@ -1,0 +1,328 @@
+"""One safetensors file <-> networks: tensors `g_ema.*` always, `g.*` and `d.*` where training can go on from it.
+
+The header has one key, `styloscope`, with JSON: format, arch, config, training, picture, credit. A file is data: what
+it claims is checked against what it holds before anything of the claimed size is allocated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from core.errors import CheckpointError, SettingError
+from core.files import writing
+from core.generator import Generator
+from core.layers import taps
+from core.sizes import LARGEST
+from core.stylegan2 import Discriminator, DiscriminatorConfig, GeneratorConfig
+
+__all__ = ["FORMAT", "Header", "Opened", "load", "read_about", "read_header", "save", "sha256"]
+
+FORMAT = 1
+_KEY = "styloscope"
+_MOST_HEADER = 16 << 20
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_ACCEPTED = "a .safetensors file written by Styloscope (format 1) is accepted"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network file, opened. `about` is its header; `live` the trained weights themselves, of which g_ema is the average."""
+
+    generator: Generator
+    discriminator: Discriminator | None
+    about: dict[str, Any]
+    path: Path
+    live: Generator | None = None
+
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of what people are shown, in pixels of the finished network."""
+        return tuple(self.about["picture"]["crop"])  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before any tensor is read: `about`, and name -> (dtype, shape) of each tensor."""
+
+    about: dict[str, Any]
+    tensors: dict[str, tuple[str, tuple[int, ...]]]
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def save(
+    path: str | Path,
+    generator: Generator,
+    discriminator: Discriminator | None = None,
+    about: Mapping[str, Any] | None = None,
+    *,
+    live: Generator | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write one network file, whole or not at all.
+
+    `about` may hold training, picture and credit; format, arch and config are taken from the networks. `dtype`
+    float32 or float16 is that of the stored tensors. Raises OutputError where `path` cannot be written.
+    """
+    about = about or {}
+    config = dataclasses.asdict(generator.config)
+    config["discriminator"] = None if discriminator is None else dataclasses.asdict(discriminator.config)
+    header = {
+        "format": FORMAT,
+        "arch": "stylegan2",
+        "config": config,
+        "training": about.get("training") or {},
+        "picture": about.get("picture") or {"crop": [0, 0, *generator.size]},
+        "credit": about.get("credit") or "",
+    }
+    tensors: dict[str, Tensor] = {}
+    for prefix, network in (("g_ema", generator), ("g", live), ("d", discriminator)):
+        if network is not None:
+            for name, tensor in network.state_dict().items():
+                tensors[f"{prefix}.{name}"] = tensor.detach().to("cpu", dtype, copy=True).contiguous()
+    data = serialise(tensors, metadata={_KEY: json.dumps(header, ensure_ascii=False)})
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def read_header(path: str | Path) -> Header:
+    """Read and check the header of a network file without reading a tensor. Raises CheckpointError."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no network at {path}; {_ACCEPTED}")
+    table, size = _table(path)
+    metadata = table.pop("__metadata__", None)
+    text = metadata.get(_KEY) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise CheckpointError(f"{path} is a file of another program; {_ACCEPTED}")
+    try:
+        about = json.loads(text)
+    except (ValueError, RecursionError):
+        about = None
+    if not isinstance(about, dict):
+        raise CheckpointError(f"{path} has a header that cannot be read; {_ACCEPTED}")
+    version = about.get("format")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise CheckpointError(f"{path} does not say its format; {_ACCEPTED}")
+    if version > FORMAT:
+        raise CheckpointError(f"{path} has format {version}, newer than this program's {FORMAT}; update Styloscope to open it")
+    tensors = _tensors(path, table, size)
+    _check_about(path, about)
+    return Header(about, tensors)
+
+
+def read_about(path: str | Path) -> dict[str, Any]:
+    """Return the header's JSON: format, arch, config, training, picture, credit. Raises CheckpointError."""
+    return read_header(path).about
+
+
+def load(path: str | Path, *, generator_only: bool = False) -> Opened:
+    """Open a network file; its networks come in float32, on the CPU, in evaluation mode.
+
+    Raises CheckpointError that says whether the file is missing, truncated, of another program or of a newer format.
+    """
+    path = Path(path)
+    header = read_header(path)
+    generator_config, discriminator_config = configs(path, header.about)
+    has = {name.split(".", 1)[0] for name in header.tensors}
+    parts: dict[str, nn.Module] = {}
+    with torch.device("meta"):
+        parts["g_ema"] = Generator(generator_config)
+        if not generator_only and "g" in has:
+            parts["g"] = Generator(generator_config)
+        if not generator_only and "d" in has and discriminator_config is not None:
+            parts["d"] = Discriminator(discriminator_config)
+    _check_tensors(path, header, parts, whole=not generator_only)
+    _fill(path, parts)
+    for network in parts.values():
+        network.eval().requires_grad_(False)
+    return Opened(parts["g_ema"], parts.get("d"), header.about, path, parts.get("g"))  # type: ignore[arg-type]
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file as 64 hex digits; recipes carry the first 12."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def configs(path: Path, about: Mapping[str, Any]) -> tuple[GeneratorConfig, DiscriminatorConfig | None]:
+    """Return the validated configurations that a header names. Raises CheckpointError."""
+    values = dict(about["config"])
+    nested = values.pop("discriminator", None)
+    generator = _config(path, GeneratorConfig, values)
+    return generator, None if nested is None else _config(path, DiscriminatorConfig, nested)
+
+
+def _table(path: Path) -> tuple[dict[str, Any], int]:
+    """The safetensors table of a file, and the number of bytes that follow it."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        text = file.read(length) if 2 <= length <= _MOST_HEADER else b""
+    if not text.startswith(b"{"):
+        raise CheckpointError(f"{path} is not a network file; {_ACCEPTED}")
+    if len(text) < length:
+        raise CheckpointError(f"{path} is truncated inside its header; copy it again or take an earlier one")
+    try:
+        table = json.loads(text, object_pairs_hook=_unrepeated)
+    except (ValueError, RecursionError) as wrong:
+        raise CheckpointError(f"{path} has a damaged header; {_ACCEPTED}") from wrong
+    return table, size - 8 - length
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return table
+
+
+def _tensors(path: Path, table: dict[str, Any], size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Check that every tensor of the table lies whole, in order and without gaps in the `size` bytes that are there."""
+    damaged = CheckpointError(f"{path} has a damaged header; {_ACCEPTED}")
+    spans, tensors = [], {}
+    for name, entry in table.items():
+        try:
+            dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        except (TypeError, KeyError, ValueError) as wrong:
+            raise damaged from wrong
+        if dtype not in _BYTES or any(type(n) is not int or n < 0 for n in (*shape, begin, end)):
+            raise damaged
+        count = 1
+        for n in shape:
+            count *= n
+        if len(shape) > 8 or count * _BYTES[dtype] != end - begin:
+            raise damaged
+        spans.append((begin, end))
+        tensors[name] = (dtype, shape)
+    last = 0
+    for begin, end in sorted(spans):
+        if begin != last:
+            raise damaged
+        last = end
+    if size < last:
+        raise CheckpointError(f"{path} is truncated: {last - size} bytes are missing; copy it again or take an earlier one")
+    if size > last:
+        raise damaged
+    return tensors
+
+
+def _check_about(path: Path, about: dict[str, Any]) -> None:
+    """Check the parts of the header that everybody reads, and fill in those that may be missing."""
+    if about.get("arch") != "stylegan2":
+        raise CheckpointError(f"{path} holds a network of kind {str(about.get('arch'))[:40]!r}, which this version cannot build")
+    for key, default in (("config", None), ("training", {}), ("picture", {}), ("credit", "")):
+        value = about.setdefault(key, default)
+        if not isinstance(value, dict if key != "credit" else str):
+            raise CheckpointError(f"{path} has a damaged header: {key} is missing or of the wrong kind; {_ACCEPTED}")
+    generator, _ = configs(path, about)
+    crop = about["picture"].setdefault("crop", [0, 0, *generator.size])
+    whole = isinstance(crop, list) and len(crop) == 4 and all(type(n) is int for n in crop)
+    if not whole or not _inside(crop, generator.size):
+        raise CheckpointError(f"{path} has a damaged header: picture.crop {str(crop)[:60]} lies outside the picture")
+
+
+def _inside(crop: list[int], size: tuple[int, int]) -> bool:
+    top, left, height, width = crop
+    return top >= 0 and left >= 0 and height > 0 and width > 0 and top + height <= size[0] and left + width <= size[1]
+
+
+# Beyond these no network of the field lies; they keep a lying header from making us build for hours.
+_BOUNDS = {
+    "z_dim": 1 << 14, "w_dim": 1 << 14, "num_classes": 1 << 16, "mapping_layers": 64, "map_dim": 1 << 14,
+    "group_size": 1 << 14, "std_channels": 1 << 10, "channels": 3, "size": LARGEST, "start": 9, "filters": 1 << 14,
+}  # fmt: skip
+
+
+def _config(path: Path, kind: type, values: Any) -> Any:
+    """Build a configuration from a header's JSON: known fields of the right kind within bounds, nothing else."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    wrong: list[str] = []
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} has a damaged header: config is no table; {_ACCEPTED}")
+    for name, value in values.items():
+        if name not in fields or not _fits(name, str(fields[name].type), value):
+            wrong.append(name)
+    if wrong:
+        names = ", ".join(sorted(str(name)[:40] for name in wrong)[:10])
+        raise CheckpointError(f"{path} has a config this version cannot build: {names}")
+    try:
+        return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    except (SettingError, TypeError) as reason:
+        raise CheckpointError(f"{path} has a config that cannot be built: {reason}") from reason
+
+
+def _fits(name: str, annotation: str, value: Any) -> bool:
+    if value is None:
+        return "None" in annotation
+    if isinstance(value, list | tuple):
+        if "tuple" not in annotation or len(value) > 64 or ("int, int" in annotation and len(value) != 2):
+            return False
+        part = "float" if "float" in annotation else "int"
+        return all(_fits(name, part, entry) for entry in value)
+    if "bool" in annotation or isinstance(value, bool):
+        return "bool" in annotation and isinstance(value, bool)
+    if "tuple" in annotation:
+        return False
+    if isinstance(value, int):
+        if "int" not in annotation and "float" not in annotation:
+            return False
+        return 0 <= value <= _BOUNDS.get(name, 1 << 14) if "int" in annotation else abs(value) < 1e9
+    if isinstance(value, float):
+        return "float" in annotation and abs(value) < 1e9
+    return isinstance(value, str) and "str" in annotation
+
+
+def _check_tensors(path: Path, header: Header, parts: dict[str, nn.Module], *, whole: bool) -> None:
+    """Every tensor that the networks need is there in its shape, and nothing that belongs to nothing."""
+    wanted = {
+        f"{prefix}.{name}": tuple(tensor.shape)
+        for prefix, network in parts.items()
+        for name, tensor in network.state_dict().items()
+    }
+    problems = [f"{name} missing" for name in wanted if name not in header.tensors]
+    for name, (_, shape) in header.tensors.items():
+        if name not in wanted:
+            if whole or name.startswith("g_ema."):
+                problems.append(f"{name[:80]} unknown")
+        elif shape != wanted[name]:
+            problems.append(f"{name} is {list(shape)} instead of {list(wanted[name])}")
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise CheckpointError(f"{path} does not hold what its header says: {'; '.join(problems[:5])}{more}")
+
+
+def _fill(path: Path, parts: dict[str, nn.Module]) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            for prefix, network in parts.items():
+                state = {
+                    name: file.get_tensor(f"{prefix}.{name}").to(torch.float32, copy=True)
+                    for name in network.state_dict()
+                }
+                network.load_state_dict(state, assign=True)
+    except (SafetensorError, OSError) as wrong:
+        raise CheckpointError(f"{path} could not be read ({wrong}); {_ACCEPTED}") from wrong
+    for network in parts.values():
+        # Filters follow from the configuration and are not in the file: they were built without storage.
+        filter = taps(network.config.resample_filter)  # type: ignore[union-attr,arg-type]
+        for module in network.modules():
+            if "filter" in module._buffers:
+                module.filter = filter.clone()
