@@ -1,0 +1,206 @@
+"""Pictures of any kind <-> arrays: reading, 8-bit, resizing. Encoding, sheets and films live next door and come along.
+
+A picture is a C-contiguous array [H, W] (gray) or [H, W, 3] (RGB), uint8 or uint16.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from core.animation import write_animation
+from core.encoding import as_8bit, encode
+from core.errors import PictureError
+from core.files import writing
+from core.sheet import Layout, grid
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "PIXEL_LIMIT",
+    "Layout",
+    "as_8bit",
+    "crop",
+    "encode",
+    "grid",
+    "is_gray",
+    "read",
+    "read_text",
+    "resize",
+    "to_8bit",
+    "write_animation",
+    "write_png",
+]
+
+PIXEL_LIMIT = 300_000_000
+
+Source = Path | str | bytes | BinaryIO
+
+_WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_EXIF_ORIENTATION = 0x0112
+_opening = threading.Lock()
+
+
+def read(source: Source, *, name: str = "") -> np.ndarray:
+    """Read a picture upright: [H, W] or [H, W, 3], uint8, or uint16 where the file holds more than 8 bits of gray.
+
+    Palettes, CMYK and the like become RGB, alpha is composed on black, the EXIF orientation is applied, of an animation
+    the first frame is taken. Gray of 32 bits or in floats becomes uint16: 0..65535 as it is, floats within 0..1 or 0..255
+    stretched from that range, anything else from its own minimum and maximum. 16-bit RGB comes as 8-bit: Pillow reads no more.
+
+    Raises PictureError, naming `name` or the path, for what is no picture, is cut short, or has more than 300 million pixels.
+    """
+    shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
+    with _open(source, shown=shown) as image:
+        try:
+            image.load()
+            array = _wide(image) if image.mode in _WIDE_MODES else np.asarray(_narrow(image))
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        except MemoryError:
+            raise PictureError(f"{shown} does not fit into memory; use a smaller picture") from None
+        except Exception as wrong:  # Pillow's readers raise whatever their parsers trip over
+            raise PictureError(
+                f"{shown} cannot be read as a picture ({_reason(wrong)}); save it again as PNG"
+            ) from wrong
+    return np.ascontiguousarray(_upright(array, orientation))
+
+
+def is_gray(array: np.ndarray) -> bool:
+    """Whether a picture is gray: one plane, or three equal ones."""
+    if array.ndim == 2:
+        return True
+    first = array[..., 0]
+    return bool(np.array_equal(first, array[..., 1]) and np.array_equal(first, array[..., 2]))
+
+
+def to_8bit(images: torch.Tensor) -> np.ndarray:
+    """Network output [N, C, H, W], about -1 .. 1, as uint8 [N, H, W] (C = 1) or [N, H, W, 3]: floor(127.5 x + 128), clamped."""
+    levels = images.detach().float().mul(127.5).add(128).floor().clamp(0, 255).byte().cpu().numpy()
+    return np.ascontiguousarray(levels[:, 0] if levels.shape[1] == 1 else levels.transpose(0, 2, 3, 1))
+
+
+def crop(array: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    """The part [top, left, height, width] of a picture [H, W, ...]. ValueError where the box is not inside."""
+    top, left, height, width = box
+    if top < 0 or left < 0 or height < 1 or width < 1 or top + height > array.shape[0] or left + width > array.shape[1]:
+        raise ValueError(f"crop {list(box)} is not inside {array.shape[0]} x {array.shape[1]}")
+    return np.ascontiguousarray(array[top : top + height, left : left + width])
+
+
+def resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize to (height, width), antialiased (Lanczos); dtype and number of planes are kept."""
+    height, width = size
+    if array.shape[:2] == (height, width):
+        return array
+    if array.dtype == np.uint8:
+        return np.array(Image.fromarray(array).resize((width, height), Image.Resampling.LANCZOS))
+    planes = array[..., None] if array.ndim == 2 else array
+    resized = [
+        np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.LANCZOS))
+        for plane in np.moveaxis(planes, 2, 0)
+    ]
+    levels = np.clip(np.rint(np.stack(resized, axis=2)), 0, np.iinfo(array.dtype).max).astype(array.dtype)
+    return np.ascontiguousarray(levels[..., 0] if array.ndim == 2 else levels)
+
+
+def read_text(source: Source, *, name: str = "") -> dict[str, str]:
+    """The text chunks of a PNG, keyword -> text; empty for other pictures. PictureError for what is no picture."""
+    shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
+    with _open(source, shown=shown) as image:
+        if not isinstance(image, PngImagePlugin.PngImageFile):
+            return {}
+        try:
+            return {key: str(value) for key, value in image.text.items()}
+        except Exception as wrong:  # chunks may stand after the pixels, so all of the file is read
+            raise PictureError(
+                f"{shown} cannot be read as a picture ({_reason(wrong)}); save it again as PNG"
+            ) from wrong
+
+
+def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None = None) -> None:
+    """Write a PNG whole or not at all. Raises OutputError naming the path."""
+    data = encode(array, "png", text, level=6)
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _open(source: Source, *, shown: str) -> Image.Image:
+    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    try:
+        # Opening reads the header alone. Pillow's own limit is lower than ours and warns below it, hence the lock.
+        with _opening:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(file)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+    except FileNotFoundError:
+        raise PictureError(f"{shown} is missing; give the path of a picture") from None
+    except IsADirectoryError:
+        raise PictureError(f"{shown} is a folder; give the path of a picture") from None
+    except Exception as wrong:  # as above: any parser may trip
+        raise PictureError(
+            f"{shown} is not a picture that can be read; use PNG, JPEG, TIFF, WebP or the like"
+        ) from wrong
+    if image.width * image.height > PIXEL_LIMIT:
+        pixels = f"{image.height} x {image.width}"
+        image.close()
+        raise PictureError(
+            f"{shown} has {pixels} pixels; at most {PIXEL_LIMIT // 10**6} million are read, so shrink it first"
+        )
+    return image
+
+
+def _reason(wrong: Exception) -> str:
+    return " ".join(str(wrong).split())[:80] or type(wrong).__name__
+
+
+def _narrow(image: Image.Image) -> Image.Image:
+    """Any 8-bit mode as L or RGB, alpha on black."""
+    gray = image.mode in ("1", "L", "LA", "La")
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        straight = image.convert("RGBA") if image.mode != "La" else image.convert("LA")
+        opaque = Image.new("RGB", image.size)
+        opaque.paste(straight.convert("RGB"), mask=straight.getchannel("A"))
+        return opaque.getchannel(0) if gray else opaque
+    if image.mode == "LAB":
+        from PIL import ImageCms
+
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
+        assert converted is not None
+        return converted
+    return image.convert("L" if gray else "RGB")
+
+
+def _wide(image: Image.Image) -> np.ndarray:
+    """Gray of 16 bits, 32 bits or in floats as uint16."""
+    array = np.asarray(image)
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        return array.astype(np.uint16)
+    values = np.nan_to_num(array.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if array.dtype.kind == "f" and low >= 0 and high <= 255:
+        low, high = 0.0, 1.0 if high <= 1 else 255.0
+    elif low >= 0 and high <= 65535:
+        low, high = 0.0, 65535.0
+    scale = 65535.0 / (high - low) if high > low else 0.0
+    return np.rint((values - low) * scale).astype(np.uint16)
+
+
+def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo EXIF orientation 1..8; any other number is left alone."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array

@@ -1,0 +1,239 @@
+"""Reading pictures of any kind, and writing sheets and films that keep every level and every frame."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import pictures
+from core.errors import OutputError, PictureError, SettingError
+from tests.core.gif import decode_gif
+
+rng = np.random.default_rng
+
+
+def _bytes(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def test_8_and_16_bit_gray_are_kept_to_the_level(tmp_path: Path) -> None:
+    for dtype in (np.uint8, np.uint16):
+        array = rng(0).integers(0, np.iinfo(dtype).max, (13, 9), dtype, endpoint=True)
+        for suffix in (".png", ".tif"):
+            Image.fromarray(array).save(tmp_path / f"a{suffix}")
+            back = pictures.read(tmp_path / f"a{suffix}")
+            assert back.dtype == dtype and back.flags.c_contiguous
+            assert np.array_equal(back, array)
+    wide = _bytes(Image.fromarray(np.arange(60_000, 60_006, dtype=np.int32).reshape(2, 3)), "TIFF")
+    assert pictures.read(wide).tolist() == [[60_000, 60_001, 60_002], [60_003, 60_004, 60_005]]
+
+
+def test_floats_become_16_bit() -> None:
+    unit = np.array([[0.0, 0.5, 1.0, np.nan]], np.float32)
+    assert pictures.read(_bytes(Image.fromarray(unit), "TIFF")).tolist() == [[0, 32768, 65535, 0]]
+    ct = np.array([[-1000.0, 0.0, 1000.0]], np.float32)
+    assert pictures.read(_bytes(Image.fromarray(ct), "TIFF")).tolist() == [[0, 32768, 65535]]
+
+
+def test_palette_bilevel_cmyk_and_alpha() -> None:
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    palette.putdata([0, 1])
+    assert pictures.read(_bytes(palette)).tolist() == [[[10, 20, 30], [200, 100, 50]]]
+    assert pictures.read(_bytes(palette, transparency=1)).tolist() == [[[10, 20, 30], [0, 0, 0]]]
+    assert pictures.read(_bytes(Image.new("1", (3, 2), 1))).tolist() == [[255] * 3] * 2
+    assert pictures.read(_bytes(Image.new("CMYK", (4, 4), (0, 0, 0, 0)), "TIFF")).tolist() == [[[255] * 3] * 4] * 4
+    assert pictures.read(_bytes(Image.new("RGBA", (1, 1), (200, 100, 50, 0)))).tolist() == [[[0, 0, 0]]]
+    assert pictures.read(_bytes(Image.new("RGBA", (1, 1), (200, 100, 50, 255)))).tolist() == [[[200, 100, 50]]]
+    assert pictures.read(_bytes(Image.new("LA", (1, 1), (200, 51)))).tolist() == [[40]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(orientation: int) -> None:
+    array = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = Image.open(io.BytesIO(_bytes(Image.fromarray(array), exif=exif)))
+    from PIL import ImageOps
+
+    upright = np.asarray(ImageOps.exif_transpose(turned))
+    assert np.array_equal(pictures.read(_bytes(Image.fromarray(array), exif=exif)), upright)
+
+
+def test_gray_inside_rgb() -> None:
+    gray = np.repeat(np.arange(12, dtype=np.uint8).reshape(3, 4, 1), 3, axis=2)
+    assert pictures.is_gray(gray) and pictures.is_gray(gray[..., 0])
+    gray[2, 3, 1] += 1
+    assert not pictures.is_gray(gray)
+
+
+def _png_header(width: int, height: int) -> bytes:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    text = tmp_path / "notes.png"
+    text.write_text("not a picture", encoding="utf-8")
+    with pytest.raises(PictureError, match=r"notes\.png is not a picture"):
+        pictures.read(text)
+    with pytest.raises(PictureError, match="missing"):
+        pictures.read(tmp_path / "none.png")
+    with pytest.raises(PictureError, match="folder"):
+        pictures.read(tmp_path)
+    whole = _bytes(Image.fromarray(rng(1).integers(0, 255, (64, 64), np.uint8)))
+    with pytest.raises(PictureError, match=r"cut\.png cannot be read"):
+        pictures.read(whole[: len(whole) // 2], name="cut.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(PictureError, match="300 million"):
+            pictures.read(_png_header(20_000, 15_001))
+        with pytest.raises(PictureError, match="cannot be read"):  # within the limit, so it is tried: no warning
+            pictures.read(_png_header(10_000, 12_000))
+
+
+def test_crop_and_resize() -> None:
+    array = rng(2).integers(0, 65535, (20, 30), np.uint16)
+    assert np.array_equal(pictures.crop(array, [2, 3, 5, 7]), array[2:7, 3:10])
+    with pytest.raises(ValueError, match="not inside"):
+        pictures.crop(array, [16, 0, 5, 5])
+    flat = np.full((20, 30, 3), 40_000, np.uint16)
+    small = pictures.resize(flat, (7, 9))
+    assert small.shape == (7, 9, 3) and small.dtype == np.uint16 and np.all(small == 40_000)
+    stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))  # antialiased: stripes become gray
+    assert abs(int(pictures.resize(stripes, (8, 8))[4, 4]) - 127) < 12
+
+
+def test_to_8bit_follows_the_rule() -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([-2.0, -1.0, 0.0, 1 / 127.5, 1.0, 2.0]).reshape(1, 1, 2, 3)
+    assert pictures.to_8bit(x).tolist() == [[[0, 0, 128], [129, 255, 255]]]
+    assert pictures.to_8bit(torch.zeros(2, 3, 4, 5)).shape == (2, 4, 5, 3)
+
+
+def test_grid_keeps_every_pixel() -> None:
+    cells = [rng(i).integers(0, 255, (12, 14), np.uint8) for i in range(5)]
+    sheet = pictures.grid(cells, columns=3, gap=2)
+    assert sheet.shape == (2 * 14 - 2, 3 * 16 - 2)
+    lettered = pictures.grid(cells, columns=3, title="Brains", row_labels=["0", "1"], column_labels=["a", "b", "c"])
+    layout = pictures.Layout.of(
+        count=5, columns=3, cell=(12, 14), title="Brains", row_labels=["0", "1"], column_labels=["a", "b", "c"]
+    )
+    for index, cell in enumerate(cells):
+        row, column = divmod(index, 3)
+        assert np.array_equal(sheet[row * 14 : row * 14 + 12, column * 16 : column * 16 + 14], cell)
+        top, left = layout.corner(row, column)
+        assert np.array_equal(lettered[top : top + 12, left : left + 14], cell)
+    assert lettered[: layout.top].max() > 150 and lettered[:, : layout.left].max() > 150
+    mixed = pictures.grid([cells[0], np.zeros((12, 14, 3), np.uint8)], columns=2)
+    assert mixed.ndim == 3 and np.array_equal(mixed[:12, :14, 1], cells[0])
+
+
+def test_png_carries_text_and_16_bit(tmp_path: Path) -> None:
+    array = rng(3).integers(0, 65535, (5, 6), np.uint16)
+    pictures.write_png(tmp_path / "a.png", array, {"styloscope": '{"seed": 7}', "title": "Gehirn \u2013 7"})
+    assert pictures.read_text(tmp_path / "a.png") == {"styloscope": '{"seed": 7}', "title": "Gehirn \u2013 7"}
+    assert np.array_equal(pictures.read(tmp_path / "a.png"), array)
+    assert pictures.read_text(pictures.encode(pictures.as_8bit(array), "jpeg")) == {}
+    lossless = np.asarray(Image.open(io.BytesIO(pictures.encode(pictures.as_8bit(array), "webp"))))
+    assert np.array_equal(lossless[..., 0], pictures.as_8bit(array))
+    with pytest.raises(OutputError, match="a file has that name"):
+        pictures.write_png(tmp_path / "a.png" / "b.png", array)
+
+
+def _walk(*, planes: int, shape: tuple[int, int] = (19, 33)) -> list[np.ndarray]:
+    size = shape + ((3,) if planes == 3 else ())
+    frames = [rng(i).integers(0, 255, size, np.uint8, endpoint=True) for i in range(3)]
+    return [frames[0], frames[0], frames[0], frames[1], frames[1], frames[2], frames[0]]
+
+
+def test_gray_gif_is_lossless_and_equal_frames_stay(tmp_path: Path) -> None:
+    for shape in ((19, 33), (160, 130)):  # the second overflows the LZW table
+        frames = _walk(planes=1, shape=shape)
+        pictures.write_animation(tmp_path / "a.gif", iter(frames), fps=24, count=7)
+        shown, delays = decode_gif((tmp_path / "a.gif").read_bytes())
+        assert len(shown) == 7
+        for frame, back in zip(frames, shown, strict=True):
+            assert np.array_equal(back, np.repeat(frame[..., None], 3, axis=2))
+        assert sum(delays) == round(7 * 100 / 24) and set(delays) <= {4, 5}
+        with Image.open(tmp_path / "a.gif") as film:
+            assert film.n_frames == 7 and film.info["loop"] == 0
+
+
+def test_rgb_gif_exact_up_to_256_colours_else_close(tmp_path: Path) -> None:
+    few = (_walk(planes=3)[0] // 86) * 86
+    pictures.write_animation(tmp_path / "few.gif", [few, few], fps=10, count=2, loop=False)
+    shown, delays = decode_gif((tmp_path / "few.gif").read_bytes())
+    assert delays == [10, 10] and np.array_equal(shown[0], few) and np.array_equal(shown[1], few)
+    assert b"NETSCAPE" not in (tmp_path / "few.gif").read_bytes()
+    ramp = np.stack(np.broadcast_arrays(np.arange(64)[:, None] * 4, np.arange(64)[None] * 4, 90), 2).astype(np.uint8)
+    pictures.write_animation(tmp_path / "many.gif", [ramp], fps=10, count=1)
+    shown, _ = decode_gif((tmp_path / "many.gif").read_bytes())
+    assert np.abs(shown[0].astype(int) - ramp).mean() < 8
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_webp_is_lossless_and_equal_frames_stay(tmp_path: Path, planes: int) -> None:
+    frames = _walk(planes=planes)
+    pictures.write_animation(tmp_path / "a.webp", frames, fps=24, count=7)
+    with Image.open(tmp_path / "a.webp") as film:
+        assert film.n_frames == 7
+        for index, frame in enumerate(frames):
+            film.seek(index)
+            back = np.asarray(film.convert("RGB"))
+            assert np.array_equal(back, frame if planes == 3 else np.repeat(frame[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_mp4_has_every_frame_and_even_sides(tmp_path: Path, planes: int) -> None:
+    av = pytest.importorskip("av")
+    base = np.linspace(20, 220, 33)[None].repeat(19, 0).astype(np.uint8)
+    frames = [base if planes == 1 else np.repeat(base[..., None], 3, axis=2)] * 5
+    pictures.write_animation(tmp_path / "a.mp4", frames, fps=24, count=5)
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        shown = [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
+    assert len(shown) == 5 and shown[0].shape == (20, 34)
+    assert np.abs(shown[2][:19, :33].astype(int) - base).mean() < 4
+
+
+def test_folder_of_png(tmp_path: Path) -> None:
+    frames = _walk(planes=1)
+    pictures.write_animation(tmp_path / "walk", frames, fps=24, count=7, text=lambda k: {"styloscope": f"{k}"})
+    names = sorted(path.name for path in (tmp_path / "walk").iterdir())
+    assert names == [f"{k:06d}.png" for k in range(7)]
+    assert np.array_equal(pictures.read(tmp_path / "walk" / "000005.png"), frames[5])
+    assert pictures.read_text(tmp_path / "walk" / "000005.png") == {"styloscope": "5"}
+    with pytest.raises(OutputError, match="already has something"):
+        pictures.write_animation(tmp_path / "walk", frames, fps=24, count=7)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.mp4", "a"])
+def test_a_failing_walk_leaves_nothing_and_the_old_file_whole(tmp_path: Path, name: str) -> None:
+    def failing() -> object:
+        yield np.zeros((8, 8), np.uint8)
+        raise PictureError("stop")
+
+    if name != "a":
+        (tmp_path / name).write_bytes(b"old")
+    with pytest.raises(PictureError, match="stop"):
+        pictures.write_animation(tmp_path / name, failing(), fps=24, count=2)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ([name] if name != "a" else [])
+    if name != "a":
+        assert (tmp_path / name).read_bytes() == b"old"
+
+
+def test_unknown_suffix() -> None:
+    with pytest.raises(SettingError, match=r"a\.avi.*\.gif"):
+        pictures.write_animation("a.avi", [], fps=24, count=1)
