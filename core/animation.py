@@ -1,7 +1,7 @@
 """Pictures one after the other -> GIF, WebP, MP4 or a folder of PNG, never more than one of them in memory.
 
-GIF and WebP are put together here, block by block, because Pillow merges equal frames and holds all of them; each frame is
-still packed by Pillow.
+GIF and WebP are put together here, block by block, because Pillow merges equal frames and holds all of them; each
+frame is still packed by Pillow.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def write_animation(
 ) -> None:
     """Write `count` frames of one shape ([H, W] or [H, W, 3]) at `fps`, whole or not at all; the suffix is the format.
 
-    GIF: lossless for gray and for frames of at most 256 colours, else the best 256 of each frame; a frame stands for whole
-    hundredths of a second, never less than two, because browsers slow anything faster. WebP: lossless. In both, equal
-    frames stay separate frames, and `loop` plays them for ever. MP4: H.264, odd sides padded by their last row or column.
-    A folder has 000000.png and so on, with the text chunks `text(index)`; one that has something in it is refused.
+    GIF: lossless for gray and for frames of at most 256 colours, else the best 256 of each frame; a frame stands for
+    whole hundredths of a second, never less than two, because browsers slow anything faster. WebP: lossless. In both,
+    equal frames stay separate frames, and `loop` plays them for ever. MP4: H.264, odd sides padded by their last row or
+    column. A folder has 000000.png and so on, with the text chunks `text(index)`; one with something in it is refused.
 
     Raises SettingError (suffix), OutputError (the path, or no av for MP4), and ValueError where `count` does not hold.
     """
@@ -196,11 +196,9 @@ def _write_mp4(path: Path, frames: Iterable[np.ndarray], *, fps: float) -> None:
     try:
         import av
     except ImportError as wrong:
-        raise OutputError(
-            f"{path.suffix} needs the package av, which cannot be imported ({wrong}); use .gif or .webp"
-        ) from wrong
+        raise OutputError(f"MP4 needs the package av, which cannot be imported ({wrong}); use .gif or .webp") from wrong
     if "libx264" not in av.codecs_available:
-        raise OutputError(f"{path.suffix} needs libx264, which this build of av lacks; use .gif or .webp")
+        raise OutputError("MP4 needs libx264, which this build of av lacks; use .gif or .webp")
     try:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as film:
             stream = film.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "15"})

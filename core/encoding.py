@@ -18,7 +18,7 @@ def as_8bit(array: np.ndarray) -> np.ndarray:
 
 
 def encode(array: np.ndarray, format: str = "png", text: dict[str, str] | None = None, *, level: int = 1) -> bytes:
-    """A picture as the bytes of a file: "png" (with text chunks, if any), "jpeg" (quality 92, 4:4:4) or "webp" (lossless).
+    """A picture as the bytes of a file: "png" (with text chunks), "jpeg" (quality 92, 4:4:4) or "webp" (lossless).
 
     `level` is PNG's compression, 1 fast to 9 small. uint16 gray stays 16-bit in PNG; all else is written in 8 bits.
     """

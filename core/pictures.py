@@ -52,10 +52,12 @@ def read(source: Source, *, name: str = "") -> np.ndarray:
     """Read a picture upright: [H, W] or [H, W, 3], uint8, or uint16 where the file holds more than 8 bits of gray.
 
     Palettes, CMYK and the like become RGB, alpha is composed on black, the EXIF orientation is applied, of an animation
-    the first frame is taken. Gray of 32 bits or in floats becomes uint16: 0..65535 as it is, floats within 0..1 or 0..255
-    stretched from that range, anything else from its own minimum and maximum. 16-bit RGB comes as 8-bit: Pillow reads no more.
+    the first frame is taken. Gray of 32 bits or in floats becomes uint16: 0..65535 as it is, floats within 0..1 or
+    0..255 stretched from that range, anything else from its own minimum and maximum. 16-bit RGB comes as 8-bit, since
+    Pillow reads no more of it.
 
-    Raises PictureError, naming `name` or the path, for what is no picture, is cut short, or has more than 300 million pixels.
+    Raises PictureError, naming `name` or the path, for what is no picture, is cut short, or has more than 300 million
+    pixels.
     """
     shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
     with _open(source, shown=shown) as image:
@@ -66,9 +68,7 @@ def read(source: Source, *, name: str = "") -> np.ndarray:
         except MemoryError:
             raise PictureError(f"{shown} does not fit into memory; use a smaller picture") from None
         except Exception as wrong:  # Pillow's readers raise whatever their parsers trip over
-            raise PictureError(
-                f"{shown} cannot be read as a picture ({_reason(wrong)}); save it again as PNG"
-            ) from wrong
+            raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
     return np.ascontiguousarray(_upright(array, orientation))
 
 
@@ -81,7 +81,7 @@ def is_gray(array: np.ndarray) -> bool:
 
 
 def to_8bit(images: torch.Tensor) -> np.ndarray:
-    """Network output [N, C, H, W], about -1 .. 1, as uint8 [N, H, W] (C = 1) or [N, H, W, 3]: floor(127.5 x + 128), clamped."""
+    """Network output [N, C, H, W], about -1 .. 1, as uint8 [N, H, W] or [N, H, W, 3]: floor(127.5 x + 128), clamped."""
     levels = images.detach().float().mul(127.5).add(128).floor().clamp(0, 255).byte().cpu().numpy()
     return np.ascontiguousarray(levels[:, 0] if levels.shape[1] == 1 else levels.transpose(0, 2, 3, 1))
 
@@ -119,9 +119,7 @@ def read_text(source: Source, *, name: str = "") -> dict[str, str]:
         try:
             return {key: str(value) for key, value in image.text.items()}
         except Exception as wrong:  # chunks may stand after the pixels, so all of the file is read
-            raise PictureError(
-                f"{shown} cannot be read as a picture ({_reason(wrong)}); save it again as PNG"
-            ) from wrong
+            raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
 
 
 def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None = None) -> None:
@@ -146,15 +144,11 @@ def _open(source: Source, *, shown: str) -> Image.Image:
     except IsADirectoryError:
         raise PictureError(f"{shown} is a folder; give the path of a picture") from None
     except Exception as wrong:  # as above: any parser may trip
-        raise PictureError(
-            f"{shown} is not a picture that can be read; use PNG, JPEG, TIFF, WebP or the like"
-        ) from wrong
+        raise PictureError(f"{shown} is not a picture that can be read; use PNG, JPEG, TIFF or WebP") from wrong
     if image.width * image.height > PIXEL_LIMIT:
         pixels = f"{image.height} x {image.width}"
         image.close()
-        raise PictureError(
-            f"{shown} has {pixels} pixels; at most {PIXEL_LIMIT // 10**6} million are read, so shrink it first"
-        )
+        raise PictureError(f"{shown} has {pixels} pixels, more than {PIXEL_LIMIT // 10**6} million; shrink it first")
     return image
 
 
