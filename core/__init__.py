@@ -1,6 +1,6 @@
 """The networks: StyleGAN2 in plain PyTorch, their files, and what makes them ready for looking."""
 
-from core import engine
+from core import engine, latents
 from core.checkpoint import Opened, load, save
 from core.generator import Generator, build_discriminator, build_generator
 from core.stylegan2 import Discriminator, DiscriminatorConfig, GeneratorConfig
@@ -14,6 +14,7 @@ __all__ = [
     "build_discriminator",
     "build_generator",
     "engine",
+    "latents",
     "load",
     "save",
 ]
