@@ -1,0 +1,186 @@
+"""Who may talk to the server: our own page and programs on purpose, never another site's page; with a login, only its owner.
+
+A page of another site can make a browser send requests here, by naming this address (caught by Origin and Sec-Fetch-Site)
+or by pointing its own name at it, which is called DNS rebinding (caught by Host).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import html
+import ipaddress
+import secrets
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Guard", "Login", "host_allowed", "origin_allowed"]
+
+LOGIN_BODY_LIMIT = 4096  # bytes
+FAILED_LOGIN_SECONDS = 0.5  # slows down guessing without holding anybody else up
+LOGIN_PAGE = Path(__file__).with_name("markup") / "login.html"
+
+
+@dataclass(frozen=True)
+class Login:
+    """One account. A browser keeps the session's token as a cookie; programs may send HTTP Basic instead."""
+
+    user: str
+    password: str
+    cookie: str = "styloscope"
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    def matches(self, user: str, password: str) -> bool:
+        """Compare both parts in constant time, whatever their lengths."""
+        given, own = (_digest(pair) for pair in ((user, password), (self.user, self.password)))
+        return hmac.compare_digest(given, own)
+
+    def admits(self, request: Request) -> bool:
+        """Whether this request carries our cookie or a right `Authorization: Basic` header."""
+        token = request.cookies.get(self.cookie, "")
+        if hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
+            return True
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "basic":
+            return False
+        try:
+            user, colon, password = base64.b64decode(value, validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+        return bool(colon) and self.matches(user, password)
+
+
+class Guard:
+    """ASGI middleware: checks Host, Origin and login, and marks every answer as not to be stored."""
+
+    def __init__(self, app: ASGIApp, *, host: str, login: Login | None = None) -> None:
+        self.app = app
+        self.host = host
+        self.login = login
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is refused here, pass the rest on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        answer = await self._answer(scope, receive)
+        if answer is None:
+            await self.app(scope, receive, _unstored(send))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await answer(scope, receive, _unstored(send))
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
+        headers = Headers(scope=scope)
+        if not host_allowed(headers.get("host", ""), host=self.host):
+            return _refusal(403, "this address is not one the explorer was started for: open the one it printed, or give --host")
+        if not origin_allowed(headers, method=scope.get("method", "GET")):
+            return _refusal(403, "another site's page may not ask this explorer for anything: open its own address")
+        if self.login is None or scope["type"] != "http":
+            return None if self.login is None else _refusal(401, "log in first")
+        request = Request(scope, receive)
+        if scope["path"].rstrip("/") == "/login" and request.method == "POST":
+            return await _log_in(request, login=self.login)
+        return None if self.login.admits(request) else _ask_to_log_in(request)
+
+
+def host_allowed(header: str, *, host: str) -> bool:
+    """Whether the Host header names this machine: a loopback name, `host`, or, where that listens everywhere, any address.
+
+    A number is never somebody's domain, so it cannot be rebound; the port is not looked at, since tunnels change it.
+    """
+    name = (urlsplit(f"//{header}").hostname or "") if header.count("@") == 0 and "/" not in header else ""
+    if name in ("127.0.0.1", "localhost", "::1", host.strip("[]").lower()):
+        return bool(name)
+    if host not in ("0.0.0.0", "::", ""):
+        return False
+    return _is_address(name) or name == socket.gethostname().lower()
+
+
+def origin_allowed(headers: Headers, *, method: str) -> bool:
+    """Whether a request comes from our own page, from a program, or from a link that a person followed."""
+    origin = headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() and origin != "null"
+    site = headers.get("sec-fetch-site", "none")
+    followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return site in ("none", "same-origin") or followed
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _digest(pair: tuple[str, str]) -> bytes:
+    return b"".join(hashlib.sha256(part.encode("utf-8", "replace")).digest() for part in pair)
+
+
+def _refusal(status: int, sentence: str) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status_code=status)
+
+
+def _wants_page(request: Request) -> bool:
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def _ask_to_log_in(request: Request) -> Response:
+    if _wants_page(request):
+        query = f"?{request.url.query}" if request.url.query else ""
+        return _login_page(f"{request.url.path}{query}", sentence="")
+    answer = _refusal(401, "log in first: every address of this explorer asks for the user and password of --auth")
+    answer.headers["WWW-Authenticate"] = 'Basic realm="Styloscope", charset="UTF-8"'
+    return answer
+
+
+def _login_page(target: str, *, sentence: str) -> HTMLResponse:
+    page = LOGIN_PAGE.read_text(encoding="utf-8")
+    page = page.replace("{{sentence}}", html.escape(sentence)).replace("{{next}}", html.escape(target, quote=True))
+    return HTMLResponse(page, status_code=401)
+
+
+async def _log_in(request: Request, *, login: Login) -> Response:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LOGIN_BODY_LIMIT:
+            return _refusal(413, f"a login has at most {LOGIN_BODY_LIMIT} bytes")
+    form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    target = form.get("next", "/")
+    # "//elsewhere" and "/\elsewhere" would lead off this site.
+    target = target if target.startswith("/") and target[1:2] not in ("/", "\\") else "/"
+    by_hand = "text/html" in request.headers.get("accept", "")
+    if not login.matches(form.get("username", ""), form.get("password", "")):
+        await asyncio.sleep(FAILED_LOGIN_SECONDS)
+        sentence = "That is not the user and password this explorer was started with."
+        return _login_page(target, sentence=sentence) if by_hand else _refusal(401, sentence)
+    answer: Response = RedirectResponse(target, status_code=303) if by_hand else JSONResponse({"success": True})
+    answer.set_cookie(login.cookie, login.token, httponly=True, samesite="lax", path="/")
+    return answer
+
+
+def _unstored(send: Send) -> Send:
+    async def send_unstored(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Cache-Control"] = "no-store"
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "no-referrer"
+            headers["Content-Security-Policy"] = "frame-ancestors 'self'"
+        await send(message)
+
+    return send_unstored

@@ -1,0 +1,96 @@
+"""The layout: header, stage, tabs, control row, shelf. What moves in it is in static/, what it shows is in markup/."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from fastapi import FastAPI
+
+from explorer.web import panels
+
+if TYPE_CHECKING:
+    from explorer.studio import Studio
+
+__all__ = ["ORDER", "found_panels", "mount"]
+
+ORDER = ("mix", "interpolate", "map", "steer", "project", "compare", "training", "about")
+UPLOAD_LIMIT = "512mb"
+MARKUP = Path(__file__).with_name("markup")
+STATIC = Path(__file__).with_name("static")
+SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "monospace")
+
+
+def mount(app: FastAPI, *, studio: Studio, checkpoint: str | None) -> None:
+    """Mount the page on `app` at /."""
+    gr.mount_gradio_app(
+        app,
+        _blocks(studio, checkpoint=checkpoint),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=UPLOAD_LIMIT,
+        theme=_theme(),
+        css_paths=[STATIC / "stage.css"],
+        head=_markup("head"),
+        favicon_path=str(STATIC / "favicon.svg"),
+    )
+
+
+def found_panels() -> list[tuple[str, ModuleType]]:
+    """Return (name, module) of every panel there is, in the order of the page."""
+    names = {module.name for module in iter_modules(panels.__path__) if not module.name.startswith("_")}
+    ordered = [name for name in ORDER if name in names] + sorted(names.difference(ORDER))
+    return [(name, import_module(f"{panels.__name__}.{name}")) for name in ordered]
+
+
+def _blocks(studio: Studio, *, checkpoint: str | None) -> gr.Blocks:
+    shown = found_panels()
+    facts = json.dumps({"checkpoint": checkpoint, "panels": [name for name, _ in shown]})
+    with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True) as blocks:
+        _html("header", facts=escape(facts, quote=True))
+        with gr.Row(elem_id="bench", elem_classes=[] if shown else ["alone"]):
+            with gr.Column(elem_id="bench-stage", min_width=280):
+                _html("stage")
+            with gr.Column(elem_id="bench-panels", min_width=280):
+                with gr.Tabs(elem_id="panels", overflow_behavior="wrap"):
+                    for name, panel in shown:
+                        with gr.Tab(panel.TITLE, id=name, elem_id=f"panel_{name}", render_children=True):
+                            gr.HTML(f"<p class='sentence'>{escape(panel.SENTENCE)}</p>", js_on_load=None)
+                            panel.build(studio)
+            with gr.Column(elem_id="bench-controls", min_width=280):
+                _html("controls")
+        _html("shelf")
+    return blocks
+
+
+def _html(name: str, **words: str) -> None:
+    gr.HTML(_markup(name, **words), elem_id=f"part-{name}", apply_default_css=False, js_on_load=None)
+
+
+def _markup(name: str, **words: str) -> str:
+    text = (MARKUP / f"{name}.html").read_text(encoding="utf-8")
+    for word, value in words.items():
+        text = text.replace("{{" + word + "}}", value)
+    return text
+
+
+def _theme() -> gr.themes.Base:
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.cyan,
+        secondary_hue=gr.themes.colors.neutral,
+        neutral_hue=gr.themes.colors.neutral,
+        font=SYSTEM_FONTS,
+        font_mono=SYSTEM_MONO,
+        radius_size=gr.themes.sizes.radius_md,
+        spacing_size=gr.themes.sizes.spacing_sm,
+        text_size=gr.themes.sizes.text_md,
+    )

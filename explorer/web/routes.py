@@ -1,0 +1,149 @@
+"""The addresses that give pictures and facts: /frame, /networks and /static."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from core.errors import SettingError, StyloscopeError
+from explorer.recipe import Recipe
+from explorer.web.desk import Desk
+
+if TYPE_CHECKING:
+    from explorer.studio import Frame, Studio
+
+__all__ = ["BODY_LIMIT", "PIXEL_LIMIT", "add_routes"]
+
+FORMATS = ("png", "webp", "jpeg")
+PIXEL_LIMIT = 16_000_000  # pixels that one request may ask for
+BODY_LIMIT = 1 << 20  # bytes of a recipe; 64 entries in each of its lists fit many times over
+CLIENT_LIMIT = 64  # characters
+GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is still there
+SUPERSEDED = 409
+CLOSED_BY_CLIENT = 499
+STATIC = Path(__file__).with_name("static")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one request asks for."""
+
+    recipe: Recipe
+    format: str
+    size: int | None
+    client: str | None
+
+
+def add_routes(app: Starlette, *, studio: Studio) -> None:
+    """Add /frame, /networks and /static/NAME to `app`; to be called before Gradio is mounted at /."""
+    desk = Desk()
+
+    async def frame(request: Request) -> Response:
+        return await _frame(request, studio=studio, desk=desk)
+
+    async def networks(request: Request) -> Response:
+        return await _networks(studio)
+
+    app.router.add_route("/frame", frame, methods=["GET", "POST"])
+    app.router.add_route("/networks", networks, methods=["GET"])
+    app.router.add_route("/static/{name}", _static, methods=["GET"])
+
+
+async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:
+    try:
+        wish = await read_wish(request)
+    except StyloscopeError as wrong:
+        return _error(400, wrong)
+    drawing = desk.ask(lambda: _draw(studio, wish), client=wish.client)
+    waiting = asyncio.wrap_future(drawing)
+    try:
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=GONE_SECONDS)
+            if not waiting.done() and await request.is_disconnected():
+                drawing.cancel()
+                return Response(status_code=CLOSED_BY_CLIENT)
+        return _picture(waiting.result())
+    except asyncio.CancelledError:
+        if not drawing.cancelled():
+            drawing.cancel()
+            raise
+        return _error(SUPERSEDED, "a newer request of the same tab took the place of this one")
+    except StyloscopeError as wrong:
+        return _error(400, wrong)
+
+
+def _draw(studio: Studio, wish: Wish) -> Frame:
+    return studio.frame(wish.recipe, format=wish.format, size=wish.size, exact=wish.format == "png")
+
+
+def _picture(frame: Frame) -> Response:
+    headers = {
+        "Server-Timing": f"render;dur={frame.milliseconds:.1f}",
+        "Styloscope-Precision": frame.precision,
+        "Styloscope-Device": frame.device,
+    }
+    return Response(frame.data, media_type=frame.media_type, headers=headers)
+
+
+async def read_wish(request: Request) -> Wish:
+    """Read format, size, client and the recipe from the query or, for POST, the body.
+
+    Raises SettingError, or what Recipe.parse raises, for everything that is not allowed.
+    """
+    query = request.query_params
+    picture_format = query.get("format", "png")
+    if picture_format not in FORMATS:
+        raise SettingError("format", picture_format, f"it must be one of {', '.join(FORMATS)}")
+    client = query.get("client")
+    if client is not None and not 0 < len(client) <= CLIENT_LIMIT:
+        raise SettingError("client", client, f"it must have 1 to {CLIENT_LIMIT} characters")
+    text = await _body(request) if request.method == "POST" else query.get("recipe", "{}")
+    return Wish(recipe=Recipe.parse(text), format=picture_format, size=_size(query.get("size")), client=client)
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    largest = int(PIXEL_LIMIT**0.5)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= largest:
+        raise SettingError("size", text, f"it must be a whole number of pixels from 1 to {largest}")
+    return int(text)
+
+
+async def _body(request: Request) -> str:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_LIMIT:
+            raise SettingError("recipe", f"{len(body)} bytes and more", f"it must have at most {BODY_LIMIT} bytes")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise SettingError("recipe", "these bytes", "it must be JSON in UTF-8") from wrong
+
+
+async def _networks(studio: Studio) -> Response:
+    try:
+        networks = await asyncio.to_thread(studio.networks)
+    except StyloscopeError as wrong:
+        return _error(400, wrong)
+    return JSONResponse([network.entry() for network in networks])
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    path = STATIC / name
+    if name.startswith(".") or path.parent != STATIC or not path.is_file():
+        return _error(404, f"there is no /static/{name[:60]}")
+    kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
+    return FileResponse(path, media_type=kinds.get(path.suffix))
+
+
+def _error(status: int, wrong: StyloscopeError | str) -> JSONResponse:
+    return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=status)

@@ -1,0 +1,181 @@
+// The header: which network, and taking the picture home as a link, a PNG, a walk or a recipe; bringing it back.
+
+import { fetchFrame } from "./frames.js";
+import { addressOf } from "./history.js";
+import { recipeOfFile } from "./png.js";
+import { full, short } from "./recipe.js";
+
+const find = (id) => document.getElementById(id);
+
+export function mountHeader(stage) {
+  mountNetworks(stage);
+  mountLink(stage);
+  find("png").addEventListener("click", () => savePNG(stage));
+  mountSave(stage);
+  mountDrop(stage);
+}
+
+function mountNetworks(stage) {
+  const menu = find("network");
+  menu.addEventListener("change", () => stage.set({ checkpoint: menu.value, label: null, grown: null }));
+  menu.addEventListener("pointerdown", () => stage.refreshNetworks());
+  stage.subscribeNetworks((networks) => {
+    menu.replaceChildren(...networks.map(({ name }) => new Option(name, name)));
+    menu.disabled = networks.length === 0;
+    menu.value = stage.network?.name ?? "";
+  });
+  stage.subscribe((recipe, network) => {
+    if (network && menu.value !== network.name) menu.value = network.name;
+    find("network-facts").textContent = network ? factsOf(network) : "";
+  });
+}
+
+function factsOf({ size, channels, architecture }) {
+  return `${size[0]} × ${size[1]} ${channels === 1 ? "gray" : "RGB"}, ${architecture}`;
+}
+
+function mountLink(stage) {
+  find("link").addEventListener("click", async () => {
+    const address = addressOf(stage.recipe);
+    try {
+      await navigator.clipboard.writeText(address);
+      stage.tell("Link copied");
+      flash(find("link"), "Copied");
+    } catch (wrong) {
+      // Browsers give the clipboard only to secure pages with the focus; the address bar has the same link.
+      console.debug(wrong.message);
+      history.replaceState(history.state, "", address);
+      stage.tell("The link is in the address bar");
+      flash(find("link"), "In the address bar");
+    }
+  });
+}
+
+/** Say something on a button for a moment. */
+function flash(button, text) {
+  const word = button.lastChild;
+  const before = word.data;
+  if (button.dataset.flash) return;
+  button.dataset.flash = "1";
+  word.data = text;
+  setTimeout(() => {
+    word.data = before;
+    delete button.dataset.flash;
+  }, 1500);
+}
+
+async function savePNG(stage) {
+  const recipe = stage.recipe;
+  try {
+    const { blob } = await fetchFrame(short(recipe), { format: "png" });
+    stage.download(blob, `${fileName(recipe)}.png`);
+  } catch (wrong) {
+    stage.say(wrong.message);
+  }
+}
+
+function fileName(recipe) {
+  const name = (recipe.checkpoint ?? "network").replaceAll("/", "-");
+  const parts = recipe.blend.length ? recipe.blend.map(({ seed, point }) => point ?? seed) : [recipe.point ?? recipe.seed];
+  return `${name}-${parts.slice(0, 4).join("-")}`;
+}
+
+function mountSave(stage) {
+  const [button, menu] = [find("save"), find("save-menu")];
+  const items = [...menu.querySelectorAll("[role=menuitem]")];
+  const open = (shown) => {
+    menu.hidden = !shown;
+    button.setAttribute("aria-expanded", String(shown));
+    if (!shown) return;
+    for (const item of items) item.disabled = isWalk(item.dataset.save) && !stage.walk;
+    find("save-hint").hidden = Boolean(stage.walk);
+    items.find((item) => !item.disabled).focus();
+  };
+  button.addEventListener("click", () => open(menu.hidden));
+  addEventListener("pointerdown", (event) => event.target.closest(".menu") || open(false));
+  menu.addEventListener("focusout", (event) => {
+    if (event.relatedTarget && !event.relatedTarget.closest(".menu")) open(false);
+  });
+  menu.addEventListener("keydown", (event) => {
+    const free = items.filter((item) => !item.disabled);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") {
+      open(false);
+      button.focus();
+    } else if (step) {
+      event.preventDefault();
+      free[(free.indexOf(document.activeElement) + step + free.length) % free.length].focus();
+    }
+  });
+  menu.addEventListener("click", (event) => {
+    const kind = event.target.closest("[data-save]")?.dataset.save;
+    if (!kind) return;
+    open(false);
+    button.focus();
+    save(stage, kind);
+  });
+  find("restore-file").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (file) restore(stage, file);
+  });
+}
+
+function isWalk(kind) {
+  return !["recipe", "restore"].includes(kind);
+}
+
+function save(stage, kind) {
+  if (kind === "restore") {
+    find("restore-file").click();
+  } else if (kind === "recipe") {
+    const text = `${JSON.stringify(short(stage.recipe), null, 2)}\n`;
+    stage.download(new Blob([text], { type: "application/json" }), `${fileName(stage.recipe)}.json`);
+  } else {
+    stage.saveWalk(kind);
+  }
+}
+
+function mountDrop(stage) {
+  const hint = find("stage-drop");
+  const carriesFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  // Gradio's own upload fields keep their drops.
+  const ours = (event) => carriesFile(event) && !event.target.closest?.("[data-testid*=upload], .upload-container, input[type=file]");
+  addEventListener("dragover", (event) => {
+    if (!ours(event)) return;
+    event.preventDefault();
+    hint.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) hint.hidden = true;
+  });
+  addEventListener("drop", (event) => {
+    hint.hidden = true;
+    if (!ours(event)) return;
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file) restore(stage, file);
+  });
+}
+
+/** Bring back the picture that a saved PNG or JSON describes, and say when another network made it. */
+export async function restore(stage, file) {
+  try {
+    const { recipe, sha } = await recipeOfFile(file);
+    await stage.refreshNetworks();
+    const wanted = full(recipe);
+    const found = stage.networks.find(({ name }) => name === wanted.checkpoint);
+    if (wanted.checkpoint && !found) {
+      stage.say(`${file.name} was made with the network ${wanted.checkpoint}, which is not here.`);
+      return;
+    }
+    stage.show(wanted);
+    if (sha && found?.sha && sha !== found.sha) {
+      stage.note(`${file.name} was made with another network named ${found.name} (${sha}, here ${found.sha}): this picture differs.`);
+    } else {
+      stage.tell(`Restored from ${file.name}`);
+    }
+  } catch (wrong) {
+    stage.say(wrong.message);
+  }
+}

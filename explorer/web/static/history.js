@@ -1,0 +1,88 @@
+// Undo and redo are the browser's back and forward: a rest of half a second, or letting go, makes one entry.
+
+import { full, same, short } from "./recipe.js";
+
+const REST = 500; // ms
+
+/** The address that restores `recipe` on any server with the same network. */
+export function addressOf(recipe) {
+  const address = new URL(location.href);
+  address.hash = "";
+  address.searchParams.set("recipe", JSON.stringify(short(recipe)));
+  return address.toString();
+}
+
+/** The recipe in the page's own address: {recipe} or {error} or {}. */
+export function recipeOfAddress() {
+  const text = new URL(location.href).searchParams.get("recipe");
+  if (text === null) return {};
+  try {
+    const recipe = JSON.parse(text);
+    if (recipe && typeof recipe === "object" && !Array.isArray(recipe)) return { recipe };
+  } catch (wrong) {
+    console.debug(wrong.message);
+  }
+  return { error: "The recipe in this address cannot be read: it must be a JSON object." };
+}
+
+export class History {
+  #timer = 0;
+  #entry = null;
+  #place = 0;
+  #last = 0;
+
+  /** go(recipe) is called when the person goes back or forward; moved({undo, redo}) when what is possible changes. */
+  constructor({ go, moved }) {
+    this.go = go;
+    this.moved = moved;
+    addEventListener("popstate", (event) => this.#pop(event));
+  }
+
+  begin(recipe) {
+    this.#place = history.state?.styloscope?.place ?? 0;
+    this.#last = Math.max(this.#place, Number(history.state?.styloscope?.last ?? 0));
+    this.#entry = recipe;
+    this.#write("replaceState", recipe);
+  }
+
+  /** Note a change: written after a rest, or at once when `now`. */
+  note(recipe, { now }) {
+    clearTimeout(this.#timer);
+    if (now) this.#settle(recipe);
+    else this.#timer = setTimeout(() => this.#settle(recipe), REST);
+  }
+
+  #settle(recipe) {
+    if (same(short(recipe), short(this.#entry))) return;
+    this.#entry = recipe;
+    this.#place += 1;
+    this.#last = this.#place;
+    this.#write("pushState", recipe);
+  }
+
+  #write(how, recipe) {
+    const state = { ...history.state, styloscope: { recipe: short(recipe), place: this.#place, last: this.#last } };
+    try {
+      history[how](state, "", addressOf(recipe));
+    } catch (wrong) {
+      // Browsers refuse very many entries in a short time; the picture goes on without one.
+      console.debug(wrong.message);
+    }
+    this.#tell();
+  }
+
+  #pop(event) {
+    const kept = event.state?.styloscope;
+    const recipe = kept?.recipe ?? recipeOfAddress().recipe;
+    if (!recipe) return;
+    clearTimeout(this.#timer);
+    this.#place = kept?.place ?? 0;
+    this.#entry = full(recipe);
+    this.#tell();
+    this.go(this.#entry);
+  }
+
+  #tell() {
+    this.moved({ undo: this.#place > 0, redo: this.#place < this.#last });
+  }
+}

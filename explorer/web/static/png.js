@@ -1,0 +1,54 @@
+// Reading a recipe out of a PNG: the text chunk named "styloscope", as tEXt, zTXt or iTXt.
+
+const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
+const KEY = "styloscope";
+
+/** The recipe in a dropped file (PNG or JSON) as {recipe, sha}; throws an Error with one sentence. */
+export async function recipeOfFile(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const isPNG = SIGNATURE.every((byte, index) => bytes[index] === byte);
+  const text = isPNG ? await textChunk(bytes) : new TextDecoder().decode(bytes.subarray(0, 1 << 20));
+  if (text === null) throw new Error(`${file.name} carries no recipe; only pictures that Styloscope saved do.`);
+  let told;
+  try {
+    told = JSON.parse(text);
+  } catch {
+    told = null;
+  }
+  if (!told || typeof told !== "object" || Array.isArray(told)) {
+    throw new Error(`${file.name} is not a picture or a recipe that Styloscope saved.`);
+  }
+  const { sha = null, ...recipe } = told;
+  return { recipe, sha };
+}
+
+async function textChunk(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 8; at + 12 <= bytes.length;) {
+    const length = view.getUint32(at);
+    const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    const data = bytes.subarray(at + 8, at + 8 + length);
+    const found = kind === "IEND" ? null : await textOf(kind, data);
+    if (found !== null) return found;
+    at += 12 + length;
+  }
+  return null;
+}
+
+async function textOf(kind, data) {
+  if (!["tEXt", "zTXt", "iTXt"].includes(kind)) return null;
+  const end = data.indexOf(0);
+  if (end < 0 || new TextDecoder("latin1").decode(data.subarray(0, end)) !== KEY) return null;
+  if (kind === "tEXt") return new TextDecoder("latin1").decode(data.subarray(end + 1));
+  if (kind === "zTXt") return new TextDecoder("latin1").decode(await inflate(data.subarray(end + 2)));
+  const packed = data[end + 1] === 1;
+  const language = data.indexOf(0, end + 3);
+  const translated = data.indexOf(0, language + 1);
+  const text = data.subarray(translated + 1);
+  return new TextDecoder().decode(packed ? await inflate(text) : text);
+}
+
+async function inflate(data) {
+  const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}

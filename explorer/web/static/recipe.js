@@ -1,0 +1,64 @@
+// A recipe in the browser: a plain frozen object with every key, and its short spelling with the defaults left out.
+
+export const SEEDS = 2 ** 32;
+
+export const DEFAULTS = freeze({
+  checkpoint: null, seed: 0, point: null, label: null, psi: 0.7, cutoff: null, noise: "const",
+  mix: [], steer: [], toward: null, blend: [], grown: null,
+});
+
+function freeze(value) {
+  if (value && typeof value === "object") {
+    Object.values(value).forEach(freeze);
+    Object.freeze(value);
+  }
+  return value;
+}
+
+/** The recipe with every key, frozen; keys we do not know stay, so that the server can refuse them by name. */
+export function full(recipe) {
+  const given = Object.fromEntries(Object.entries(recipe).filter(([, value]) => value !== undefined));
+  for (const list of ["mix", "steer", "blend"]) if (given[list] === null) delete given[list];
+  return freeze(structuredClone({ ...DEFAULTS, ...given }));
+}
+
+/** The recipe without what is at its default. */
+export function short(recipe) {
+  const told = Object.entries(recipe).filter(([key, value]) => !same(value, DEFAULTS[key]));
+  return Object.fromEntries(told);
+}
+
+export function same(one, other) {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** A whole number folded into 0 .. 2^32 - 1. */
+export function wrapSeed(seed) {
+  return ((Math.round(seed) % SEEDS) + SEEDS) % SEEDS;
+}
+
+/** The recipe in a few words, for people who hear the page and for the shelf. */
+export function describe(recipe) {
+  const words = [recipe.checkpoint ?? "network", place(recipe), `truncation ${fixed(recipe.psi)}`];
+  if (recipe.label !== null) words.push(`class ${recipe.label}`);
+  if (recipe.noise !== "const") words.push(recipe.noise === "none" ? "no noise" : `noise ${recipe.noise}`);
+  if (recipe.mix.length) words.push(`${recipe.mix.length} mixed in`);
+  if (recipe.steer.length) words.push(`${recipe.steer.length} steered`);
+  return words.join(", ");
+}
+
+/** Where it is: a seed, a point, between two pictures, or among several. */
+export function place(recipe) {
+  if (recipe.blend.length) {
+    const seeds = recipe.blend.filter((part) => part.weight).map((part) => part.point ?? part.seed);
+    return seeds.length > 4 ? `among ${seeds.length} pictures` : `between seeds ${seeds.join(", ")}`;
+  }
+  const here = recipe.point ?? `seed ${recipe.seed}`;
+  if (!recipe.toward) return here;
+  const there = recipe.toward.point ?? recipe.toward.seed ?? recipe.seed;
+  return `${here} to ${there}, ${Math.round(100 * recipe.toward.t)} %`;
+}
+
+export function fixed(number) {
+  return Number.isFinite(number) ? number.toFixed(2) : String(number);
+}

@@ -1,0 +1,269 @@
+// window.stage: the one picture of the page, and what everything else on the page holds on to.
+//
+//   recipe, network, networks            the current recipe (frozen, every key), its /networks entry, all entries
+//   set(patch, {moving})  show(recipe)   change some keys; replace all. moving: the hand is still down
+//   subscribe(fn)  subscribeNetworks(fn)  subscribeShelf(fn)      called now and after every change; return an unsubscribe
+//   frameURL(recipe, {format, size})  picture(recipe, {size, signal})     an address; a small picture, behind the stage's own
+//   keep(recipe, name)  shelf            the shelf
+//   accept(title, fn)                    a panel that takes kept pictures: fn({id, name, recipe}); returns an undo
+//   walk                                 {recipes, steps, loop, ease, space, fps}, or null: what "Play" and "Save as" take
+//   say(sentence)  tell(words)  note(sentence)   an error over the picture; a status for screen readers; both, and it stays
+//   download(blobOrURL, filename)  play()
+
+import { mountControls } from "./controls.js";
+import { Frames } from "./frames.js";
+import { mountHeader } from "./header.js";
+import { History, recipeOfAddress } from "./history.js";
+import { mountKeys } from "./keys.js";
+import { placeOf, walked } from "./plane.js";
+import { Player } from "./play.js";
+import { describe, full, short } from "./recipe.js";
+import { Shelf, mountShelf } from "./shelf.js";
+import { View } from "./view.js";
+import { saveWalk } from "./walk.js";
+
+const find = (id) => document.getElementById(id);
+const STEP = 0.125; // seeds that a walk button goes
+const POLL = 5000; // ms between looks for a first network
+
+class Stage {
+  #recipe = full({});
+  #networks = [];
+  #heard = new Set();
+  #heardNetworks = new Set();
+  #heardReceivers = new Set();
+  #held = null;
+  #noted = "";
+  walk = null;
+  receivers = new Map();
+
+  constructor({ checkpoint }) {
+    this.first = checkpoint;
+    this.frames = new Frames({ show: (bitmap, facts) => this.#drawn(bitmap, facts), fail: (sentence) => this.say(sentence) });
+    this.history = new History({ go: (recipe) => this.#change(recipe, { moving: false, kept: true }), moved: (can) => this.#canGo(can) });
+    this.keeper = new Shelf({ say: (sentence) => this.say(sentence) });
+    this.player = new Player(this, { changed: (playing) => this.#playing(playing) });
+  }
+
+  get recipe() {
+    return this.#recipe;
+  }
+
+  get networks() {
+    return this.#networks;
+  }
+
+  get network() {
+    const name = this.#recipe.checkpoint;
+    return this.#networks.find((network) => network.name === name) ?? null;
+  }
+
+  get shelf() {
+    return this.keeper.items;
+  }
+
+  set(patch, { moving = false, playing = false } = {}) {
+    if (!playing) this.player.stop();
+    this.#change(full({ ...this.#recipe, ...patch }), { moving });
+  }
+
+  show(recipe) {
+    this.player.stop();
+    this.#change(full({ checkpoint: this.#recipe.checkpoint, ...recipe }), { moving: false });
+  }
+
+  subscribe(hear) {
+    this.#heard.add(hear);
+    hear(this.#recipe, this.network);
+    return () => this.#heard.delete(hear);
+  }
+
+  subscribeNetworks(hear) {
+    this.#heardNetworks.add(hear);
+    hear(this.#networks);
+    return () => this.#heardNetworks.delete(hear);
+  }
+
+  subscribeShelf(hear) {
+    return this.keeper.subscribe(hear);
+  }
+
+  subscribeReceivers(hear) {
+    this.#heardReceivers.add(hear);
+    return () => this.#heardReceivers.delete(hear);
+  }
+
+  accept(title, receive) {
+    const tell = () => this.#heardReceivers.forEach((hear) => hear());
+    this.receivers.set(title, receive);
+    tell();
+    return () => {
+      this.receivers.delete(title);
+      tell();
+    };
+  }
+
+  frameURL(recipe, { format = "png", size } = {}) {
+    const query = new URLSearchParams({ recipe: JSON.stringify(short(full(recipe))), format });
+    if (size) query.set("size", size);
+    return `/frame?${query}`;
+  }
+
+  picture(recipe, options) {
+    return this.frames.picture(short(full(recipe)), options);
+  }
+
+  keep(recipe = this.#recipe, name) {
+    const id = this.keeper.keep(full(recipe), name);
+    if (id) this.tell("Kept on the shelf");
+    return id;
+  }
+
+  play() {
+    this.player.toggle();
+  }
+
+  say(sentence) {
+    const place = find("stage-error");
+    place.textContent = sentence;
+    place.hidden = !sentence;
+  }
+
+  tell(words) {
+    find("stage-said").textContent = words;
+  }
+
+  note(sentence) {
+    this.#noted = sentence;
+    this.say(sentence);
+  }
+
+  saveWalk(kind) {
+    return saveWalk(this, kind);
+  }
+
+  download(source, filename) {
+    const address = typeof source === "string" ? source : URL.createObjectURL(source);
+    const anchor = Object.assign(document.createElement("a"), { href: address, download: filename });
+    document.body.append(anchor);
+    anchor.click();
+    anchor.remove();
+    if (address !== source) setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  }
+
+  async refreshNetworks() {
+    let networks;
+    try {
+      const answer = await fetch("/networks");
+      networks = await answer.json();
+      if (!answer.ok) throw new Error(networks.error);
+    } catch (wrong) {
+      this.say(wrong instanceof TypeError ? "The explorer does not answer; is it still running?" : wrong.message);
+      return;
+    }
+    if (JSON.stringify(networks) === JSON.stringify(this.#networks)) return;
+    const remade = this.network && networks.some(({ name, sha }) => name === this.network.name && sha !== this.network.sha);
+    this.#networks = networks;
+    for (const hear of this.#heardNetworks) hear(networks);
+    this.#tellAll();
+    if (remade) this.frames.ask(short(this.#recipe), { moving: false });
+  }
+
+  /** Called once the page's elements are there: find the networks, then the first picture. */
+  async open() {
+    const { recipe, error } = recipeOfAddress();
+    this.view = new View({ canvas: find("stage"), frame: find("stage-frame"), view: find("stage-view"), drag: (way) => this.#drag(way) });
+    this.#mountTools(mountKeys(this));
+    mountControls(this);
+    mountHeader(this);
+    mountShelf(this, this.keeper);
+    await this.refreshNetworks();
+    while (this.#networks.length === 0) {
+      find("stage-empty").hidden = false;
+      await new Promise((resolve) => setTimeout(resolve, POLL));
+      await this.refreshNetworks();
+    }
+    find("stage-empty").hidden = true;
+    this.#recipe = full({ checkpoint: this.#firstNetwork(), ...recipe });
+    this.history.begin(this.#recipe);
+    this.#change(this.#recipe, { moving: false, kept: true });
+    if (error) this.note(error);
+    addEventListener("visibilitychange", () => document.hidden || this.refreshNetworks());
+  }
+
+  #firstNetwork() {
+    const named = this.#networks.find(({ name }) => name === this.first);
+    return (named ?? this.#networks[0]).name;
+  }
+
+  #change(recipe, { moving, kept = false }) {
+    this.#recipe = recipe;
+    this.#noted = "";
+    this.frames.ask(short(recipe), { moving });
+    this.#tellAll();
+    if (!kept && this.#networks.length) this.history.note(recipe, { now: !moving });
+  }
+
+  #tellAll() {
+    find("stage-words").textContent = describe(this.#recipe);
+    for (const hear of this.#heard) hear(this.#recipe, this.network);
+  }
+
+  #drawn(bitmap, { recipe, exact, milliseconds, precision, device }) {
+    this.view.draw(bitmap);
+    const canvas = this.view.canvas;
+    canvas.dataset.exact = String(exact);
+    canvas.dataset.recipe = JSON.stringify(recipe);
+    find("readout").textContent = `${Math.round(milliseconds)} ms, ${precision}, ${device}`;
+    this.say(this.#noted);
+    canvas.dispatchEvent(new CustomEvent("drawn", { bubbles: true, detail: { recipe, exact } }));
+  }
+
+  #drag({ begin, end, dx, dy }) {
+    if (begin) this.#held = placeOf(this.#recipe);
+    else if (end) this.set({}, { moving: false });
+    else this.set(walked(this.#held, dx, dy), { moving: true });
+  }
+
+  #walk(dx, dy) {
+    this.set(walked(placeOf(this.#recipe), dx * STEP, dy * STEP), { moving: true });
+  }
+
+  #playing(playing) {
+    const button = document.querySelector("[data-do=play]");
+    button.setAttribute("aria-pressed", String(playing));
+    button.setAttribute("aria-label", playing ? "Pause" : "Play");
+    button.querySelector("use").setAttribute("href", playing ? "#i-pause" : "#i-play");
+  }
+
+  #canGo({ undo, redo }) {
+    document.querySelector("[data-do=undo]").disabled = !undo;
+    document.querySelector("[data-do=redo]").disabled = !redo;
+  }
+
+  #mountTools(showKeys) {
+    const acts = {
+      "walk-left": () => this.#walk(-1, 0),
+      "walk-right": () => this.#walk(1, 0),
+      "walk-up": () => this.#walk(0, -1),
+      "walk-down": () => this.#walk(0, 1),
+      "zoom-in": () => this.view.zoom(1.5),
+      "zoom-out": () => this.view.zoom(1 / 1.5),
+      "zoom-fit": () => this.view.zoom(0),
+      play: () => this.play(),
+      undo: () => history.back(),
+      redo: () => history.forward(),
+      keep: () => this.keep(),
+      keys: showKeys,
+    };
+    for (const button of document.querySelectorAll("#stage-tools [data-do]")) {
+      button.addEventListener("click", acts[button.dataset.do]);
+    }
+  }
+}
+
+export function openStage(facts) {
+  const stage = new Stage(facts);
+  window.stage = stage;
+  return stage.open();
+}

@@ -1,0 +1,116 @@
+// The stage as a surface: how large the picture is shown, zoom, and the hand on it.
+
+const MOST = 12; // times the size that fits
+const TOUCH_SLOP = 6; // pixels
+const SEED_WIDTH = 240; // pixels of the screen from one seed to the next
+
+export class View {
+  #zoom = 1;
+  #pointers = new Map();
+  #grip = null;
+
+  /** drag({begin|dx, dy|end}) gets the hand's way in seeds. */
+  constructor({ canvas, frame, view, drag }) {
+    Object.assign(this, { canvas, frame, view, drag });
+    this.context = canvas.getContext("2d", { alpha: false });
+    new ResizeObserver(() => this.fit()).observe(view);
+    view.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    canvas.addEventListener("pointerdown", (event) => this.#down(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, (event) => this.#up(event));
+  }
+
+  draw(bitmap) {
+    if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
+      this.canvas.width = bitmap.width;
+      this.canvas.height = bitmap.height;
+      this.fit();
+    }
+    this.context.drawImage(bitmap, 0, 0);
+    bitmap.close();
+  }
+
+  /** The largest whole multiple of real pixels that fits; a picture larger than the view is scaled down. */
+  fit() {
+    const { width, height } = this.canvas;
+    this.view.style.setProperty("--ratio", `${width} / ${height}`);
+    const dots = devicePixelRatio || 1;
+    const room = Math.min((this.view.clientWidth * dots) / width, (this.view.clientHeight * dots) / height);
+    const base = room >= 1 ? Math.floor(room) : room;
+    const scale = this.#zoom === 1 ? base : Math.max(base + 1, Math.round(base * this.#zoom));
+    this.canvas.style.width = `${(width * scale) / dots}px`;
+    this.canvas.style.height = `${(height * scale) / dots}px`;
+    this.canvas.style.imageRendering = scale >= 1 ? "pixelated" : "auto";
+    this.view.classList.toggle("zoomed", this.#zoom > 1);
+  }
+
+  /** Zoom by `factor` about a point of the screen (the middle when none is given); 0 shows the whole picture. */
+  zoom(factor, { x, y } = {}) {
+    const before = this.canvas.getBoundingClientRect();
+    const seen = this.view.getBoundingClientRect();
+    const [px, py] = [x ?? seen.left + seen.width / 2, y ?? seen.top + seen.height / 2];
+    const [u, v] = [(px - before.left) / before.width, (py - before.top) / before.height];
+    this.#zoom = factor === 0 ? 1 : Math.min(MOST, Math.max(1, this.#zoom * factor));
+    this.fit();
+    const after = this.canvas.getBoundingClientRect();
+    this.view.scrollLeft += after.left + u * after.width - px;
+    this.view.scrollTop += after.top + v * after.height - py;
+  }
+
+  #wheel(event) {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    this.zoom(Math.exp(-event.deltaY / 200), { x: event.clientX, y: event.clientY });
+  }
+
+  #down(event) {
+    if (event.button !== 0) return;
+    this.#pointers.set(event.pointerId, event);
+    if (this.#pointers.size === 2) {
+      this.#letGo();
+      this.#grip = { pinch: this.#spread() };
+    } else if (this.#pointers.size === 1) {
+      this.canvas.setPointerCapture(event.pointerId);
+      this.#grip = { x: event.clientX, y: event.clientY, touch: event.pointerType === "touch", walking: false };
+    }
+  }
+
+  #move(event) {
+    if (!this.#pointers.has(event.pointerId) || !this.#grip) return;
+    this.#pointers.set(event.pointerId, event);
+    if (this.#grip.pinch) {
+      const spread = this.#spread();
+      this.zoom(spread.length / this.#grip.pinch.length, spread);
+      this.#grip.pinch = spread;
+      return;
+    }
+    const dx = event.clientX - this.#grip.x;
+    // On touch, up and down belongs to the page.
+    const dy = this.#grip.touch ? 0 : event.clientY - this.#grip.y;
+    if (!this.#grip.walking) {
+      if (Math.hypot(dx, dy) < (this.#grip.touch ? TOUCH_SLOP : 2)) return;
+      this.#grip.walking = true;
+      this.canvas.classList.add("held");
+      this.drag({ begin: true });
+    }
+    // The hand drags the plane along, as a map: pulling it left brings what lies on the right.
+    this.drag({ dx: -dx / SEED_WIDTH, dy: -dy / SEED_WIDTH });
+  }
+
+  #up(event) {
+    if (!this.#pointers.delete(event.pointerId)) return;
+    this.#letGo();
+  }
+
+  #letGo() {
+    this.canvas.classList.remove("held");
+    if (this.#grip?.walking) this.drag({ end: true });
+    this.#grip = null;
+  }
+
+  #spread() {
+    const [one, other] = [...this.#pointers.values()];
+    const length = Math.max(1, Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY));
+    return { length, x: (one.clientX + other.clientX) / 2, y: (one.clientY + other.clientY) / 2 };
+  }
+}
