@@ -1,0 +1,115 @@
+"""The command line of `python -m train`: flags -> settings. Every flag but four is a setting of config.py."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core import runs
+from core.command import Parser
+from core.errors import SettingError
+from train.config import Config, Setting, settings
+from train.presets import PRESETS, preset
+
+__all__ = ["Asked", "ask", "parser"]
+
+DATA_WORDS = ("phantoms",)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line asks for."""
+
+    config: Config
+    out: Path | None
+    resume: bool
+    dry_run: bool
+    grid: int | None
+    init: Path | None
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags, in the groups of the manual."""
+    top = Parser(prog="python -m train", description="Train a StyleGAN2 on your own pictures.")
+    top.add_argument("--out", metavar="RUN", help="the run's folder: new or empty, unless --resume")
+    top.add_argument(
+        "--preset", metavar="NAME", help="named settings, which other flags override: " + ", ".join(PRESETS)
+    )
+    top.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out; settings left out are the run's own"
+    )
+    top.add_argument(
+        "--init", metavar="FILE", help="begin with the weights of this network file, of the same size or half of it"
+    )
+    top.add_argument("--grid", metavar="N", help="when the training is done, write grid.png with this many samples")
+    top.add_argument(
+        "--dry-run", action="store_true", help="print settings, networks, memory and time, and touch nothing"
+    )
+    groups: dict[str, Any] = {}
+    for setting in settings():
+        group = groups.setdefault(setting.group, None) or top.add_argument_group(setting.group)
+        groups[setting.group] = group
+        help = f"{setting.help} (default: {setting.default})" if setting.default != "" else setting.help
+        if isinstance(setting.default, bool):
+            group.add_argument(
+                setting.flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=setting.help
+            )
+        else:
+            group.add_argument(
+                setting.flag, metavar=_metavar(setting), default=argparse.SUPPRESS, help=help.replace("%", "%%")
+            )
+    return top
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.choices:
+        return "|".join(setting.choices)
+    return {"data": "PATH", "size": "HxW", "start": "HxW"}.get(
+        setting.name, "N" if not isinstance(setting.default, str) else "VALUE"
+    )
+
+
+def ask(arguments: list[str] | None = None) -> Asked:
+    """Read the command line. Raises StyloscopeError for what cannot be."""
+    given = vars(parser().parse_args(arguments))
+    out = Path(given["out"]) if given["out"] else None
+    if out is None and not given["dry_run"]:
+        raise SettingError("out", "", "give --out a folder for the run")
+    values: dict[str, Any] = {}
+    if given["preset"] is not None:
+        values |= preset(given["preset"])
+    elif given["resume"] and out is not None and runs.is_run(out):
+        values |= {name: value for name, value in runs.config(out).items() if name != "resolved"}
+    for setting in settings():
+        if setting.name in given:
+            values[setting.name] = _value(setting, given[setting.name])
+    config = Config.read(values)
+    if not config.data:
+        raise SettingError("data", "", "give --data a folder or zip of pictures, or the word phantoms")
+    return Asked(
+        config=config,
+        out=out,
+        resume=given["resume"],
+        dry_run=given["dry_run"],
+        grid=_grid(given["grid"]),
+        init=Path(given["init"]) if given["init"] else None,
+    )
+
+
+def _value(setting: Setting, text: Any) -> Any:
+    if isinstance(text, bool):
+        return text
+    try:
+        return setting.read(text)
+    except (ValueError, OverflowError):
+        raise SettingError(setting.name, text, setting.allowed) from None
+
+
+def _grid(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise SettingError("grid", text, "a whole number from 1 to 1024")
+    return int(text)

@@ -1,0 +1,363 @@
+"""Every setting of a training, once: its flag, its line in config.json and its row in the manual come from here."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from core.errors import SettingError
+from core.sizes import LARGEST, filters, start_shape
+
+__all__ = ["Config", "Setting", "parse_size", "settings"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as the command line and the manual see it."""
+
+    name: str
+    group: str
+    help: str
+    default: Any
+    allowed: str
+    read: Callable[[str], Any]
+    check: Callable[[Any], bool]
+    choices: tuple[str, ...] | None
+    meaning: bool
+
+    @property
+    def flag(self) -> str:
+        """The setting's flag on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    read: Callable[[str], Any] = str,
+    check: Callable[[Any], bool] = lambda value: True,
+    allowed: str = "",
+    choices: tuple[str, ...] | None = None,
+    meaning: bool = True,
+) -> Any:
+    """A dataclass field that knows its flag; `meaning`: a resumed run may not change it."""
+    if choices is not None:
+        allowed, check = "one of " + ", ".join(choices), lambda value: value in choices
+    facts = {
+        "group": group,
+        "help": help,
+        "read": read,
+        "check": check,
+        "allowed": allowed,
+        "choices": choices,
+        "meaning": meaning,
+    }
+    return field(default=default, metadata=facts)
+
+
+def _numeric(
+    kind: type,
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    low: float,
+    high: float,
+    auto: bool = False,
+    meaning: bool = True,
+) -> Any:
+    """A whole or decimal number between `low` and `high`, both included; or the word auto where `auto`."""
+    what = "a whole number" if kind is int else "a number"
+    allowed = (
+        f"{what} from {low:g}" + (f" to {high:g}" if math.isfinite(high) else " up") + (", or auto" if auto else "")
+    )
+
+    def read(text: str) -> Any:
+        return text if auto and text == "auto" else kind(text)
+
+    def check(value: Any) -> bool:
+        if auto and value == "auto":
+            return True
+        if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
+            return False
+        return math.isfinite(value) and low <= value <= high
+
+    return _setting(default, help, group=group, read=read, check=check, allowed=allowed, meaning=meaning)
+
+
+def _whole(default: Any, help: str, *, group: str, low: int, high: int = 2**31, **rest: Any) -> Any:
+    return _numeric(int, default, help, group=group, low=low, high=high, **rest)
+
+
+def _decimal(default: Any, help: str, *, group: str, low: float, high: float = 1e9, **rest: Any) -> Any:
+    return _numeric(float, default, help, group=group, low=low, high=high, **rest)
+
+
+def _switch(help: str, *, group: str, meaning: bool = True) -> Any:
+    return _setting(
+        False,
+        help,
+        group=group,
+        read=lambda text: text == "true",
+        check=lambda value: isinstance(value, bool),
+        allowed="true or false",
+        meaning=meaning,
+    )
+
+
+def parse_size(text: str, *, field_name: str = "size") -> tuple[int, int]:
+    """Read `256` or `224x192` as (height, width). Raises SettingError naming the field."""
+    found = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", text.strip(), re.ASCII)
+    if found is None:
+        raise SettingError(field_name, text, "HEIGHTxWIDTH such as 224x192, one number for a square, or auto")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, str) and (value == "auto" or re.fullmatch(r"[0-9]{1,5}(x[0-9]{1,5})?", value) is not None)
+
+
+def _is_taps(value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and re.fullmatch(r"[0-9]+(\.[0-9]+)?(,[0-9]+(\.[0-9]+)?){0,15}", value) is not None
+        and any(float(t) for t in value.split(","))
+    )
+
+
+def _is_filters(value: Any) -> bool:
+    return isinstance(value, str) and (
+        value == "auto" or re.fullmatch(r"[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*", value) is not None
+    )
+
+
+_RUN, _DATA, _NET, _TRAIN, _REPORT, _MACHINE = "run", "data", "networks", "training", "reports", "machine"
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run. Names are flags with dashes as underscores; `auto` is decided once, when the run begins."""
+
+    # What is asked
+    arch: str = _setting("stylegan2", "the architecture", group=_RUN, choices=("stylegan2",))
+    kimg: float = _decimal(
+        1000.0,
+        "train until this many thousand images were shown; fractions are fine",
+        group=_RUN,
+        low=0.001,
+        meaning=False,
+    )
+    batch: int = _whole(16, "images in one step", group=_RUN, low=1, high=65536)
+    seed: int = _whole(
+        0, "seeds the networks, the order of the pictures and every draw", group=_RUN, low=0, high=2**32 - 1
+    )
+
+    # What it sees
+    data: str = _setting("", "a folder or zip of pictures, or the word phantoms", group=_DATA)
+    size: str = _setting(
+        "auto",
+        "height x width of the network, such as 256 or 224x192; auto holds the most common picture unscaled",
+        group=_DATA,
+        check=_is_size,
+        allowed="HEIGHTxWIDTH such as 224x192, one number for a square, or auto",
+    )
+    start: str = _setting(
+        "auto",
+        "the start shape, such as 7x6; auto takes the smallest",
+        group=_DATA,
+        check=_is_size,
+        allowed="HEIGHTxWIDTH such as 7x6, or auto",
+    )
+    channels: str = _setting(
+        "auto",
+        "1 is gray, 3 is RGB, auto is what the pictures are",
+        group=_DATA,
+        check=lambda value: value in ("auto", "1", "3"),
+        allowed="1 for gray, 3 for RGB, or auto",
+    )
+    fit: str = _setting(
+        "native",
+        "native centres a picture unscaled, pad and crop scale it whole into or over the frame, stretch ignores its shape",
+        group=_DATA,
+        choices=("native", "pad", "crop", "stretch"),
+    )
+    mirror: bool = _switch("show every second picture mirrored left to right", group=_DATA)
+
+    # The networks
+    channel_base: int = _whole(
+        16384, "channels of a layer are base / side, side rounded up to a power of two", group=_NET, low=1, high=2**20
+    )
+    channel_max: int = _whole(512, "and never more than this", group=_NET, low=1, high=4096)
+    filters: str = _setting(
+        "auto",
+        "the channels themselves, coarse to fine, such as 256,128,64: one number a level",
+        group=_NET,
+        check=_is_filters,
+        allowed="whole numbers from 1 with commas between, one a level, or auto",
+    )
+    z_dim: int = _whole(512, "numbers in z", group=_NET, low=1, high=4096)
+    w_dim: int = _whole(512, "numbers in w", group=_NET, low=1, high=4096)
+    mapping_layers: int = _whole(8, "layers from z to w", group=_NET, low=1, high=32)
+    mapping_lr: float = _decimal(
+        0.01, "learning rate of those layers, as a share of the generator's", group=_NET, low=1e-6, high=1.0
+    )
+    g_architecture: str = _setting(
+        "skip", "how the generator's levels are joined", group=_NET, choices=("skip", "resnet", "orig")
+    )
+    d_architecture: str = _setting(
+        "resnet", "how the discriminator's levels are joined", group=_NET, choices=("resnet", "skip", "orig")
+    )
+    resample_filter: str = _setting(
+        "1,3,3,1",
+        "taps of the filter between levels",
+        group=_NET,
+        check=_is_taps,
+        allowed="numbers with commas between, such as 1,3,3,1",
+    )
+    group: int = _whole(
+        4, "pictures whose spread the discriminator sees together (minibatch deviation)", group=_NET, low=1, high=1024
+    )
+
+    # How it learns
+    g_lr: float = _decimal(0.0025, "learning rate of the generator", group=_TRAIN, low=0.0, high=1.0)
+    d_lr: float = _decimal(0.0025, "learning rate of the discriminator", group=_TRAIN, low=0.0, high=1.0)
+    beta1: float = _decimal(0.0, "Adam's first decay", group=_TRAIN, low=0.0, high=0.9999)
+    beta2: float = _decimal(0.99, "Adam's second decay", group=_TRAIN, low=0.0, high=0.99999)
+    gamma: float | str = _decimal(
+        "auto", "weight of R1; auto is 0.0002 x pixels / batch", group=_TRAIN, low=0.0, auto=True
+    )
+    r1_every: int = _whole(16, "steps from one R1 to the next", group=_TRAIN, low=1, high=1024)
+    path_weight: float = _decimal(2.0, "weight of the path length penalty; 0 turns it off", group=_TRAIN, low=0.0)
+    path_every: int = _whole(4, "steps from one path length penalty to the next", group=_TRAIN, low=1, high=1024)
+    path_decay: float = _decimal(0.01, "how fast the mean path length follows", group=_TRAIN, low=0.0, high=1.0)
+    path_shrink: int = _whole(2, "path lengths are taken of batch / this many pictures", group=_TRAIN, low=1, high=64)
+    style_mixing: float = _decimal(
+        0.9, "share of generated pictures made from two styles", group=_TRAIN, low=0.0, high=1.0
+    )
+    ema_kimg: float = _decimal(10.0, "half-life of the generator's moving average, in kimg", group=_TRAIN, low=0.0)
+    ema_ramp: float = _decimal(
+        0.05, "and never more than this share of the images seen; 0 is no ramp", group=_TRAIN, low=0.0, high=1.0
+    )
+    w_avg_beta: float = _decimal(0.998, "how slowly the average w follows, a step", group=_TRAIN, low=0.0, high=1.0)
+
+    # What it leaves
+    tick: float = _decimal(4.0, "kimg from one line of the log and sample sheet to the next", group=_REPORT, low=0.001)
+    snapshot: int = _whole(
+        1,
+        "ticks from one network file to the next; state for resuming is saved at every tick",
+        group=_REPORT,
+        low=1,
+        high=10**6,
+        meaning=False,
+    )
+    samples: int = _whole(
+        24, "pictures on the sample sheet, seeds 0 and up", group=_REPORT, low=1, high=256, meaning=False
+    )
+
+    # What it runs on
+    device: str = _setting(
+        "auto",
+        "auto takes a GPU where there is one",
+        group=_MACHINE,
+        choices=("auto", "cpu", "cuda", "mps"),
+        meaning=False,
+    )
+    precision: str = _setting(
+        "auto",
+        "auto measures both at the start and keeps the faster",
+        group=_MACHINE,
+        choices=("auto", "float32", "bfloat16"),
+        meaning=False,
+    )
+    threads: int | str = _whole(
+        "auto", "threads on the CPU; auto is one a core", group=_MACHINE, low=1, high=1024, auto=True, meaning=False
+    )
+    micro_batch: int | str = _whole(
+        "auto",
+        "images computed at once, gradients accumulated; auto is the batch, halved when memory runs out",
+        group=_MACHINE,
+        low=1,
+        high=65536,
+        auto=True,
+        meaning=False,
+    )
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Config:
+        """Build from a mapping, defaults filled in, everything checked. Raises SettingError naming the field."""
+        known = {setting.name: setting for setting in settings()}
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise SettingError("settings", name, f"no such setting{'; did you mean ' + near[0] if near else ''}")
+        config = cls(**values)
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise SettingError for the first field that cannot be, alone or with the others."""
+        for setting in settings():
+            value = getattr(self, setting.name)
+            if not setting.check(value):
+                raise SettingError(setting.name, value, setting.allowed)
+        if self.batch % self.group:
+            allowed = (
+                f"a multiple of the minibatch group, {self.group}"
+                if self.batch > self.group
+                else f"at least the minibatch group, {self.group}"
+            )
+            raise SettingError("batch", self.batch, f"{allowed}; change --batch or --group")
+        if self.micro_batch != "auto" and (int(self.micro_batch) % self.group or self.batch % int(self.micro_batch)):
+            raise SettingError(
+                "micro_batch",
+                self.micro_batch,
+                f"a multiple of the minibatch group, {self.group}, that divides the batch, {self.batch}",
+            )
+        if self.path_weight and self.batch // self.path_shrink < 1:
+            raise SettingError("path_shrink", self.path_shrink, f"at most the batch, {self.batch}")
+        if self.size != "auto":
+            self.filters_for(parse_size(self.size))
+
+    def start_for(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The start shape of a network of `size`. Raises SettingError."""
+        start = None if self.start == "auto" else parse_size(self.start, field_name="start")
+        return start_shape(size, start)[0]
+
+    def filters_for(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """Channels a level, coarse to fine, of a network of `size`. Raises SettingError."""
+        start = self.start_for(size)
+        levels = start_shape(size, start)[1] + 1
+        if self.filters == "auto":
+            return filters(size, start, base=self.channel_base, maximum=self.channel_max)
+        chosen = tuple(int(part) for part in self.filters.split(","))
+        if len(chosen) != levels:
+            raise SettingError(
+                "filters",
+                self.filters,
+                f"{size[0]}x{size[1]} from {start[0]}x{start[1]} has {levels} levels, so {levels} numbers",
+            )
+        return chosen
+
+    def gamma_for(self, size: tuple[int, int]) -> float:
+        """The weight of R1: as given, or the field's rule 0.0002 x pixels / batch."""
+        return 0.0002 * size[0] * size[1] / self.batch if self.gamma == "auto" else float(self.gamma)
+
+    def taps(self) -> tuple[float, ...]:
+        """The taps of the resampling filter."""
+        return tuple(float(tap) for tap in self.resample_filter.split(","))
+
+    def values(self) -> dict[str, Any]:
+        """Every setting by name, for config.json."""
+        return dataclasses.asdict(self)
+
+
+def settings() -> list[Setting]:
+    """Every setting, in the order of the manual."""
+    return [Setting(name=one.name, default=one.default, **one.metadata) for one in fields(Config)]

@@ -1,0 +1,325 @@
+"""Pictures -> frames in memory -> batches. Every picture is read once, fitted once, and kept as the integers it was."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from core import pictures
+from core.errors import DataError, PictureError
+from train import phantoms, schedule, sources
+from train.frame import Frame
+
+__all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
+
+UNREADABLE_SHARE = 20
+_TURNED = (5, 6, 7, 8)
+_EXIF_ORIENTATION = 0x0112
+
+Size = tuple[int, int]
+
+
+class Data(Protocol):
+    """What training asks of its pictures. Pictures are counted from 0, in the order in which they are shown."""
+
+    frame: Frame
+    channels: int
+    says: list[str]
+
+    def __len__(self) -> int:
+        """How many different pictures there are."""
+        ...
+
+    def picture(self, index: int) -> np.ndarray:
+        """Picture `index` in its frame, [C, H, W], uint8 or uint16."""
+        ...
+
+    def order(self, shown: np.ndarray, *, seed: int) -> np.ndarray:
+        """Indices of the pictures that come at places `shown` of the training; a pure function."""
+        ...
+
+    def batch(self, indices: np.ndarray, *, device: torch.device) -> Tensor:
+        """Pictures as float32 [N, C, H, W] from -1 to 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the headers of all pictures say, before any is decoded."""
+
+    source: sources.Folder | sources.Zip
+    picture: Size  # the most common shape, height x width
+    shapes: int  # how many different shapes
+    gray: bool  # whether every header says gray
+    wide: bool  # whether any picture has more than 8 bits
+    broken: tuple[str, ...]
+
+
+def survey(path: str | Path, *, each: Callable[[], None] = lambda: None) -> Survey:
+    """Look at the header of every picture below `path`. Raises DataError.
+
+    `each` is called after each picture, so that a caller can show progress or stop by raising.
+    """
+    source = sources.find(path)
+    shapes: Counter[Size] = Counter()
+    gray, wide = True, False
+    broken = []
+    for index, name in enumerate(source.names):
+        try:
+            header = _header(source, index)
+        except _TooLarge as wrong:
+            raise DataError(str(wrong)) from wrong
+        except Exception:  # whatever zipfile or a parser of Pillow's trips over makes the file one that cannot be read
+            broken.append(name)
+            continue
+        finally:
+            each()
+        shapes[header.size] += 1
+        gray, wide = gray and header.gray, wide or header.wide
+    _judge(path, broken, len(source.names))
+    # Of shapes that are equally common the larger one, so that the answer does not hang on the order of names.
+    common = max(shapes, key=lambda size: (shapes[size], size[0] * size[1], size))
+    return Survey(source, common, len(shapes), gray, wide, tuple(broken))
+
+
+class _TooLarge(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class _Header:
+    size: Size
+    gray: bool
+    wide: bool
+
+
+def _header(source: sources.Folder | sources.Zip, index: int) -> _Header:
+    opened = source.open(index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(opened if isinstance(opened, Path) else _stream(opened))
+        except Image.DecompressionBombError:
+            raise _TooLarge(_too_large(source.names[index], "too many")) from None
+    with image:
+        width, height = image.size
+        if width * height > pictures.PIXEL_LIMIT:
+            raise _TooLarge(_too_large(source.names[index], f"{width * height}"))
+        if image.getexif().get(_EXIF_ORIENTATION) in _TURNED:
+            width, height = height, width
+        mode = image.mode
+        return _Header((height, width), mode in ("1", "L", "LA", "La") or mode[0] in "IF", mode[0] in "IF")
+
+
+def _stream(data: bytes) -> object:
+    import io
+
+    return io.BytesIO(data)
+
+
+def _too_large(name: str, pixels: str) -> str:
+    return f"{name} has {pixels} pixels, and at most {pictures.PIXEL_LIMIT} can be read; shrink it or take it out"
+
+
+def _judge(path: str | Path, broken: list[str], total: int) -> None:
+    """Raise DataError where more than 1 in 20 pictures cannot be read, or all of them."""
+    if len(broken) * UNREADABLE_SHARE <= total:
+        return
+    shown = ", ".join(broken[:10]) + (f" and {len(broken) - 10} more" if len(broken) > 10 else "")
+    raise DataError(
+        f"{path}: {len(broken)} of {total} pictures cannot be read, more than 1 in {UNREADABLE_SHARE}: {shown}; mend them or take them out"
+    )
+
+
+class Frames:
+    """Pictures of a folder or zip, read once into one array: in memory where they fit, else in a temporary file.
+
+    `pixels` is [N, C, H, W], uint8, or uint16 where any file holds more than 8 bits.
+    """
+
+    def __init__(
+        self, pixels: np.ndarray, *, frame: Frame, says: list[str], kept: tempfile.TemporaryDirectory[str] | None = None
+    ) -> None:
+        self.pixels = pixels
+        self.frame = frame
+        self.channels = pixels.shape[1]
+        self.says = says
+        self._kept = kept
+        self._resident: Tensor | None = None
+
+    @classmethod
+    def read(
+        cls,
+        found: Survey,
+        *,
+        frame: Frame,
+        channels: int | None,
+        folder: Path | None = None,
+        each: Callable[[], None] = lambda: None,
+        memory: int | None = None,
+    ) -> Frames:
+        """Read every picture of a survey. Raises DataError naming those that cannot be read when there are too many.
+
+        channels None is gray where all pictures are, three equal planes counting as gray; `folder` is where the
+        temporary file goes when the frames need more than `memory` bytes (None: half of what is free).
+        """
+        source, count = found.source, len(found.source.names)
+        planes = channels or (1 if found.gray else 3)
+        shape, dtype = (count, planes, *frame.size), np.uint16 if found.wide else np.uint8
+        kept, pixels = _room(shape, np.dtype(dtype), folder=folder, memory=_free() // 2 if memory is None else memory)
+        missing = set(found.broken)
+
+        def one(index: int) -> tuple[str | None, bool]:
+            name = source.names[index]
+            if name in missing:
+                return name, True
+            try:
+                array = pictures.read(source.open(index), name=name)
+            except (PictureError, OSError, ValueError, RuntimeError, NotImplementedError, EOFError, MemoryError):
+                return name, True
+            except Exception as wrong:  # zipfile raises zlib's and its own errors for broken members
+                if type(wrong).__module__ not in ("zipfile", "zlib", "zipfile._path"):
+                    raise
+                return name, True
+            gray = pictures.is_gray(array)
+            pixels[index] = _planes(frame.place(_depth(array, dtype)), planes)
+            return None, gray
+
+        broken, gray = [], True
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for name, is_gray in pool.map(one, range(count)):
+                each()
+                gray = gray and is_gray
+                if name is not None:
+                    broken.append(name)
+        _judge(str(getattr(source, "path", "")), broken, count)
+        gone = set(broken)
+        good = [index for index, name in enumerate(source.names) if name not in gone]
+        if channels is None and gray and planes == 3:
+            pixels = pixels[:, :1]
+        says = [source.says] if source.says else []
+        says += _remarks(found, broken, pixels)
+        return cls(pixels[good] if broken else pixels, frame=frame, says=says, kept=kept)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def picture(self, index: int) -> np.ndarray:
+        """Picture `index` in its frame, [C, H, W], uint8 or uint16."""
+        return self.pixels[index]
+
+    def order(self, shown: np.ndarray, *, seed: int) -> np.ndarray:
+        """Every epoch shows every picture once, in an order of its own."""
+        return np.array([_epoch(seed, place // len(self), len(self))[place % len(self)] for place in shown.tolist()])
+
+    def batch(self, indices: np.ndarray, *, device: torch.device) -> Tensor:
+        """Pictures as float32 [N, C, H, W] from -1 to 1."""
+        if self._resident is not None and self._resident.device == device:
+            chosen = self._resident[torch.from_numpy(indices).to(device)]
+            return chosen.float().div_(127.5).sub_(1)
+        return _floats(self.pixels[indices]).to(device, non_blocking=True)
+
+    def move(self, device: torch.device) -> bool:
+        """Keep the 8-bit pictures on a GPU where they take at most a quarter of its free memory."""
+        if device.type != "cuda" or self.pixels.dtype != np.uint8:
+            return False
+        if self.pixels.nbytes * 4 > torch.cuda.mem_get_info(device)[0]:
+            return False
+        self._resident = torch.from_numpy(np.ascontiguousarray(self.pixels)).to(device)
+        return True
+
+
+class Phantoms:
+    """Head phantoms without end, each drawn when it is shown."""
+
+    def __init__(self, *, frame: Frame, channels: int) -> None:
+        self.frame = frame
+        self.channels = channels
+        self.says = ["phantoms: random heads after Shepp and Logan, drawn on the fly, none shown twice"]
+
+    def __len__(self) -> int:
+        return 2**31
+
+    def picture(self, index: int) -> np.ndarray:
+        """Head `index`, uint8 [C, H, W]."""
+        return _planes(self.frame.place(phantoms.phantom(index, size=self.frame.picture)), self.channels)
+
+    def order(self, shown: np.ndarray, *, seed: int) -> np.ndarray:
+        """Every place has a head of its own."""
+        return (shown + schedule.stream(seed, "heads") % 2**30) % len(self)
+
+    def batch(self, indices: np.ndarray, *, device: torch.device) -> Tensor:
+        """Pictures as float32 [N, C, H, W] from -1 to 1."""
+        return _floats(np.stack([self.picture(index) for index in indices.tolist()])).to(device)
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch(seed: int, epoch: int, count: int) -> np.ndarray:
+    return schedule.shuffled(seed, epoch, count)
+
+
+def _floats(pixels: np.ndarray) -> Tensor:
+    half = np.float32(np.iinfo(pixels.dtype).max / 2)
+    return torch.from_numpy(pixels.astype(np.float32)).div_(float(half)).sub_(1)
+
+
+def _depth(array: np.ndarray, dtype: type) -> np.ndarray:
+    """8-bit levels among 16-bit ones: x 257 takes 255 to 65535."""
+    return array.astype(np.uint16) * 257 if dtype is np.uint16 and array.dtype == np.uint8 else array
+
+
+def _planes(array: np.ndarray, channels: int) -> np.ndarray:
+    """[h, w] or [h, w, 3] -> [channels, h, w]; RGB becomes gray by ITU-R 601 luma."""
+    if array.ndim == 2:
+        return np.broadcast_to(array, (channels, *array.shape))
+    if channels == 3:
+        return array.transpose(2, 0, 1)
+    luma = array.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return np.rint(luma).astype(array.dtype)[None]
+
+
+def _room(
+    shape: tuple[int, ...], dtype: np.dtype, *, folder: Path | None, memory: int
+) -> tuple[tempfile.TemporaryDirectory[str] | None, np.ndarray]:
+    if int(np.prod(shape)) * dtype.itemsize <= memory:
+        return None, np.empty(shape, dtype)
+    kept = tempfile.TemporaryDirectory(dir=folder, prefix="frames-", ignore_cleanup_errors=True)
+    return kept, np.memmap(Path(kept.name) / "frames", dtype, mode="w+", shape=shape)
+
+
+def _free() -> int:
+    """Bytes of memory that are free; 4 GiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4 * 2**30
+
+
+def _remarks(found: Survey, broken: list[str], pixels: np.ndarray) -> list[str]:
+    """What a person should know about their data, one sentence each."""
+    says = []
+    if broken:
+        shown = ", ".join(broken[:10]) + (" ..." if len(broken) > 10 else "")
+        says.append(f"left out, since they cannot be read: {len(broken)} of {len(found.source.names)}: {shown}")
+    if found.shapes > 1:
+        says.append(f"{found.shapes} shapes, fitted to the most common one, {found.picture[0]}x{found.picture[1]}")
+    if pixels.dtype == np.uint16:
+        brightest = int(pixels[:64].max())
+        if brightest < 2**14:
+            says.append(
+                f"16-bit pictures, but the brightest of the first ones reaches only {brightest} of 65535: they will look dark"
+            )
+    return says

@@ -1,0 +1,86 @@
+"""How pictures sit in a network's frame: sizes, margins and the four ways to fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core import pictures, sizes
+
+__all__ = ["Frame"]
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame of a network and the place of the most common picture in it. All pairs are (height, width), in pixels.
+
+    native  pictures are centred unscaled, scaled down only where they do not fit. Where the frame is `whole` halved
+            k times, the picture is put into `whole` and everything is halved, margin and all.
+    pad     the whole picture is scaled to the box of the most common one, black around it
+    crop    the picture is scaled to cover the frame, what hangs over is cut off
+    stretch the picture is scaled to the frame, whatever its shape
+    """
+
+    size: Size
+    whole: Size
+    picture: Size
+    fit: str
+
+    @classmethod
+    def of(cls, picture: Size, *, size: Size | None, fit: str) -> Frame:
+        """The frame for pictures of which `picture` is the most common shape; `size` None is auto.
+
+        Raises SettingError where auto finds no size.
+        """
+        if size is None:
+            size = sizes.smallest_size(picture)
+        whole = size
+        if fit == "native" and max(picture) <= sizes.LARGEST:
+            auto = sizes.smallest_size(picture)
+            whole = auto if sizes.halved_start(size, auto) is not None else size
+        return cls(size=size, whole=whole, picture=picture, fit=fit)
+
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width): where people look, in pixels of the frame."""
+        if self.fit in ("crop", "stretch"):
+            return 0, 0, *self.size
+        top, left, height, width = self._box
+        k = self.whole[0] // self.size[0]
+        above, before = top // k, left // k
+        return above, before, -(-(top + height) // k) - above, -(-(left + width) // k) - before
+
+    @property
+    def _box(self) -> tuple[int, int, int, int]:
+        return sizes.placed(self.whole, _within(self.picture, self.whole, grow=self.fit == "pad"))
+
+    def place(self, array: np.ndarray) -> np.ndarray:
+        """Put one picture [h, w] or [h, w, 3] into the frame: [height, width] or [height, width, 3], same dtype."""
+        if self.fit == "stretch":
+            return pictures.resize(array, self.size)
+        if self.fit == "crop":
+            return self._cover(array)
+        top, left, height, width = self._box
+        inner = pictures.resize(array, _within(array.shape[:2], (height, width), grow=self.fit == "pad"))
+        frame = np.zeros((*self.whole, *array.shape[2:]), array.dtype)
+        down, right = sizes.placed((height, width), inner.shape[:2])[:2]
+        frame[top + down : top + down + inner.shape[0], left + right : left + right + inner.shape[1]] = inner
+        return frame if self.whole == self.size else pictures.resize(frame, self.size)
+
+    def _cover(self, array: np.ndarray) -> np.ndarray:
+        height, width = array.shape[:2]
+        scale = max(self.size[0] / height, self.size[1] / width)
+        target = (max(self.size[0], round(height * scale)), max(self.size[1], round(width * scale)))
+        top, left = (target[0] - self.size[0]) // 2, (target[1] - self.size[1]) // 2
+        return pictures.crop(pictures.resize(array, target), [top, left, *self.size])
+
+
+def _within(picture: Size, box: Size, *, grow: bool) -> Size:
+    """The size of `picture` inside `box`, shape kept; larger than it is only where `grow`."""
+    scale = min(box[0] / picture[0], box[1] / picture[1])
+    if scale >= 1 and not grow:
+        return picture
+    return min(box[0], max(1, round(picture[0] * scale))), min(box[1], max(1, round(picture[1] * scale)))

@@ -1,0 +1,111 @@
+"""The networks of a training, their optimizers, and what they cost."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import core
+from train.config import Config
+from train.schedule import Adam, lazy_adam, stream
+
+__all__ = ["Networks", "build", "restore_adam"]
+
+
+@dataclass
+class Networks:
+    """Generator, its moving average, discriminator, and one optimizer each."""
+
+    g: core.Generator
+    g_ema: core.Generator
+    d: core.Discriminator
+    g_adam: torch.optim.Adam
+    d_adam: torch.optim.Adam
+
+
+def build(
+    config: Config, *, size: tuple[int, int], channels: int, device: torch.device, init: core.Opened | None = None
+) -> Networks:
+    """Fresh networks from the run's seed, or those of `init`. Raises SettingError."""
+    g, d = bare(config, size=size, channels=channels)
+    if init is not None:
+        start_from(g, d, init)
+    g, d = _laid_out(g, device), _laid_out(d, device)
+    g_ema = copy.deepcopy(g).requires_grad_(False).eval()
+    if init is not None:
+        copy_matching(init.generator, g_ema)
+    betas = (config.beta1, config.beta2)
+    return Networks(
+        g=g,
+        g_ema=g_ema,
+        d=d,
+        g_adam=_adam(g, lazy_adam(config.g_lr, betas, every=config.path_every if config.path_weight else None)),
+        d_adam=_adam(d, lazy_adam(config.d_lr, betas, every=config.r1_every)),
+    )
+
+
+def bare(config: Config, *, size: tuple[int, int], channels: int) -> tuple[core.Generator, core.Discriminator]:
+    """A generator and a discriminator, on the CPU, from the run's seed."""
+    torch.manual_seed(stream(config.seed, "networks"))
+    filters, start = config.filters_for(size), config.start_for(size)
+    g = core.build_generator(
+        core.GeneratorConfig(
+            size=size,
+            start=start,
+            filters=filters,
+            channels=channels,
+            z_dim=config.z_dim,
+            w_dim=config.w_dim,
+            mapping_layers=config.mapping_layers,
+            mapping_lr=config.mapping_lr,
+            architecture=config.g_architecture,
+            resample_filter=config.taps(),
+        )
+    )
+    d = core.build_discriminator(
+        core.DiscriminatorConfig(
+            size=size,
+            start=start,
+            filters=filters,
+            channels=channels,
+            architecture=config.d_architecture,
+            resample_filter=config.taps(),
+            group_size=config.group,
+        )
+    )
+    return g, d
+
+
+def _laid_out(network: nn.Module, device: torch.device) -> nn.Module:
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    return network.to(device, memory_format=layout)  # type: ignore[call-overload]
+
+
+def _adam(network: nn.Module, adam: Adam) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=adam.lr, betas=adam.betas, eps=adam.eps, fused=True)
+
+
+def adam_tensors(adam: torch.optim.Adam, network: nn.Module) -> dict[str, Tensor]:
+    """What an optimizer remembers, by parameter name; empty before its first step."""
+    found = {}
+    for name, parameter in network.named_parameters():
+        for key, value in adam.state.get(parameter, {}).items():
+            found[f"{name}:{key}"] = value
+    return found
+
+
+def restore_adam(adam: torch.optim.Adam, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put back what `adam_tensors` gave, each tensor laid out in memory like its parameter."""
+    named = dict(network.named_parameters())
+    for key, value in tensors.items():
+        name, _, what = key.rpartition(":")
+        parameter = named[name]
+        laid = (
+            torch.empty_like(parameter)
+            if value.shape == parameter.shape and what != "step"
+            else torch.empty_like(value, device=parameter.device)
+        )
+        adam.state[parameter][what] = laid.copy_(value)

@@ -1,0 +1,118 @@
+"""Where pictures come from: the files in a folder or zip, found, named and opened. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from core.errors import DataError
+
+__all__ = ["Folder", "Zip", "find"]
+
+SUFFIXES = frozenset(
+    ".png .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .gif .pgm .ppm .pbm .pnm .tga .jp2 .avif .dib .pcx .sgi".split()
+)
+_CLIMBS = re.compile(r"(^[A-Za-z]:)|(^[\\/])|((^|[\\/])\.\.([\\/]|$))")
+_OASIS = re.compile(r"keras_png_slices_(seg_)?(train|validate|test)")
+_MEMBER_LIMIT = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Pictures below a folder. `names` are paths inside it, with forward slashes, sorted."""
+
+    path: Path
+    names: tuple[str, ...]
+    says: str = ""
+
+    def open(self, index: int) -> Path:
+        """Picture `index` as something core.pictures.read takes."""
+        return self.path / self.names[index]
+
+
+class Zip:
+    """Pictures inside a zip, read by several threads at once."""
+
+    def __init__(self, path: Path, names: Sequence[str], says: str = "") -> None:
+        self.path = path
+        self.names = tuple(names)
+        self.says = says
+        self._local = threading.local()
+
+    def open(self, index: int) -> bytes:
+        """Picture `index` as something core.pictures.read takes. Raises whatever a broken member makes zipfile raise."""
+        archive = getattr(self._local, "archive", None)
+        if archive is None:
+            archive = self._local.archive = zipfile.ZipFile(self.path)
+        member = archive.getinfo(self.names[index])
+        if member.file_size > _MEMBER_LIMIT:
+            raise zipfile.BadZipFile(f"the member unpacks to {member.file_size} bytes")
+        return archive.read(member)
+
+
+def find(path: str | Path) -> Folder | Zip:
+    """Find the pictures below a folder or inside a zip. Raises DataError naming the path.
+
+    In OASIS's keras_png_slices_data the segmentations are left out, and of the splits the training one is taken.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give --data a folder or zip of pictures, or the word phantoms")
+    if path.is_dir():
+        names, says = _oasis(_below(path))
+        found: Folder | Zip = Folder(path, tuple(names), says)
+    elif zipfile.is_zipfile(path):
+        names, says = _oasis(_members(path))
+        found = Zip(path, names, says)
+    else:
+        raise DataError(f"{path} is neither a folder nor a zip; give --data a folder or zip of pictures")
+    if not found.names:
+        raise DataError(f"{path} holds 0 pictures; looked for {' '.join(sorted(SUFFIXES))} in it and below")
+    return found
+
+
+def _below(path: Path) -> list[str]:
+    names = []
+    for folder, _, files in os.walk(path, followlinks=True):
+        names += [(Path(folder) / file).relative_to(path).as_posix() for file in files]
+    return sorted(name for name in names if _is_picture(name))
+
+
+def _members(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [member.filename for member in archive.infolist() if not member.is_dir()]
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as wrong:
+        raise DataError(f"{path} cannot be read as a zip ({wrong}); make it again") from wrong
+    climbing = [name for name in names if _CLIMBS.search(name)]
+    if climbing:
+        raise DataError(
+            f"{path} has {len(climbing)} members that climb out of it, {climbing[0]!r} first; make it again without them"
+        )
+    return sorted({name for name in names if _is_picture(name)})
+
+
+def _is_picture(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
+
+
+def _oasis(names: list[str]) -> tuple[list[str], str]:
+    splits: dict[str, list[str]] = {}
+    for name in names:
+        part = next((part for part in PurePosixPath(name).parts[:-1] if _OASIS.fullmatch(part)), "")
+        splits.setdefault(part, []).append(name)
+    images = [split for split in splits if split and "_seg_" not in split]
+    if not images:
+        return names, ""
+    chosen = "keras_png_slices_train" if "keras_png_slices_train" in images else sorted(images)[0]
+    left = len(names) - len(splits[chosen])
+    return splits[
+        chosen
+    ], f"OASIS slices: {len(splits[chosen])} of {chosen} are used, {left} of other splits and segmentations left out"

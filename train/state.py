@@ -1,0 +1,83 @@
+"""What exact resuming needs: one safetensors file with every tensor, and the facts of the training in its header.
+
+    RUN/state/000123456.safetensors      the number is images seen
+
+It is written to a temporary name, synced, renamed, read back; only then the one before is removed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from core.errors import TrainingError
+from core.files import writing
+
+__all__ = ["State", "latest", "save"]
+
+FORMAT = 1
+_KEY = "styloscope_state"
+
+
+@dataclass(frozen=True)
+class State:
+    """Tensors by name, and facts as JSON."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, images: int) -> Path:
+    """Save; returns the path. Raises OutputError where it cannot be written: the state before stays whole."""
+    held = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    path = folder / f"{images:09d}.safetensors"
+    with writing(path) as temporary:
+        save_file(held, temporary, metadata={_KEY: json.dumps({"format": FORMAT, **facts})})
+    written = _read(path)
+    for name, tensor in held.items():
+        if not torch.equal(written.tensors[name], tensor):
+            raise TrainingError(
+                f"{path} does not read back as it was written; check the disk, the state before it is kept"
+            )
+    for older in _files(folder):
+        if older != path:
+            older.unlink(missing_ok=True)
+    return path
+
+
+def latest(folder: Path) -> State | None:
+    """The newest state that can be read, or None where there is none. Raises TrainingError where none of several can."""
+    wrong: Exception | None = None
+    for path in reversed(_files(folder)):
+        try:
+            return _read(path)
+        except (OSError, ValueError, SafetensorError) as failed:
+            wrong = failed
+    if wrong is not None:
+        raise TrainingError(
+            f"no state in {folder} can be read ({wrong}); start again with another --out, or --init from a checkpoint"
+        )
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.safetensors") if path.stem.isdigit()) if folder.is_dir() else []
+
+
+def _read(path: Path) -> State:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    if _KEY not in metadata:
+        raise ValueError(f"{path} is no training state")
+    facts = json.loads(metadata[_KEY])
+    if facts.pop("format") != FORMAT:
+        raise ValueError(f"{path} is of another format")
+    return State(load_file(path), facts)
