@@ -1,6 +1,7 @@
 // Playing: the last walk if there is one, else a stroll along the seeds. Frames are asked for as the clock says, so a slow
 // network plays the same walk with fewer pictures.
 
+import { frameCount, frameOf } from "./paths.js";
 import { placeOf, walked } from "./plane.js";
 
 const STROLL = 0.5; // seeds a second
@@ -48,22 +49,12 @@ function strollFrom(place) {
   return (seconds) => ({ recipe: walked(place, seconds * STROLL, 0), done: false });
 }
 
-/** The walk's recipe at a time, as frames of `fps`: frame k of a stretch has t = ease(k / steps). */
+/** The walk's recipe at a time, `fps` frames a second. */
 function walkAt(walk) {
-  const { recipes, steps, loop, fps } = walk;
-  const count = loop ? recipes.length * steps : (recipes.length - 1) * steps + 1;
+  const count = frameCount(walk);
   return (seconds) => {
-    const frame = Math.floor(seconds * fps);
-    const done = !loop && frame >= count - 1;
-    return { recipe: frameOf(walk, loop ? frame % count : Math.min(frame, count - 1)), done };
+    const frame = Math.floor(seconds * walk.fps);
+    const done = !walk.loop && frame >= count - 1;
+    return { recipe: frameOf(walk, walk.loop ? frame % count : Math.min(frame, count - 1)), done };
   };
-}
-
-export function frameOf({ recipes, steps, ease, space }, frame) {
-  const [stretch, k] = [Math.floor(frame / steps), frame % steps];
-  const from = recipes[stretch % recipes.length];
-  if (k === 0) return { ...from, toward: null };
-  const { checkpoint, toward, blend, ...next } = recipes[(stretch + 1) % recipes.length];
-  const t = k / steps;
-  return { ...from, toward: { ...next, t: ease === "smooth" ? t * t * (3 - 2 * t) : t, space } };
 }

@@ -11,6 +11,7 @@
 //   download(blobOrURL, filename)  play()
 
 import { mountControls } from "./controls.js";
+import { saveWalk } from "./film.js";
 import { Frames } from "./frames.js";
 import { mountHeader } from "./header.js";
 import { History, recipeOfAddress } from "./history.js";
@@ -20,7 +21,6 @@ import { Player } from "./play.js";
 import { describe, full, short } from "./recipe.js";
 import { Shelf, mountShelf } from "./shelf.js";
 import { View } from "./view.js";
-import { saveWalk } from "./walk.js";
 
 const find = (id) => document.getElementById(id);
 const STEP = 0.125; // seeds that a walk button goes
