@@ -1,0 +1,161 @@
+"""Which networks there are: files in the checkpoints folder, in runs, and those that the command line named by a path.
+
+A name is looked up in a list of what lies in these folders, never joined to a path, so none can lead outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core import runs
+from core.checkpoint import configs, read_about, sha256
+from core.errors import CheckpointError, SettingError
+
+__all__ = ["DEFAULT", "Network", "Networks"]
+
+DEFAULT = "brain"
+SUFFIX = ".safetensors"
+_NOWHERE = "train one, or put a .safetensors file of Styloscope there"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the header of a network file says; the weights are not read for it."""
+
+    name: str
+    path: Path
+    sha: str  # the first 12 hex digits of the file's SHA-256
+    architecture: str
+    size: tuple[int, int]  # height and width as people are shown it
+    channels: int
+    layers: int
+    classes: int
+    credit: str
+    stamp: tuple[int, int]  # mtime in ns and bytes: another stamp, another file
+    about: dict[str, Any] = field(repr=False, compare=False)
+
+    def entry(self) -> dict[str, Any]:
+        """The network as JSON values, as GET /networks gives it."""
+        names = ("name", "architecture", "channels", "layers", "classes", "credit", "sha")
+        return {**{name: getattr(self, name) for name in names}, "size": list(self.size)}
+
+    @property
+    def crop(self) -> list[int]:
+        """[top, left, height, width] of what people are shown, in pixels of the finished network."""
+        return self.about["picture"]["crop"]
+
+
+class Networks:
+    """The networks of two folders. Headers are read again only where a file has changed. Not thread-safe."""
+
+    def __init__(self, *, checkpoints: str | Path, runs: str | Path) -> None:
+        self.checkpoints = Path(checkpoints)
+        self.runs = Path(runs)
+        self.refused: dict[Path, str] = {}  # files that the last listing could not read, and why
+        self._admitted: dict[str, Path] = {}
+        self._known: dict[Path, Network] = {}
+
+    def all(self) -> list[Network]:
+        """Every network that can be opened, those of the checkpoints folder first, each run's newest first."""
+        found, self.refused = [], {}
+        for name, path in self._files():
+            try:
+                found.append(self._read(name, path))
+            except CheckpointError as wrong:
+                self.refused[path] = str(wrong)
+        self._known = {network.path: network for network in found}
+        return found
+
+    def find(self, name: str | None) -> Network:
+        """The network of that name: a stem, RUN (its newest) or RUN/000012; `brain` or the first for None.
+
+        Raises CheckpointError for a name that is not there, and for a file that cannot be read.
+        """
+        files = dict(self._files())
+        if not files:
+            raise CheckpointError(f"there is no network in {self.checkpoints} or in {self.runs}: {_NOWHERE}")
+        if name is None:
+            name = DEFAULT if DEFAULT in files else next(iter(files))
+        if name not in files:
+            name = next((full for full in files if full.startswith(f"{name}/")), name)  # RUN: the newest comes first
+        if name not in files:
+            some = ", ".join(list(files)[:8]) + (", ..." if len(files) > 8 else "")
+            raise CheckpointError(
+                f"there is no network {name[:80]!r} in {self.checkpoints} or {self.runs}; there is {some}"
+            )
+        network = self._read(name, files[name])
+        self._known[network.path] = network
+        return network
+
+    def admit(self, text: str) -> str:
+        """Take what the command line named, a network's name or the path of any file, and return its name from now on.
+
+        Raises CheckpointError where it is neither.
+        """
+        try:
+            return self.find(text).name
+        except CheckpointError:
+            path = Path(text)
+            if runs.is_run(path):
+                return self.admit_run(text)
+            if not path.exists() and path.suffix != SUFFIX and path.parent == Path("."):
+                raise
+        network = self._read(path.stem, path)
+        self._admitted = {network.name: path, **self._admitted}
+        return network.name
+
+    def admit_run(self, text: str) -> str:
+        """Take a run by name or by the path of its folder and return the name of its newest network.
+
+        Raises SettingError where it is no run, CheckpointError where it has no network yet.
+        """
+        folder = next((run for run in runs.runs(self.runs) if run.name == text), Path(text))
+        if not runs.is_run(folder):
+            raise SettingError("run", text, f"it has to be a run in {self.runs} or the folder of one")
+        newest = runs.newest(folder)
+        if newest is None:
+            raise CheckpointError(f"the run {folder} has no network yet; wait for its first, or name another run")
+        name = f"{folder.resolve().name}/{newest.stem}"
+        if dict(self._files()).get(name) != newest:
+            self._admitted = {name: newest, **self._admitted}
+        return name
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        yield from self._admitted.items()
+        if self.checkpoints.is_dir():
+            for path in sorted(self.checkpoints.iterdir()):
+                if path.suffix == SUFFIX and not path.name.startswith(".") and path.stem not in self._admitted:
+                    yield path.stem, path
+        for run in runs.runs(self.runs):
+            for path in reversed(runs.checkpoints(run)):
+                if f"{run.name}/{path.stem}" not in self._admitted:
+                    yield f"{run.name}/{path.stem}", path
+
+    def _read(self, name: str, path: Path) -> Network:
+        try:
+            facts = path.stat()
+        except OSError:
+            raise CheckpointError(f"there is no network at {path}; name a .safetensors file of Styloscope") from None
+        stamp = (facts.st_mtime_ns, facts.st_size)
+        known = self._known.get(path)
+        if known is not None and known.stamp == stamp and known.name == name:
+            return known
+        about = read_about(path)
+        config, _ = configs(path, about)
+        crop = about["picture"]["crop"]
+        return Network(
+            name=name,
+            path=path,
+            sha=sha256(path)[:12],
+            architecture=about["arch"],
+            size=(crop[2], crop[3]),
+            channels=config.channels,
+            layers=2 * len(config.filters),
+            classes=config.num_classes,
+            credit=about["credit"],
+            stamp=stamp,
+            about=about,
+        )

@@ -1,0 +1,325 @@
+"""Recipe -> picture: the one room where that happens. It owns the loaded networks."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import core
+from core import latents, pictures
+from core.engine import Engine
+from core.errors import SettingError
+from core.stylegan2 import Noise
+from explorer.networks import Network, Networks
+from explorer.recipe import Recipe
+
+__all__ = ["TEXT_KEY", "Frame", "Network", "Room", "Studio"]
+
+TEXT_KEY = "styloscope"
+_MOST_ROOMS = 3
+_MOST_STYLES = 8192
+_MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One encoded picture. `milliseconds` is from recipe to pixels; `note` what a person should be told besides."""
+
+    data: bytes
+    media_type: str
+    milliseconds: float
+    precision: str
+    device: str
+    note: str | None = None
+
+
+class Room:
+    """One loaded network: its generator, its engines, and the styles of seeds met before."""
+
+    def __init__(self, network: Network, *, device: str, precision: str) -> None:
+        self.network = network
+        self.generator = core.load(network.path, generator_only=True).generator
+        self._device = device
+        self._precision = precision
+        self._styles: OrderedDict[tuple[int, int | None], Tensor] = OrderedDict()
+
+    @cached_property
+    def exact(self) -> Engine:
+        """The engine of everything that is written: float32, unless bfloat16 was asked for by name."""
+        precision = "bfloat16" if self._precision == "bfloat16" else "float32"
+        return core.engine.prepare(self.generator, device=self._device, precision=precision)
+
+    @cached_property
+    def preview(self) -> Engine:
+        """The engine for the hand while it moves."""
+        return core.engine.prepare(self.generator, device=self._device, precision=self._precision)
+
+    def map_seed(self, seed: int, label: int | None) -> Tensor:
+        """w [1, w_dim] of a seed. One row at a time: a product of two rows rounds otherwise than of one."""
+        key = (seed, label)
+        if key not in self._styles:
+            self._styles[key] = self.map_z(latents.seeds_to_z([seed], self.generator.z_dim), label)
+            if len(self._styles) > _MOST_STYLES:
+                self._styles.popitem(last=False)
+        self._styles.move_to_end(key)
+        return self._styles[key]
+
+    def map_z(self, z: Tensor, label: int | None) -> Tensor:
+        """z [N, z_dim] -> w [N, w_dim], on the CPU; label None is class 0 of a conditional network."""
+        classes = None
+        if self.generator.num_classes:
+            classes = torch.full((len(z),), label or 0, dtype=torch.int64)
+        with _exactly():
+            return self.generator.mapping(z, classes)
+
+
+class Studio:
+    """Turns recipes into pictures, one at a time whoever asks: every method may be called from any thread.
+
+    checkpoints and runs are the folders whose networks can be named; `device` auto, cpu, cuda or mps; `precision` auto
+    (previews may be bfloat16), float32 or bfloat16 (everything is).
+    """
+
+    def __init__(
+        self,
+        checkpoints: str | Path = "checkpoints",
+        runs: str | Path = "runs",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        self._networks = Networks(checkpoints=checkpoints, runs=runs)
+        self._device = device
+        self._precision = precision
+        self._rooms: OrderedDict[Path, Room] = OrderedDict()
+        self._drawing = RLock()
+        self._listing = RLock()
+
+    def networks(self) -> list[Network]:
+        """Every network that can be opened."""
+        with self._listing:
+            return self._networks.all()
+
+    def refused(self) -> dict[Path, str]:
+        """Files that the last `networks()` could not read, and why."""
+        with self._listing:
+            return dict(self._networks.refused)
+
+    def network(self, name: str | None = None) -> Network:
+        """The network of that name, without its weights; the default one for None. Raises CheckpointError."""
+        with self._listing:
+            return self._networks.find(name)
+
+    def admit(self, text: str) -> str:
+        """Take a name or any path, from the command line alone, and return the name to use. Raises CheckpointError."""
+        with self._listing:
+            return self._networks.admit(text)
+
+    def admit_run(self, text: str) -> str:
+        """The name of the newest network of a run, given by name or path. Raises SettingError, CheckpointError."""
+        with self._listing:
+            return self._networks.admit_run(text)
+
+    def open(self, name: str | None = None) -> Room:
+        """A network with its weights; the three used last stay loaded, and a changed file is loaded again."""
+        network = self.network(name)
+        with self._drawing:
+            room = self._rooms.pop(network.path, None)
+            if room is None or room.network.stamp != network.stamp:
+                room = Room(network, device=self._device, precision=self._precision)
+            self._rooms[network.path] = room
+            while len(self._rooms) > _MOST_ROOMS:
+                self._rooms.popitem(last=False)
+            return room
+
+    def check(self, recipe: Recipe) -> Network:
+        """Check a recipe against its network's header, before anything is loaded, and return the network.
+
+        Raises SettingError naming field, value and range; CheckpointError where there is no such network.
+        """
+        network = self.network(recipe.checkpoint)
+        _check(recipe, network)
+        return network
+
+    def ws(self, recipe: Recipe) -> Tensor:
+        """The finished styles of a recipe, float32 [num_ws, w_dim]."""
+        self.check(recipe)
+        with self._drawing, _exactly():
+            room = self.open(recipe.checkpoint)
+            return _styles(room, recipe)[0]
+
+    def exact(self, recipe: Recipe) -> np.ndarray:
+        """The picture in float32 as people see it, uint8 [H, W] or [H, W, 3]: the same pixels by every way in."""
+        self.check(recipe)
+        with self._drawing, _exactly():
+            room = self.open(recipe.checkpoint)
+            return _drawn(room.exact, _styles(room, recipe), network=room.network)
+
+    def preview(self, recipe: Recipe) -> np.ndarray:
+        """The picture as fast as it comes, uint8 [H, W] or [H, W, 3]; a level or a few beside the exact one."""
+        self.check(recipe)
+        with self._drawing, torch.inference_mode():
+            room = self.open(recipe.checkpoint)
+            return _drawn(room.preview, _styles(room, recipe), network=room.network)
+
+    def frame(self, recipe: Recipe, *, format: str = "png", size: int | None = None, exact: bool = True) -> Frame:
+        """One encoded picture ("png", "jpeg" or "webp"), shrunk to `size` pixels on its longer side where given."""
+        if format not in _MEDIA_TYPES:
+            raise SettingError("format", format, "png, jpeg or webp")
+        network = self.check(recipe)
+        with self._drawing:
+            room = self.open(recipe.checkpoint)
+            engine = room.exact if exact else room.preview
+            start = time.perf_counter()
+            picture = self.exact(recipe) if exact else self.preview(recipe)
+            milliseconds = 1000 * (time.perf_counter() - start)
+        picture = _shrunk(picture, size)
+        text = self.text(recipe) if format == "png" else None
+        return Frame(
+            data=pictures.encode(picture, format, text),
+            media_type=_MEDIA_TYPES[format],
+            milliseconds=milliseconds,
+            precision=str(engine.precision),
+            device=str(engine.device),
+            note=self.note(recipe, network),
+        )
+
+    def text(self, recipe: Recipe) -> dict[str, str]:
+        """The text chunk that a PNG of this recipe carries: all of the recipe, the network's full name, its sha."""
+        network = self.network(recipe.checkpoint)
+        told = replace(recipe, checkpoint=network.name, sha=network.sha)
+        return {TEXT_KEY: json.dumps(told.full())}
+
+    def note(self, recipe: Recipe, network: Network | None = None) -> str | None:
+        """One sentence where the recipe was made with another network of that name, else None."""
+        network = network or self.network(recipe.checkpoint)
+        if recipe.sha is None or recipe.sha == network.sha:
+            return None
+        return f"this recipe was made with another network named {network.name} ({recipe.sha}, here {network.sha})"
+
+
+# --- from words to numbers ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _exactly() -> Iterator[None]:
+    """Inference on one thread: two threads add up in another order, which moves the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _check(recipe: Recipe, network: Network) -> None:
+    for place, one in _named_pictures(recipe):
+        if one.label is not None and one.label >= network.classes:
+            _refuse_label(f"{place}label", one.label, network)
+        if one.cutoff is not None and one.cutoff > network.layers:
+            raise SettingError(
+                f"{place}cutoff", one.cutoff, f"{network.name} has {network.layers} layers, so 0 to that"
+            )
+        if one.point is not None:
+            raise SettingError(f"{place}point", one.point, f"no point of that name is kept beside {network.name}")
+        for index, source in enumerate(one.mix):
+            where = f"{place}mix[{index}]."
+            if source.point is not None:
+                raise SettingError(
+                    f"{where}point", source.point, f"no point of that name is kept beside {network.name}"
+                )
+            if source.label is not None and source.label >= network.classes:
+                _refuse_label(f"{where}label", source.label, network)
+            if source.layers is not None:
+                latents.parse_layers(source.layers, network.layers, field=f"{where}layers")
+        for index, steer in enumerate(one.steer):
+            where = f"{place}steer[{index}].direction"
+            raise SettingError(where, steer.direction, f"no direction of that name is kept beside {network.name}")
+    if recipe.grown is not None:
+        shown = "x".join(map(str, recipe.grown.size))
+        raise SettingError(
+            "grown", shown, f"{network.name} is a {network.architecture}, which does not grow; leave it out"
+        )
+
+
+def _refuse_label(place: str, label: int, network: Network) -> None:
+    known = f"classes 0 to {network.classes - 1}" if network.classes else "no classes, so leave it out"
+    raise SettingError(place, label, f"{network.name} has {known}")
+
+
+def _named_pictures(recipe: Recipe) -> list[tuple[str, Recipe]]:
+    """Every plain picture in a recipe that counts, with the place of its fields."""
+    if recipe.blend:
+        return [(f"blend[{index}].", recipe.other(entry)) for index, entry in enumerate(recipe.blend)]
+    return [("", recipe)] + ([("toward.", recipe.end)] if recipe.end is not None else [])
+
+
+def _styles(room: Room, recipe: Recipe) -> tuple[Tensor, Noise]:
+    """Finished ws [num_ws, w_dim] and noise of a recipe, in the contract's order."""
+    toward = recipe.toward
+    if toward is not None and toward.space == "z" and 0 < toward.t < 1 and not recipe.blend:
+        end = recipe.end
+        assert end is not None
+        ends = latents.seeds_to_z([recipe.seed, end.seed], room.generator.z_dim)
+        z = latents.slerp(ends[:1], ends[1:], toward.t)
+        return _finished(room, recipe, room.map_z(z, recipe.label)), recipe.noise
+    parts = recipe.pictures()
+    weights = [weight for weight, _ in parts]
+    finished = [_finished(room, one, room.map_seed(one.seed, one.label)) for _, one in parts]
+    if toward is not None and not recipe.blend and len(parts) == 2:
+        ws = latents.lerp(finished[0], finished[1], toward.t)
+    else:
+        ws = finished[0] if len(parts) == 1 else latents.weighted(finished, weights)
+    return ws, _noise(room, [one.noise for _, one in parts], weights)
+
+
+def _finished(room: Room, recipe: Recipe, w: Tensor) -> Tensor:
+    """ws [num_ws, w_dim] of a plain picture whose w [1, w_dim] is known: truncated, then mixed."""
+    generator = room.generator
+    ws = generator.truncate(w, psi=recipe.psi, cutoff=recipe.cutoff)[0]
+    for entry in recipe.mix:
+        source = generator.truncate(room.map_seed(entry.seed, entry.label), psi=recipe.psi, cutoff=recipe.cutoff)[0]
+        layers = latents.parse_layers(entry.layers, generator.num_ws) if entry.layers else range(generator.num_ws)
+        ws = latents.mix(ws, source, layers, entry.amount)
+    return ws
+
+
+def _noise(room: Room, words: list[str | int], weights: list[float]) -> Noise:
+    """The noise of a sum of pictures: their common word, or the weighted sum of their maps."""
+    counting = [(word, weight) for word, weight in zip(words, weights, strict=True) if weight != 0]
+    if len({word for word, _ in counting}) == 1:
+        return counting[0][0]
+    total: dict[int, Tensor] = {}
+    synthesis = room.generator.synthesis
+    for word, weight in counting:
+        for layer, one in enumerate(synthesis.noise_maps(word, 1, room.generator.w_avg)):
+            if one is not None:
+                total[layer] = total.get(layer, torch.zeros_like(one)) + weight * one
+    zeros = [torch.zeros(shape) for shape in room.generator.noise_shapes]
+    return [total.get(layer, zero) for layer, zero in enumerate(zeros)]
+
+
+def _drawn(engine: Engine, styles: tuple[Tensor, Noise], *, network: Network) -> np.ndarray:
+    ws, noise = styles
+    image = engine.synthesis(ws[None], noise)
+    return pictures.crop(pictures.to_8bit(image)[0], network.crop)
+
+
+def _shrunk(picture: np.ndarray, size: int | None) -> np.ndarray:
+    longer = max(picture.shape[:2])
+    if size is None or size >= longer:
+        return picture
+    height, width = (max(1, round(side * size / longer)) for side in picture.shape[:2])
+    return pictures.resize(picture, (height, width))

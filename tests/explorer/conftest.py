@@ -1,0 +1,50 @@
+"""Small networks for the explorer's tests: a gray one with a margin, an RGB one with classes, and a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import core
+from core.sizes import filters
+from core.stylegan2 import GeneratorConfig
+from explorer.studio import Studio
+
+
+def toy(
+    path: Path, *, seed: int = 0, size: tuple[int, int] = (14, 12), crop: list[int] | None = None, **more: int
+) -> Path:
+    """Write a random network whose noise counts; returns the path."""
+    torch.manual_seed(seed)
+    config = GeneratorConfig(
+        size=size, filters=filters(size, base=64, maximum=16), z_dim=8, w_dim=8, mapping_layers=2, **more
+    )  # type: ignore[arg-type]
+    generator = core.build_generator(config)
+    with torch.no_grad():
+        generator.w_avg.normal_()
+        for name, parameter in generator.named_parameters():
+            if name.endswith("strength"):
+                parameter.fill_(0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    core.save(path, generator, about={"picture": {"crop": crop or [0, 0, *size]}, "credit": "made by a test"})
+    return path
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """checkpoints/ with brain (gray, cut to 12 x 11) and colour (RGB, 3 classes); runs/first with two networks."""
+    root = tmp_path_factory.mktemp("house")
+    toy(root / "checkpoints" / "brain.safetensors", crop=[1, 0, 12, 11])
+    toy(root / "checkpoints" / "colour.safetensors", seed=1, size=(16, 16), channels=3, num_classes=3)
+    toy(root / "runs" / "first" / "checkpoints" / "000004.safetensors", seed=2)
+    toy(root / "runs" / "first" / "checkpoints" / "000012.safetensors", seed=3)
+    (root / "runs" / "first" / "config.json").write_text("{}", encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="session")
+def studio(folder: Path) -> Studio:
+    """A studio over `folder`."""
+    return Studio(folder / "checkpoints", folder / "runs", device="cpu")

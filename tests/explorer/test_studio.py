@@ -1,0 +1,229 @@
+"""Recipe -> picture: the contract's order, ends to the bit, and names that never lead outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import core
+from core import latents, pictures
+from core.errors import CheckpointError, SettingError, StyloscopeError
+from explorer.recipe import Blend, Mix, Recipe, Toward, between, blended
+from explorer.studio import Studio
+from tests.explorer.conftest import toy
+
+BRAIN = Recipe(checkpoint="brain", seed=7)
+
+
+def _by_hand(folder: Path, *, seed: int, psi: float = 0.7, cutoff: int | None = None) -> torch.Tensor:
+    g = core.load(folder / "checkpoints" / "brain.safetensors").generator
+    z = torch.from_numpy(np.random.RandomState(seed).randn(1, 8).astype(np.float32))
+    return g.truncate(g.mapping(z, None), psi=psi, cutoff=cutoff)[0]
+
+
+def test_a_plain_recipe_is_the_networks_own_picture(folder: Path, studio: Studio) -> None:
+    g = core.load(folder / "checkpoints" / "brain.safetensors").generator
+    ws = _by_hand(folder, seed=7, psi=0.5, cutoff=2)
+    recipe = replace(BRAIN, psi=0.5, cutoff=2, noise=5)
+    assert torch.equal(studio.ws(recipe), ws)
+    expected = pictures.to_8bit(g.synthesis(ws[None], noise=5))[0][1:13, 0:11].astype(int)
+    shown = studio.exact(recipe)
+    assert shown.shape == (12, 11) and shown.dtype == np.uint8
+    assert np.abs(shown.astype(int) - expected).max() <= 1  # the engine folds, so the last bit may round otherwise
+    assert not np.array_equal(shown, studio.exact(replace(recipe, noise="none")))
+
+
+def test_mixing_by_hand(folder: Path, studio: Studio) -> None:
+    ws, source = _by_hand(folder, seed=7), _by_hand(folder, seed=12)
+    expected = ws.clone()
+    expected[1:3] = 0.75 * ws[1:3] + 0.25 * source[1:3]
+    recipe = replace(BRAIN, mix=(Mix(seed=12, layers="1-2", amount=0.25),))
+    assert torch.equal(studio.ws(recipe), expected)
+    assert torch.equal(studio.ws(replace(BRAIN, mix=(Mix(seed=12),))), source)
+
+
+def test_toward_and_blend_have_their_ends_to_the_bit(studio: Studio) -> None:
+    other = replace(BRAIN, seed=9, psi=1.1, noise=3, mix=(Mix(seed=1, layers="0"),))
+    for t, end in ((0.0, BRAIN), (1.0, other)):
+        given = (("seed", 9), ("psi", 1.1), ("noise", 3), ("mix", other.mix))
+        assert np.array_equal(studio.exact(replace(BRAIN, toward=Toward(given, t))), studio.exact(end))
+        weights = (1 - t, t)
+        sheet = blended([(weights[0], BRAIN), (weights[1], other)])
+        assert np.array_equal(studio.exact(sheet), studio.exact(end))
+    for t, seed in ((0.0, 7), (1.0, 9)):
+        z = replace(BRAIN, toward=Toward((("seed", 9),), t, "z"))
+        assert np.array_equal(studio.exact(z), studio.exact(replace(BRAIN, seed=seed)))
+
+
+def test_between_is_straight_in_w_and_spherical_in_z(studio: Studio) -> None:
+    a, b = studio.ws(BRAIN), studio.ws(replace(BRAIN, seed=9))
+    w = replace(BRAIN, toward=Toward((("seed", 9),), 0.25))
+    assert torch.allclose(studio.ws(w), 0.75 * a + 0.25 * b, atol=1e-6)
+    blend = replace(BRAIN, blend=(Blend((("seed", 7),), 1.5), Blend((("seed", 9),), -0.5)), toward=w.toward)
+    assert torch.allclose(studio.ws(blend), 1.5 * a - 0.5 * b, atol=1e-6)
+    room = studio.open("brain")
+    z = latents.slerp(*latents.seeds_to_z([7, 9], 8).unsqueeze(1), 0.25)
+    by_hand = room.generator.truncate(room.generator.mapping(z, None), psi=0.7)[0]
+    assert torch.allclose(studio.ws(replace(BRAIN, toward=Toward((("seed", 9),), 0.25, "z"))), by_hand, atol=1e-6)
+
+
+def test_noise_blends_with_the_pictures(studio: Studio) -> None:
+    noisy = replace(BRAIN, noise=3)
+    half = studio.exact(between(BRAIN, noisy, 0.5))
+    assert not np.array_equal(half, studio.exact(BRAIN)) and not np.array_equal(half, studio.exact(noisy))
+    silent = between(replace(BRAIN, noise="none"), replace(BRAIN, seed=9, noise="none"), 0.5)
+    assert studio.exact(silent).shape == (12, 11)
+    assert studio.exact(between(BRAIN, replace(BRAIN, noise="none"), 0.5)).shape == (12, 11)
+
+
+def test_classes(studio: Studio) -> None:
+    recipe = Recipe(checkpoint="colour", seed=1)
+    first = studio.exact(recipe)
+    assert first.shape == (16, 16, 3)
+    assert np.array_equal(first, studio.exact(replace(recipe, label=0)))
+    assert not np.array_equal(first, studio.exact(replace(recipe, label=2)))
+    with pytest.raises(SettingError, match="label cannot be '3'.*classes 0 to 2"):
+        studio.exact(replace(recipe, label=3))
+    with pytest.raises(SettingError, match="label.*no classes"):
+        studio.exact(replace(BRAIN, label=0))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"mix": [{"seed": 1, "layers": "0-9"}]}, r"mix\[0\].layers cannot be '0-9'"),
+        ({"cutoff": 5}, "cutoff cannot be '5'.*4 layers"),
+        ({"toward": {"seed": 2, "cutoff": 5}}, r"toward\.cutoff"),
+        ({"blend": [{"seed": 2, "mix": [{"label": 1}]}]}, r"blend\[0\]\.mix\[0\]\.label"),
+        ({"point": "ann"}, "point cannot be 'ann'.*beside brain"),
+        ({"mix": [{"point": "ann"}]}, r"mix\[0\].point.*'ann'"),
+        ({"steer": [{"direction": "sefa-3"}]}, r"steer\[0\].direction.*'sefa-3'.*beside brain"),
+        ({"grown": {"size": [7, 6], "alpha": 0.5}}, "grown cannot be '7x6'.*does not grow"),
+    ],
+)
+def test_what_this_network_cannot_do_is_said(studio: Studio, given: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingError, match=says):
+        studio.exact(Recipe.parse({"checkpoint": "brain", **given}))
+
+
+def test_the_same_pixels_by_every_way_in(folder: Path, studio: Studio) -> None:
+    recipe = replace(BRAIN, mix=(Mix(seed=3, layers="2-3"),))
+    first = studio.exact(recipe)
+    png = studio.frame(recipe)
+    assert (
+        np.array_equal(pictures.read(png.data), first) and png.media_type == "image/png" and png.precision == "float32"
+    )
+    studio.preview(replace(recipe, seed=8))
+    assert np.array_equal(studio.exact(recipe), first)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fresh = Studio(folder / "checkpoints", folder / "runs", device="cpu")
+        shown: list[np.ndarray] = []
+        thread = threading.Thread(target=lambda: shown.append(fresh.exact(recipe)))
+        thread.start()
+        thread.join()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(shown[0], first)
+    assert np.abs(studio.preview(recipe).astype(int) - first).max() <= 16
+
+
+def test_frames_carry_the_recipe_and_shrink(studio: Studio) -> None:
+    frame = studio.frame(BRAIN, size=6)
+    assert pictures.read(frame.data).shape == (6, 6) or pictures.read(frame.data).shape == (6, 5)
+    told = json.loads(pictures.read_text(frame.data)["styloscope"])
+    assert told["sha"] == studio.network("brain").sha and told["seed"] == 7 and told["checkpoint"] == "brain"
+    assert Recipe.parse(told) == BRAIN
+    assert studio.frame(BRAIN, format="jpeg", exact=False).media_type == "image/jpeg"
+    with pytest.raises(SettingError, match="format"):
+        studio.frame(BRAIN, format="bmp")
+    assert frame.note is None
+    assert "another network named brain" in (studio.frame(replace(BRAIN, sha="0" * 12)).note or "")
+
+
+def test_networks_are_listed_and_found_by_name(folder: Path, studio: Studio) -> None:
+    assert [n.name for n in studio.networks()] == ["brain", "colour", "first/000012", "first/000004"]
+    assert studio.network("brain").entry() == {
+        "name": "brain", "architecture": "stylegan2", "size": [12, 11], "channels": 1, "layers": 4, "classes": 0,
+        "credit": "made by a test", "sha": core.checkpoint.sha256(folder / "checkpoints" / "brain.safetensors")[:12],
+    }  # fmt: skip
+    assert studio.network(None).name == "brain"
+    assert studio.network("first").name == "first/000012"
+    assert json.loads(studio.text(Recipe(checkpoint="first"))["styloscope"])["checkpoint"] == "first/000012"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../checkpoints/brain", "brain.safetensors", "../../etc/passwd", "/etc/passwd", "first/../first/000012", "first/",
+     "first/00001", "..", ".", "brain/", "BRAIN ", "first\\000012", "%2e%2e/brain"],
+)  # fmt: skip
+def test_names_never_lead_outside(studio: Studio, name: str) -> None:
+    with pytest.raises(CheckpointError, match="there is no network"):
+        studio.exact(Recipe(checkpoint=name))
+
+
+def test_paths_are_admitted_from_the_command_line_alone(folder: Path, tmp_path: Path) -> None:
+    path = toy(tmp_path / "elsewhere" / "mine.ckpt", seed=5)
+    studio = Studio(folder / "checkpoints", folder / "runs", device="cpu")
+    with pytest.raises(CheckpointError):
+        studio.exact(Recipe(checkpoint=str(path)))
+    assert studio.admit(str(path)) == "mine"
+    assert studio.exact(Recipe(checkpoint="mine")).shape == (14, 12)
+    assert studio.admit("first") == "first/000012"
+    assert studio.admit_run(str(folder / "runs" / "first")) == "first/000012"
+    with pytest.raises(CheckpointError, match="there is no network at"):
+        studio.admit(str(tmp_path / "none.safetensors"))
+    with pytest.raises(CheckpointError, match="there is no network 'none'.*there is"):
+        studio.admit("none")
+    with pytest.raises(SettingError, match="run"):
+        studio.admit_run("none")
+
+
+def test_broken_files_are_left_out_and_said(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / "text.safetensors").write_text("hello", encoding="utf-8")
+    studio = Studio(tmp_path / "checkpoints", tmp_path / "runs", device="cpu")
+    assert [n.name for n in studio.networks()] == ["brain", "colour"]
+    assert [path.name for path in studio.refused()] == ["text.safetensors"]
+    with pytest.raises(CheckpointError, match="not a network file"):
+        studio.exact(Recipe(checkpoint="text"))
+    with pytest.raises(CheckpointError, match="there is no network in"):
+        Studio(tmp_path / "none", tmp_path / "none").exact(Recipe())
+
+
+def test_a_changed_file_is_loaded_again(tmp_path: Path) -> None:
+    path = toy(tmp_path / "a.safetensors", seed=1)
+    studio = Studio(tmp_path, tmp_path / "runs", device="cpu")
+    first, sha = studio.exact(Recipe(seed=1)), studio.network().sha
+    toy(path, seed=2)
+    assert studio.network().sha != sha
+    assert not np.array_equal(studio.exact(Recipe(seed=1)), first)
+
+
+def test_any_thread_may_ask(studio: Studio) -> None:
+    expected = {seed: studio.exact(replace(BRAIN, seed=seed)) for seed in range(4)}
+    wrong: list[object] = []
+
+    def ask(seed: int) -> None:
+        try:
+            for _ in range(5):
+                if not np.array_equal(studio.exact(replace(BRAIN, seed=seed)), expected[seed]):
+                    wrong.append(seed)
+        except StyloscopeError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
