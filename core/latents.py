@@ -42,12 +42,10 @@ def parse_seeds(text: str | int | Sequence[int], *, field: str = "seeds") -> lis
 
     Raises SettingError naming the part that is wrong, or when there are more than MOST_SEEDS.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        text = str(text)
-    elif not isinstance(text, str):
+    if not isinstance(text, str | int):
         text = ",".join(str(part) for part in text)
     seeds: list[int] = []
-    for part in text.split(","):
+    for part in str(text).split(","):
         first, last = _range(part, field, f"seeds are whole numbers from 0 to {SEED_LIMIT - 1} and ranges such as 0-7")
         if last >= SEED_LIMIT:
             raise SettingError(field, part.strip(), f"a seed is at most {SEED_LIMIT - 1}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,7 +48,7 @@ class Mapping(nn.Module):
             raise ValueError(f"a mapping without layers keeps its width, but {width} is not {w_dim}")
         widths = [width] + [w_dim] * layers
         self.layers = nn.ModuleList(
-            EqualLinear(a, b, lr=lr, activate=True) for a, b in zip(widths, widths[1:], strict=False)
+            EqualLinear(a, b, lr=lr, activate=True) for a, b in pairwise(widths)
         )
         if z_dim:
             self.register_buffer("w_avg", torch.zeros(w_dim))

@@ -1,0 +1,149 @@
+"""What is made ready for looking shows what the network shows, and what it keeps changes no bit."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import core
+from core.engine import _Phases, _Transposed, _Unrolled, choose_device, prepare
+from core.errors import SettingError
+
+
+def network(**changes: object) -> core.Generator:
+    torch.manual_seed(1)
+    values = {"size": (56, 48), "filters": (16, 12, 8, 6), "z_dim": 9, "w_dim": 9, "mapping_layers": 1, **changes}
+    g = core.build_generator(core.GeneratorConfig(**values)).eval()  # type: ignore[arg-type]
+    for name, parameter in g.named_parameters():
+        if name.endswith(("strength", "bias")):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return g
+
+
+def different_rows(g: core.Generator) -> Tensor:
+    return torch.randn(2, g.num_ws, g.w_dim, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"architecture": "resnet"},
+        {"architecture": "orig", "channels": 3},
+        {"resample_filter": (1.0, 3.0, 5.0, 2.0)},
+        {"resample_filter": (1.0, 2.0, 1.0), "architecture": "resnet"},
+        {"conv_clamp": 0.7, "channels": 3},
+        {"use_noise": False},
+        {"size": (32, 32), "filters": (8, 64, 2, 2)},
+    ],
+    ids=["skip", "resnet", "orig", "skewed filter", "3 taps", "clamp", "no noise", "square"],
+)
+@pytest.mark.parametrize("noise", ["const", "none", 11])
+def test_float32_is_the_network(changes: dict[str, object], noise: str | int) -> None:
+    g = network(**changes)
+    ws = different_rows(g)
+    with torch.no_grad():
+        expected = g.synthesis(ws, noise=noise)
+    torch.testing.assert_close(prepare(g, precision="float32").synthesis(ws, noise=noise), expected, atol=2e-5, rtol=2e-5)
+
+
+def test_bfloat16_stays_within_forty_decibels() -> None:
+    g = network(size=(64, 64), filters=(64, 64, 64, 32, 16))
+    ws = g.truncate(g.mapping(core.latents.seeds_to_z([1], 9)))
+    with torch.no_grad():
+        expected = g.synthesis(ws)
+        error = (prepare(g, precision="bfloat16").synthesis(ws) - expected).square().mean().sqrt()
+    assert 20 * math.log10(float(expected.max() - expected.min()) / float(error)) > 40
+
+
+def test_both_routes_to_a_larger_size_agree() -> None:
+    g = network(size=(28, 24), filters=(8, 6, 4))
+    layer = g.synthesis.blocks[1].conv0
+    x = torch.randn(1, 8, 7, 6)
+    w = torch.randn(9)
+    with torch.inference_mode():
+        a = _Transposed(layer, torch.float32)(x, w, None)
+        b = _Phases(layer, torch.float32)(x, w, None)
+    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("architecture", ["skip", "resnet"])
+def test_kept_layers_change_no_bit(precision: str, architecture: str) -> None:
+    g = network(architecture=architecture)
+    engine = prepare(g, precision=precision)
+    assert isinstance(engine, _Unrolled)
+    base, other = different_rows(g)
+    for first in range(g.num_ws):
+        mixed = base.clone()
+        mixed[first:] = other[first:]
+        engine.synthesis(base[None])
+        kept = engine.synthesis(mixed[None])
+        assert torch.equal(kept, engine.fresh(mixed[None]))
+        assert torch.equal(engine.synthesis(mixed[None]), kept)
+
+
+def test_only_what_changed_runs_again() -> None:
+    g = network()
+    engine = prepare(g, precision="float32")
+    assert isinstance(engine, _Unrolled)
+    ran: list[int] = []
+    engine.steps = [lambda *a, i=i, s=step: (ran.append(i), s(*a))[1] for i, step in enumerate(engine.steps)]
+    ws = different_rows(g)[:1].clone()
+    engine.synthesis(ws)
+    assert ran == list(range(len(engine.steps)))
+    for row, expected in ((g.num_ws - 1, 1), (g.num_ws - 3, 4), (0, len(engine.steps))):
+        ran.clear()
+        ws[0, row] += 1
+        engine.synthesis(ws)
+        assert len(ran) == expected
+    ran.clear()
+    engine.synthesis(ws)
+    assert ran == []
+    engine.synthesis(ws, noise=3)
+    assert len(ran) == len(engine.steps)
+
+
+def test_a_failed_picture_leaves_nothing_behind() -> None:
+    g = network()
+    engine = prepare(g, precision="float32")
+    assert isinstance(engine, _Unrolled)
+    a, b = different_rows(g)
+    expected = engine.synthesis(b[None])
+    engine.synthesis(a[None])
+    whole = engine.steps[4]
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("interrupted")
+
+    engine.steps[4] = broken  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="interrupted"):
+        engine.synthesis(b[None])
+    engine.steps[4] = whole
+    assert torch.equal(engine.synthesis(b[None]), expected)
+
+
+def test_random_noise_is_never_kept() -> None:
+    g = network()
+    engine = prepare(g, precision="float32")
+    ws = different_rows(g)[:1]
+    assert not torch.equal(engine.synthesis(ws, noise="random"), engine.synthesis(ws, noise="random"))
+
+
+def test_auto_says_what_it_chose_and_why() -> None:
+    engine = prepare(network(), device="cpu")
+    assert engine.precision in ("float32", "bfloat16")
+    assert engine.says.startswith(f"{engine.precision}, cpu: ") and engine.says.count(" ms") == 2
+
+
+@pytest.mark.parametrize(("field", "value"), [("precision", "float16"), ("device", "tpu"), ("device", "nowhere")])
+def test_unknown_choices_are_refused(field: str, value: str) -> None:
+    with pytest.raises(SettingError, match=field):
+        prepare(network(), **{field: value})
+
+
+def test_the_processor_is_always_there() -> None:
+    assert choose_device("cpu").type == "cpu"
