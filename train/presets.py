@@ -26,7 +26,7 @@ PRESETS: dict[str, Preset] = {
     "brain":      Preset("brain slices of 208x176 unscaled, on a GPU",
                    dict(size="auto",    kimg=5000.0,  batch=16, channel_base=8192, channel_max=256, w_dim=256, z_dim=256, mapping_layers=4, ema_kimg=10.0, tick=4.0,  snapshot=10)),
     "brain-half": Preset("brain slices at 112x96, half their size, on a CPU",
-                   dict(size="112x96",  kimg=400.0,   batch=16, channel_base=4096, channel_max=256, w_dim=256, z_dim=256, mapping_layers=4, ema_kimg=3.0, tick=1.0,   snapshot=10, gamma=0.5, path_every=8)),
+                   dict(size="112x96",  kimg=400.0,   batch=8,  channel_base=2048, channel_max=256, w_dim=256, z_dim=256, mapping_layers=4, ema_kimg=3.0, tick=1.0,   snapshot=10, gamma=0.5, path_every=8)),
     "avatars":    Preset("cartoon portraits at 64x64 in RGB, on a CPU",
                    dict(size="64",      kimg=400.0,   batch=16, channel_base=4096, channel_max=256, w_dim=256, z_dim=256, mapping_layers=4, ema_kimg=3.0, tick=2.0,   snapshot=10, path_every=8)),
 }
