@@ -1,0 +1,91 @@
+"""What a network says of itself: GET /about?checkpoint=NAME, and the pictures of its model card."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from core.errors import StyloscopeError
+
+if TYPE_CHECKING:
+    from explorer.studio import Network, Studio
+
+__all__ = ["add_about_routes", "card_html"]
+
+_LARGEST_CARD = 1 << 18  # bytes
+_PICTURE = re.compile(r"[^\W_][\w .-]{0,120}\.(?:png|jpe?g|webp|gif)", re.IGNORECASE)
+
+
+def add_about_routes(app: Starlette, *, studio: Studio) -> None:
+    """Add the routes to `app`; to be called before Gradio is mounted at /."""
+
+    async def facts(request: Request) -> Response:
+        try:
+            network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
+            return JSONResponse(await asyncio.to_thread(_facts, network))
+        except StyloscopeError as wrong:
+            return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=400)
+
+    async def picture(request: Request) -> Response:
+        name = request.query_params.get("file", "")
+        try:
+            network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
+        except StyloscopeError as wrong:
+            return JSONResponse({"error": str(wrong)}, status_code=400)
+        # A card shows pictures that lie beside it and bear its network's name; nothing else leaves the folder.
+        path = network.path.with_name(name) if _PICTURE.fullmatch(name) else None
+        if path is None or not name.startswith(network.path.stem) or path.is_symlink() or not path.is_file():
+            return JSONResponse({"error": f"the card of {network.name} has no picture {name[:60]!r}"}, status_code=404)
+        return FileResponse(path)
+
+    app.router.add_route("/about", facts, methods=["GET"])
+    app.router.add_route("/about/picture", picture, methods=["GET"])
+
+
+def card_html(text: str, *, checkpoint: str) -> str:
+    """Render a model card. HTML in it is shown as text, dangerous links are dropped, pictures come from beside it."""
+    parser = MarkdownIt("js-default", {"html": False, "linkify": False, "typographer": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in _every(tokens):
+        if token.type == "image":
+            name = str(token.attrs.get("src", "")).removeprefix("./")
+            token.attrs["src"] = f"/about/picture?{urlencode({'checkpoint': checkpoint, 'file': name})}"
+            token.attrs["loading"] = "lazy"
+        elif token.type == "link_open":
+            token.attrs.update({"rel": "noopener noreferrer", "target": "_blank"})
+    return parser.renderer.render(tokens, parser.options, {})
+
+
+def _every(tokens: list[Token]) -> list[Token]:
+    return [one for token in tokens for one in [token, *_every(token.children or [])]]
+
+
+def _facts(network: Network) -> dict[str, Any]:
+    about = network.about
+    card = network.path.with_suffix(".md")
+    return {
+        "name": network.name,
+        "sha": network.sha,
+        "file": network.path.name,
+        "bytes": network.path.stat().st_size,
+        "architecture": about["arch"],
+        "config": about["config"],
+        "training": about.get("training") or {},
+        "crop": about["picture"]["crop"],
+        "credit": about.get("credit") or "",
+        "card": card_html(_text(card), checkpoint=network.name) if card.is_file() else None,
+    }
+
+
+def _text(card: Path) -> str:
+    with open(card, encoding="utf-8", errors="replace") as file:
+        return file.read(_LARGEST_CARD)

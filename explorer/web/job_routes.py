@@ -1,0 +1,109 @@
+"""The addresses of long work: POST /jobs, then GET and DELETE /jobs/ID, and GET /jobs/ID/file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from core.errors import SettingError, StyloscopeError
+from core.latents import parse_seeds
+from explorer.recipe import Recipe
+from explorer.web.jobs import Jobs, UnknownJobError
+
+__all__ = ["BODY_LIMIT", "add_job_routes", "looked_at"]
+
+BODY_LIMIT = 1 << 20  # bytes: some hundreds of kept pictures
+MOST_POINTS = 256  # kept pictures in one walk
+
+
+def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], object]) -> None:
+    """Add the routes to `app` before Gradio is mounted; `check` raises what is wrong with a recipe here."""
+
+    async def submit(request: Request) -> Response:
+        try:
+            wish = await _body(request)
+            verb = wish.pop("verb", None)
+            if not isinstance(verb, str):
+                raise SettingError("verb", verb, "the name of what is to be made")
+            settings = await asyncio.to_thread(looked_at, wish, check=check)
+            return JSONResponse({"id": await asyncio.to_thread(jobs.submit, verb, settings)}, status_code=202)
+        except StyloscopeError as wrong:
+            return _error(wrong)
+
+    async def status(request: Request) -> Response:
+        return _answer(lambda: JSONResponse(jobs.status(request.path_params["id"])))
+
+    async def cancel(request: Request) -> Response:
+        try:
+            await asyncio.to_thread(jobs.cancel, request.path_params["id"])
+        except StyloscopeError as wrong:
+            return _error(wrong)
+        return JSONResponse({"state": "cancelled"})
+
+    async def file(request: Request) -> Response:
+        identity = request.path_params["id"]
+        return _answer(lambda: FileResponse(jobs.file(identity), filename=jobs.status(identity)["name"]))
+
+    app.router.add_route("/jobs", submit, methods=["POST"])
+    app.router.add_route("/jobs/{id}", status, methods=["GET"])
+    app.router.add_route("/jobs/{id}", cancel, methods=["DELETE"])
+    app.router.add_route("/jobs/{id}/file", file, methods=["GET"])
+
+
+def looked_at(settings: Mapping[str, Any], *, check: Callable[[Recipe], object]) -> dict[str, Any]:
+    """Return settings after everything that can be wrong without drawing has been looked for.
+
+    `check` knows the networks by name, so that no path comes through. Raises the StyloscopeError that the command
+    would say.
+    """
+    clean = {key: value for key, value in settings.items() if value is not None}
+    for key in ("seeds", "rows", "columns"):
+        if key in clean:
+            parse_seeds(clean[key], field=key)
+    recipe: dict[str, Any] = {key: clean[key] for key in ("checkpoint", "psi", "cutoff", "noise", "label") if key in clean}
+    if "layers" in clean:
+        recipe["mix"] = [{"seed": 0, "layers": clean["layers"]}]
+    recipes = [recipe]
+    if "recipe" in clean:
+        recipes.append(clean["recipe"])
+    if "recipes" in clean:
+        points = clean["recipes"]
+        if not isinstance(points, list) or not 2 <= len(points) <= MOST_POINTS:
+            raise SettingError("recipes", points, f"a list of 2 to {MOST_POINTS} pictures")
+        recipes += points
+    for one in recipes:
+        check(Recipe.parse(one))
+    return clean
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    text = b""
+    async for part in request.stream():
+        text += part
+        if len(text) > BODY_LIMIT:
+            raise SettingError("job", f"{len(text)} bytes and more", f"at most {BODY_LIMIT} bytes")
+    try:
+        wish = json.loads(text)
+    except (ValueError, RecursionError):
+        wish = text.decode("utf-8", "replace")
+    if not isinstance(wish, dict):
+        raise SettingError("job", wish, "a JSON object with a verb and its settings")
+    return wish
+
+
+def _answer(make: Callable[[], Response]) -> Response:
+    try:
+        return make()
+    except StyloscopeError as wrong:
+        return _error(wrong)
+
+
+def _error(wrong: StyloscopeError) -> JSONResponse:
+    status = 404 if isinstance(wrong, UnknownJobError) else 400
+    return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=status)

@@ -1,0 +1,20 @@
+"""The facts of a network, its model card, and the few words and keys that people ask about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+if TYPE_CHECKING:
+    from explorer.studio import Studio
+
+__all__ = ["SENTENCE", "TITLE", "build"]
+
+TITLE = "About"
+SENTENCE = "What this network is, what it was trained on, and how to read what it shows."
+
+
+def build(studio: Studio) -> None:
+    """Lay out the place that static/panel_about.js fills; its pictures come from /frame."""
+    gr.HTML('<div class="panel" id="about-panel"></div>', apply_default_css=False, js_on_load=None)

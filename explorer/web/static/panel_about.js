@@ -1,0 +1,83 @@
+// What this network is: the facts of its file, its model card, and the words people ask about.
+
+import { button, h, place, sides } from "./panel_kit.js";
+
+const WORDS = [
+  ["z and w", "z is what is drawn: a list of normal numbers that a seed fixes, the same in every tool of the field.", "w is z after the mapping network, the style that the layers read; moving straight in w changes a picture smoothly, and layers can be given different ones."],
+  ["Truncation (psi)", "It draws w towards the average picture: 0 is the average itself, 1 is as trained.", "Lower values give safer, more alike pictures, higher ones rarer and stranger pictures; neither says how common something is in the data."],
+  ["Layers", "Layer 0 works at the fewest pixels and sets shape and pose; the last ones set texture and brightness.", "Coarse, middle and fine are thirds of them by custom, not something a network promises."],
+];
+const CAUTION = "Every picture here is synthetic: it shows nobody, and what it shows may not exist in any body. It is not for diagnosis, and what a network does not show was not shown to be absent from its data.";
+
+export function mount(stage) {
+  place("about-panel", (root) => {
+    const facts = h("section", { class: "facts", "aria-label": "Facts" });
+    const card = h("section", { class: "card", "aria-label": "Model card" });
+    root.append(h("p", { class: "caution" }, CAUTION), facts, card, words());
+    let shown = null;
+    stage.subscribe(async (recipe, network) => {
+      const key = network && `${network.name} ${network.sha}`;
+      if (!network || key === shown) return;
+      shown = key;
+      const answer = await fetch(`/about?${new URLSearchParams({ checkpoint: network.name })}`);
+      const about = await answer.json();
+      if (shown !== key) return;
+      if (!answer.ok) {
+        facts.replaceChildren(h("p", { class: "wrong" }, about.error));
+        card.replaceChildren();
+        return;
+      }
+      facts.replaceChildren(h("h3", {}, about.name), table(rows(about, network)), ...command(about));
+      // The server has rendered the card with all HTML in it shown as text.
+      card.innerHTML = about.card ?? "";
+      card.hidden = !about.card;
+    });
+  });
+}
+
+function rows(about, network) {
+  const { training, config } = about;
+  const [height, width] = sides(network);
+  const whole = Array.isArray(config.size) ? config.size : null;
+  const margin = whole && (whole[0] !== height || whole[1] !== width) ? `, cut from ${whole[0]} × ${whole[1]}` : "";
+  return [
+    ["Architecture", network.architecture],
+    ["Pictures", `${height} × ${width} pixels, ${network.channels === 1 ? "gray" : "RGB"}${margin}`],
+    ["Layers", `${network.layers}, w of ${config.w_dim ?? "?"} numbers, z of ${config.z_dim ?? "?"}`],
+    ["Classes", network.classes || null],
+    ["Images seen", training.images_seen == null ? null : Number(training.images_seen).toLocaleString("en")],
+    ["Trained for", training.hours == null ? null : hours(training.hours)],
+    ["On", training.device],
+    ["Data", training.data],
+    ["Credit", about.credit],
+    ["Commit", training.commit],
+    ["File", `${about.file}, ${(about.bytes / 1e6).toFixed(1)} MB`],
+    ["SHA-256", `${about.sha}…`],
+  ];
+}
+
+function hours(value) {
+  return value < 1 ? `${Math.max(1, Math.round(60 * value))} minutes` : `${Number(value).toFixed(1)} hours`;
+}
+
+function table(rows) {
+  return h("dl", {}, rows.filter(([, value]) => value != null && value !== "").flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+}
+
+function command({ training }) {
+  const line = Array.isArray(training.command) ? training.command.join(" ") : training.command;
+  if (!line) return [];
+  const copy = button("Copy", {
+    press: async () => {
+      await navigator.clipboard?.writeText(line);
+      copy.lastChild.data = "Copied";
+    },
+  });
+  return [h("div", { class: "row" }, h("span", { class: "label" }, "Trained by"), h("span", { class: "spring" }), copy), h("pre", {}, h("code", {}, line))];
+}
+
+function words() {
+  const list = h("dl", { class: "words" }, WORDS.flatMap(([name, ...sentences]) => [h("dt", {}, name), h("dd", {}, sentences.join(" "))]));
+  const keys = button("Keys", { press: () => document.getElementById("keys-list")?.showModal(), title: "The list of keys (?)" });
+  return h("section", { class: "ruled", "aria-label": "Words" }, h("h3", {}, "Words"), list, h("div", { class: "row" }, keys));
+}

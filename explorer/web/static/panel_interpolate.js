@@ -1,0 +1,254 @@
+// A walk between any number of pictures: typed, kept or the stage's; scrubbed and played on the stage, taken home as a film.
+
+import { mountCorners } from "./panel_corners.js";
+import { JobBox } from "./panel_jobs.js";
+import { button, choice, h, likeStage, onlySeed, openTab, parseSeeds, place, rested, shaped, shelfMenu, slider, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { frameCount, frameOf, MOST_FRAMES } from "./paths.js";
+import { full, place as placeWords } from "./recipe.js";
+
+const MOST_POINTS = 64;
+const STRIP = 12; // thumbnails of the film strip
+const FOLLOWED = 3000; // frames up to which the scrubber knows the stage's picture again
+const FORMATS = [["gif", "GIF"], ["webp", "WebP"], ["mp4", "MP4"], ["png", "PNG frames"]];
+
+export function mount(stage) {
+  place("interpolate-panel", (root) => {
+    shaped(stage, root);
+    const walk = new Walk(stage);
+    root.append(pointsOf(stage, walk), settingsOf(walk), playerOf(stage, walk), homeOf(stage, walk), mountCorners(stage));
+    walk.begin();
+    document.addEventListener("walk-between", ({ detail: seeds }) => {
+      walk.to(seeds.map((seed) => ({ seed })));
+      openTab("Interpolate");
+    });
+  });
+}
+
+/** The walk's points and settings. A point is {seed} or {name, recipe}; seeds look like the stage, kept pictures as kept. */
+class Walk {
+  points = [{ seed: 3 }, { seed: 9 }, { seed: 27 }];
+  settings = { steps: 24, space: "w", ease: "linear", loop: false, fps: 24 };
+  #heard = [];
+  #acting = false;
+
+  constructor(stage) {
+    this.stage = stage;
+    this.base = likeStage(stage.recipe);
+    stage.subscribe((recipe) => this.#follow(recipe));
+  }
+
+  begin() {
+    this.#tell();
+  }
+
+  heard(fn) {
+    this.#heard.push(fn);
+  }
+
+  to(points) {
+    if (points.length > MOST_POINTS) return this.stage.say(`A walk has at most ${MOST_POINTS} pictures.`);
+    this.points = points;
+    this.#tell();
+  }
+
+  change(settings) {
+    this.settings = { ...this.settings, ...settings };
+    this.#tell();
+  }
+
+  recipeOf(point) {
+    return full(point.recipe ?? onlySeed(this.base, point.seed));
+  }
+
+  /** {recipes, steps, loop, ease, space, fps}, or null while there are fewer than two points. */
+  get whole() {
+    return this.points.length < 2 ? null : { recipes: this.points.map((point) => this.recipeOf(point)), ...this.settings };
+  }
+
+  get count() {
+    return this.whole ? frameCount(this.whole) : 0;
+  }
+
+  show(index, moving) {
+    this.#acting = true;
+    try {
+      this.stage.set(frameOf(this.whole, index), { moving });
+    } catch (wrong) {
+      this.stage.say(wrong.message);
+    } finally {
+      this.#acting = false;
+    }
+  }
+
+  #follow(recipe) {
+    const base = likeStage(recipe);
+    if (this.#acting || this.stage.player.playing || recipe.toward || recipe.blend.length) return;
+    if (JSON.stringify(base) === JSON.stringify(this.base)) return;
+    this.base = base;
+    if (this.points.some((point) => point.recipe && point.recipe.checkpoint !== base.checkpoint)) {
+      this.points = this.points.filter((point) => !point.recipe || point.recipe.checkpoint === base.checkpoint);
+    }
+    this.#tell();
+  }
+
+  #tell() {
+    this.stage.walk = this.whole;
+    for (const fn of this.#heard) fn(this);
+  }
+}
+
+const nameOf = (point) => (point.recipe ? `@${point.name}` : String(point.seed));
+
+function pointsOf(stage, walk) {
+  const thumbs = new Thumbs(stage, { size: 128 });
+  const list = h("ol", { class: "points", "aria-label": "Pictures of the walk" });
+  const read = (text) => {
+    const points = text.split(",").flatMap((part) => {
+      const known = walk.points.find((point) => point.recipe && nameOf(point) === part.trim());
+      return known ?? parseSeeds(part, { most: MOST_POINTS }).map((seed) => ({ seed }));
+    });
+    if (points.length < 2) throw new Error("A walk needs two pictures or more, such as 3, 9");
+    walk.to(points);
+  };
+  const field = textField({ label: "Seeds", value: "", hint: "Such as 3, 9, 27 or 0-7. Kept pictures stand here as @name.", read });
+  const addKept = (name, recipe) => {
+    if (recipe.checkpoint && recipe.checkpoint !== stage.recipe.checkpoint) return stage.say(`${name} is of the network ${recipe.checkpoint}; a walk stays in one network.`);
+    const tidy = name.replaceAll(",", " ").trim() || "picture";
+    const taken = new Set(walk.points.map(nameOf));
+    let free = tidy;
+    for (let k = 2; taken.has(`@${free}`); k++) free = `${tidy} ${k}`;
+    walk.to([...walk.points, { name: free, recipe: full(recipe) }]);
+  };
+  stage.accept("Interpolate", (kept) => addKept(kept.name, kept.recipe));
+  const bar = h(
+    "div",
+    { class: "row wrap" },
+    button("Add the stage", { icon: "plus", press: () => addStage(stage, walk, addKept) }),
+    shelfMenu(stage, { label: "Add from the shelf", pick: (kept) => addKept(kept.name, kept.recipe) }),
+    button("Any", { icon: "dice", title: "Add any seed", press: () => walk.to([...walk.points, { seed: crypto.getRandomValues(new Uint32Array(1))[0] % 10000 }]) }),
+  );
+  let cards = [];
+  walk.heard(() => {
+    if (document.activeElement !== field.input) field.input.value = walk.points.map(nameOf).join(", ");
+    cards.splice(walk.points.length).forEach((card) => (thumbs.drop(card.thumb), card.root.remove()));
+    while (cards.length < walk.points.length) {
+      cards.push(pointCard(stage, walk, thumbs, cards.length));
+      list.append(cards.at(-1).root);
+    }
+    cards.forEach((card, index) => card.show(walk.points[index], walk.points.length));
+  });
+  return h("section", { "aria-label": "Pictures" }, field.root, list, bar);
+}
+
+function addStage(stage, walk, addKept) {
+  const { recipe } = stage;
+  const plain = !recipe.mix.length && !recipe.steer.length && !recipe.toward && !recipe.blend.length && !recipe.point;
+  if (plain) walk.to([...walk.points, { seed: recipe.seed }]);
+  else addKept(placeWords(recipe), recipe);
+}
+
+function pointCard(stage, walk, thumbs, index) {
+  const thumb = thumbs.make({ label: `Picture ${index + 1} to the stage`, press: (recipe) => stage.show(recipe) });
+  const words = h("span", { class: "name" });
+  const move = (step) => {
+    const points = [...walk.points];
+    points.splice(index + step, 0, ...points.splice(index, 1));
+    walk.to(points);
+  };
+  const left = button("", { icon: "left", kind: "icon", label: `Picture ${index + 1} earlier`, press: () => move(-1) });
+  const right = button("", { icon: "right", kind: "icon", label: `Picture ${index + 1} later`, press: () => move(1) });
+  const gone = button("", { icon: "close", kind: "icon", label: `Remove picture ${index + 1}`, press: () => walk.to(walk.points.filter((_, k) => k !== index)) });
+  const root = h("li", {}, thumb, words, h("div", { class: "tools" }, left, gone, right));
+  const show = (point, count) => {
+    words.textContent = point.recipe ? point.name : `seed ${point.seed}`;
+    words.title = words.textContent;
+    [left.disabled, right.disabled] = [index === 0, index === count - 1];
+    thumbs.set(thumb, walk.recipeOf(point));
+  };
+  return { root, thumb, show };
+}
+
+function settingsOf(walk) {
+  const steps = slider({ label: "Steps", min: 1, max: 120, most: 2000, value: 24, hint: "from picture to picture", oninput: (value) => walk.change({ steps: value }) });
+  const fps = slider({ label: "Frames a second", min: 1, max: 60, value: 24, oninput: (value) => walk.change({ fps: value }) });
+  const space = choice({ label: "Space", options: [["w", "w, straight", "A straight line between styles"], ["z", "z, round", "Round the sphere the latents lie on; for plain seeds"]], value: "w", oninput: (value) => walk.change({ space: value }) });
+  const ease = choice({ label: "Ease", options: [["linear", "linear", "The same pace all the way"], ["smooth", "smooth", "Rests at every picture"]], value: "linear", oninput: (value) => walk.change({ ease: value }) });
+  const loop = h("input", { type: "checkbox", onchange: () => walk.change({ loop: loop.checked }) });
+  const looped = h("div", { class: "control stack" }, h("span", { class: "label" }, "End"), h("label", { class: "tick" }, loop, "Loop back to the first"));
+  return h("section", { class: "settings", "aria-label": "Settings of the walk" }, h("div", { class: "columns" }, steps.root, fps.root), h("div", { class: "row wrap" }, space.root, ease.root, looped));
+}
+
+function playerOf(stage, walk) {
+  const thumbs = new Thumbs(stage, { size: 112 });
+  const play = button("", { icon: "play", kind: "icon play", label: "Play the walk", title: "Play (space)", press: () => stage.play() });
+  const scrub = h("input", { type: "range", "aria-label": "Frame", min: 0, max: 1, value: 0, step: 1 });
+  const words = h("span", { class: "hint frame-words" });
+  const say = () => {
+    const { fps } = walk.settings;
+    words.textContent = walk.count ? `${Number(scrub.value) + 1} of ${walk.count}, ${(walk.count / fps).toFixed(1)} s` : "";
+  };
+  scrub.addEventListener("input", () => (say(), walk.show(Number(scrub.value), true)));
+  scrub.addEventListener("change", () => walk.show(Number(scrub.value), false));
+  const strip = h("div", { class: "strip", role: "group", "aria-label": "Film strip" });
+  const shots = Array.from({ length: STRIP }, (_, k) => {
+    const shot = thumbs.make({ label: `Film strip ${k + 1} of ${STRIP}`, title: "To the stage", kind: "shot", press: () => ((scrub.value = shot.frame), say(), walk.show(shot.frame, false)) });
+    strip.append(shot);
+    return shot;
+  });
+  let known = new Map();
+  let seen = false;
+  const draw = () => {
+    known = new Map();
+    const whole = walk.whole;
+    scrub.disabled = play.disabled = !whole;
+    if (!whole) return say();
+    scrub.max = walk.count - 1;
+    say();
+    try {
+      if (seen) shots.forEach((shot, k) => {
+        shot.frame = Math.round((k / (STRIP - 1)) * (walk.count - 1));
+        thumbs.set(shot, frameOf(whole, shot.frame));
+      });
+    } catch (wrong) {
+      stage.say(wrong.message);
+    }
+  };
+  const later = rested(draw, 120);
+  walk.heard(() => (say(), later()));
+  const index = () => {
+    for (let k = 0; k < walk.count; k++) known.set(JSON.stringify(frameOf(walk.whole, k)), k);
+  };
+  stage.subscribe((recipe) => {
+    const playing = stage.player.playing;
+    play.querySelector("use").setAttribute("href", playing ? "#i-pause" : "#i-play");
+    play.setAttribute("aria-label", playing ? "Pause the walk" : "Play the walk");
+    if (!seen || document.activeElement === scrub && !playing || !walk.whole || walk.count > FOLLOWED) return;
+    if (!known.size && (playing || recipe.toward || recipe.blend.length)) index();
+    const frame = known.get(JSON.stringify(recipe));
+    if (frame === undefined || frame === Number(scrub.value)) return;
+    scrub.value = frame;
+    say();
+  });
+  const root = h("section", { class: "player", "aria-label": "Play" }, h("div", { class: "row" }, play, scrub, words, button("Keep", { icon: "keep", title: "Keep this frame on the shelf", press: () => stage.keep() })), strip);
+  whenSeen(root, (now) => ((seen = now), now && draw()));
+  return root;
+}
+
+function homeOf(stage, walk) {
+  const job = new JobBox(stage);
+  const save = ([format, words]) => {
+    if (walk.count > MOST_FRAMES) return stage.say(`${walk.count} frames are too many: a film has at most ${MOST_FRAMES}.`);
+    return job.run(wishOf(walk, format), { words: `Making ${walk.count} frames as ${words.replace(" frames", "")}` });
+  };
+  const buttons = FORMATS.map((one) => button(one[1], { press: () => save(one) }));
+  walk.heard(() => buttons.forEach((one) => (one.disabled = !walk.whole)));
+  return h("section", { "aria-label": "Take home" }, h("div", { class: "row wrap" }, h("span", { class: "label" }, "Take home"), buttons), job.root);
+}
+
+function wishOf(walk, format) {
+  const { recipes, ...settings } = walk.whole;
+  const wish = { verb: "interpolate", format, ...settings };
+  const seeds = walk.points.every((point) => !point.recipe) && !walk.base.grown;
+  if (!seeds) return { ...wish, checkpoint: walk.base.checkpoint, recipes };
+  return { ...wish, ...walk.base, seeds: walk.points.map((point) => point.seed).join(",") };
+}

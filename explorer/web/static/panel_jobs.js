@@ -1,0 +1,83 @@
+// Long work on the server: asked for, followed, cancelled, taken home.
+
+import { button, h, timeLeft } from "./panel_kit.js";
+
+const POLL = 300; // milliseconds
+
+async function answer(response) {
+  const said = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
+  if (!response.ok) throw new Error(said.error);
+  return said;
+}
+
+/** A place that shows one job at a time: what is made, how far it is, the time left, and Cancel. */
+export class JobBox {
+  constructor(stage, { fetch: ask = window.fetch.bind(window) } = {}) {
+    this.stage = stage;
+    this.ask = ask;
+    this.id = null;
+    this.words = h("span", { class: "job-words" });
+    this.left = h("span", { class: "hint job-left" });
+    this.bar = h("progress", { max: 1, "aria-label": "Progress" });
+    this.cancelButton = button("Cancel", { press: () => this.cancel() });
+    this.result = h("span", { class: "job-result", role: "status" });
+    this.working = h("div", { class: "job-working", hidden: true }, h("div", { class: "row" }, this.words, h("span", { class: "spring" }), this.left, this.cancelButton), this.bar);
+    this.root = h("div", { class: "job" }, this.working, this.result);
+    window.addEventListener("pagehide", () => this.id && this.ask(`/jobs/${this.id}`, { method: "DELETE", keepalive: true }));
+  }
+
+  get busy() {
+    return this.id !== null;
+  }
+
+  /** Run a job and return {state, url, name}; state is done, failed or cancelled. `take` downloads the file. */
+  async run(wish, { words, take = true }) {
+    if (this.busy) await this.cancel();
+    this.result.replaceChildren();
+    this.words.textContent = words;
+    this.left.textContent = "";
+    this.bar.removeAttribute("value");
+    this.working.hidden = false;
+    try {
+      const { id } = await answer(await this.ask("/jobs", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
+      this.id = id;
+      const status = await this.#follow(id);
+      if (status.state === "failed") throw new Error(status.error);
+      if (status.state === "cancelled") {
+        this.result.textContent = "Cancelled.";
+        return { state: "cancelled" };
+      }
+      const url = `/jobs/${id}/file`;
+      if (take) {
+        this.stage.download(url, status.name);
+        this.result.replaceChildren("Saved ", h("a", { href: url, download: status.name }, status.name));
+      }
+      return { state: "done", url, name: status.name };
+    } catch (wrong) {
+      this.result.replaceChildren(h("span", { class: "wrong" }, wrong.message));
+      this.stage.say(wrong.message);
+      return { state: "failed", error: wrong.message };
+    } finally {
+      this.id = null;
+      this.working.hidden = true;
+    }
+  }
+
+  /** Stop what runs here. */
+  async cancel() {
+    if (!this.id) return;
+    this.left.textContent = "stopping";
+    await this.ask(`/jobs/${this.id}`, { method: "DELETE" });
+  }
+
+  async #follow(id) {
+    for (;;) {
+      const status = await answer(await this.ask(`/jobs/${id}`));
+      if (!["waiting", "running"].includes(status.state)) return status;
+      if (status.total) this.bar.value = status.done / status.total;
+      if (status.state === "waiting") this.left.textContent = status.ahead ? `behind ${status.ahead} more` : "starting";
+      else this.left.textContent = status.total ? timeLeft(status.seconds_left) || `${status.done} of ${status.total}` : "starting";
+      await new Promise((wake) => setTimeout(wake, POLL));
+    }
+  }
+}

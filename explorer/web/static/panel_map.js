@@ -1,0 +1,213 @@
+// W space as a map: PCA at once, UMAP when it is ready; hover shows a picture, a click brings it to the stage.
+
+import { JobBox } from "./panel_jobs.js";
+import { button, choice, h, likeStage, onlySeed, place, shaped, Thumbs, whenSeen } from "./panel_kit.js";
+import { loadPlotly, Plot } from "./panel_plot.js";
+
+const SAMPLES = [1000, 2000, 5000, 10000, 20000];
+const NEAR = 8;
+const MOST_SHOWN = 24;
+const PACE = 50; // ms between two questions where the stage is
+
+export function mount(stage) {
+  place("map-panel", (root) => {
+    shaped(stage, root);
+    const atlas = new Atlas(stage);
+    root.append(...atlas.elements);
+    whenSeen(root, (now) => atlas.seen(now));
+  });
+}
+
+async function ask(address, options) {
+  const answer = await fetch(address, options);
+  const said = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
+  if (!answer.ok) throw new Error(said.error);
+  return said;
+}
+
+class Atlas {
+  samples = 5000;
+  method = "umap";
+  shown = null;
+  first = null; // the first of the two clicks of a walk
+  inSight = false;
+  placing = { busy: false, again: false };
+  made = new Set(); // networks whose UMAP was started, so that a cancelled one is not started again by itself
+
+  constructor(stage) {
+    this.stage = stage;
+    this.job = new JobBox(stage);
+    this.thumbs = new Thumbs(stage, { size: 112 });
+    this.status = h("p", { class: "hint", role: "status" });
+    this.near = h("div", { class: "strip near", role: "group", "aria-label": "Nearest to the stage" });
+    this.chosen = h("div", { class: "strip chosen", role: "group", "aria-label": "Selected seeds", hidden: true });
+    this.chosenWords = h("p", { class: "hint", hidden: true });
+    this.plot = new Plot({ hover: (seed) => this.#picture(seed), click: (seed) => this.#click(seed), select: (seeds) => this.#select(seeds) });
+    this.methods = choice({ label: "Map by", options: [["pca", "PCA", "The two directions in which w varies most"], ["umap", "UMAP", "Neighbours stay neighbours; made in the background, then kept"]], value: "umap", oninput: (value) => this.#method(value) });
+    this.walk = button("Walk", { title: "Click two dots to walk from one to the other", press: () => this.#walkMode(this.walk.getAttribute("aria-pressed") !== "true") });
+    this.walk.setAttribute("aria-pressed", "false");
+    stage.subscribe((recipe, network) => this.#stageMoved(network));
+  }
+
+  get elements() {
+    const samples = h("select", { "aria-label": "Samples" }, SAMPLES.map((count) => h("option", { value: count, selected: count === this.samples }, count.toLocaleString("en"))));
+    samples.addEventListener("change", () => ((this.samples = Number(samples.value)), this.#load()));
+    const again = button("Make UMAP", { press: () => this.#umap() });
+    again.hidden = true;
+    this.again = again;
+    const go = h("input", { type: "number", "aria-label": "Seed on the map", min: 0, step: 1, value: 0 });
+    const bring = () => go.value !== "" && this.#click(Math.min(Math.max(0, go.valueAsNumber), this.samples - 1));
+    go.addEventListener("keydown", (event) => event.key === "Enter" && bring());
+    return [
+      h("div", { class: "row wrap settings" }, h("label", { class: "control" }, h("span", { class: "label" }, "Samples"), samples), this.methods.root, h("span", { class: "spring" }), again, this.walk),
+      this.plot.root,
+      this.job.root,
+      h("div", { class: "row wrap" }, this.status, h("span", { class: "spring" }), h("label", { class: "row" }, h("span", { class: "hint" }, "Seed"), go), button("Go", { press: bring, title: "Bring this seed to the stage" })),
+      this.chosenWords,
+      this.chosen,
+      h("span", { class: "label" }, "Nearest to the stage"),
+      this.near,
+    ];
+  }
+
+  seen(now) {
+    this.inSight = now;
+    if (!now) return this.plot.leave();
+    this.#load();
+    this.#place();
+  }
+
+  get #key() {
+    const { network } = this.stage;
+    return network && `${network.name} ${network.sha} ${this.samples} ${this.stage.recipe.label ?? 0}`;
+  }
+
+  #stageMoved(network) {
+    if (!this.inSight || !network) return;
+    if (this.shown !== this.#key) this.#load();
+    else this.#place();
+  }
+
+  #address() {
+    const { label } = this.stage.recipe;
+    const query = { checkpoint: this.stage.network.name, samples: this.samples, method: this.method };
+    return `/map?${new URLSearchParams(label == null ? query : { ...query, label })}`;
+  }
+
+  async #load() {
+    const key = this.#key;
+    if (!key || this.shown === key) return;
+    this.shown = key;
+    this.#select([]);
+    this.status.textContent = "Laying out the map…";
+    try {
+      const [map] = await Promise.all([ask(this.#address()), loadPlotly()]);
+      if (this.#key !== key) return;
+      this.#draw(map);
+      if (map.method !== this.method && !this.made.has(key)) this.#umap();
+    } catch (wrong) {
+      this.shown = null;
+      this.status.textContent = wrong.message;
+      this.stage.say(wrong.message);
+    }
+  }
+
+  #draw(map) {
+    this.map = map;
+    this.plot.draw(map);
+    this.again.hidden = this.method !== "umap" || map.method === "umap" || this.job.busy;
+    this.status.textContent = `${map.x.length.toLocaleString("en")} seeds by ${map.method.toUpperCase()}`;
+    this.#place();
+  }
+
+  async #umap() {
+    const key = this.#key;
+    this.made.add(key);
+    this.again.hidden = true;
+    const { label, checkpoint } = this.stage.recipe;
+    const end = await this.job.run({ verb: "map", checkpoint, samples: this.samples, label }, { words: "Making the UMAP map", take: false });
+    this.again.hidden = end.state === "done" || this.#key !== key;
+    if (end.state === "done" && this.#key === key) {
+      fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
+      if (this.method === "umap") this.#draw(await ask(this.#address()));
+    }
+  }
+
+  async #method(value) {
+    this.method = value;
+    try {
+      const map = await ask(this.#address());
+      this.#draw(map);
+      if (map.method !== value && !this.made.has(this.#key)) this.#umap();
+    } catch (wrong) {
+      this.stage.say(wrong.message);
+    }
+  }
+
+  #picture(seed) {
+    return { seed, picture: (signal) => this.stage.picture(onlySeed(this.stage.recipe, seed), { size: 160, signal }) };
+  }
+
+  #click(seed) {
+    if (this.walk.getAttribute("aria-pressed") !== "true") {
+      this.stage.show(onlySeed(this.stage.recipe, seed));
+    } else if (this.first === null) {
+      this.first = seed;
+      this.stage.show(onlySeed(this.stage.recipe, seed));
+      this.status.textContent = `From seed ${seed}: click where the walk ends.`;
+    } else {
+      document.dispatchEvent(new CustomEvent("walk-between", { detail: [this.first, seed] }));
+      this.#walkMode(false);
+    }
+  }
+
+  #walkMode(on) {
+    this.walk.setAttribute("aria-pressed", String(on));
+    this.first = null;
+    if (on) this.status.textContent = "Click the dot where the walk begins.";
+    else if (this.map) this.status.textContent = `${this.map.x.length.toLocaleString("en")} seeds by ${this.map.method.toUpperCase()}`;
+  }
+
+  #select(seeds) {
+    const shown = seeds.slice(0, MOST_SHOWN);
+    this.chosenWords.hidden = this.chosen.hidden = !seeds.length;
+    this.chosenWords.textContent = seeds.length > shown.length ? `${seeds.length.toLocaleString("en")} seeds selected, the first ${shown.length} shown:` : `${seeds.length} seeds selected:`;
+    this.#fill(this.chosen, shown);
+  }
+
+  #fill(strip, seeds) {
+    while (strip.children.length > seeds.length) this.thumbs.drop(strip.lastChild);
+    while (strip.children.length < seeds.length) {
+      const thumb = this.thumbs.make({ label: "", press: (recipe) => this.#click(recipe.seed) });
+      thumb.append(h("span", { class: "seed" }));
+      strip.append(thumb);
+    }
+    seeds.forEach((seed, k) => {
+      const thumb = strip.children[k];
+      thumb.setAttribute("aria-label", `Seed ${seed} to the stage`);
+      thumb.title = `Seed ${seed} to the stage`;
+      thumb.lastChild.textContent = seed;
+      this.thumbs.set(thumb, { ...likeStage(this.stage.recipe), seed });
+    });
+  }
+
+  /** Ask where the stage is on the map: one question under way, the newest wins. */
+  async #place() {
+    if (!this.inSight || !this.map) return;
+    if (this.placing.busy) return void (this.placing.again = true);
+    this.placing = { busy: true, again: false };
+    try {
+      const address = `/map/place?${new URLSearchParams({ samples: this.samples, method: this.map.method, nearest: NEAR })}`;
+      const found = await ask(address, { method: "POST", body: JSON.stringify(this.stage.recipe) });
+      this.plot.mark(found.x, found.y);
+      this.#fill(this.near, found.nearest);
+    } catch (wrong) {
+      this.plot.mark(null);
+      console.debug(wrong.message);
+    }
+    await new Promise((wake) => setTimeout(wake, PACE));
+    const { again } = this.placing;
+    this.placing = { busy: false, again: false };
+    if (again) this.#place();
+  }
+}

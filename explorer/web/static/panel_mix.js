@@ -1,0 +1,208 @@
+// Style mixing: sources that live in the stage's recipe, and the matrix of rows x columns.
+
+import { JobBox } from "./panel_jobs.js";
+import { button, h, layerGroups, layersText, layerTicks, likeStage, onlySeed, parseLayers, parseSeeds, place, rested, SEED_LIMIT, shaped, shelfMenu, slider, textField, Thumbs, whenSeen } from "./panel_kit.js";
+
+const MOST_SOURCES = 64;
+const MOST_CELLS = 400;
+
+export function mount(stage) {
+  place("mix-panel", (root) => {
+    shaped(stage, root);
+    root.append(sources(stage), matrix(stage));
+  });
+}
+
+const anySeed = () => crypto.getRandomValues(new Uint32Array(1))[0] % 10000;
+
+function sources(stage) {
+  const thumbs = new Thumbs(stage, { size: 96 });
+  const list = h("ol", { class: "sources", "aria-label": "Sources" });
+  const empty = h("p", { class: "empty" }, "Nothing is mixed in yet. Add a source: its seed's styles replace this picture's in the layers you tick.");
+  const add = (entry) => {
+    if (stage.recipe.mix.length >= MOST_SOURCES) return stage.say(`At most ${MOST_SOURCES} sources; remove one first.`);
+    const layers = layersText(layerGroups(stage.network.layers).middle);
+    stage.set({ mix: [...stage.recipe.mix, { seed: anySeed(), layers, amount: 1, ...entry }] });
+  };
+  const clear = button("Remove all", { press: () => stage.set({ mix: [] }) });
+  const keep = button("Keep", { icon: "keep", title: "Keep this mix on the shelf", press: () => stage.keep() });
+  const fromShelf = shelfMenu(stage, { label: "Add from the shelf", pick: (kept) => add(sourceOf(kept.recipe)) });
+  const bar = h("div", { class: "row wrap" }, button("Add a source", { icon: "plus", kind: "plain strong", press: () => add({}) }), fromShelf, h("span", { class: "spring" }), clear, keep);
+  let rows = [];
+  let depth = 0;
+  stage.accept("Mix", (kept) => add(sourceOf(kept.recipe)));
+  const draw = () => {
+    const { mix } = stage.recipe;
+    const layers = stage.network?.layers ?? 0;
+    empty.hidden = mix.length > 0;
+    clear.hidden = mix.length < 2;
+    keep.hidden = mix.length < 1;
+    if (layers !== depth) rows.splice(0).forEach((row) => row.leave());
+    depth = layers;
+    rows.splice(mix.length).forEach((row) => row.leave());
+    while (depth && rows.length < mix.length) {
+      rows.push(source(stage, thumbs, rows.length));
+      list.append(rows.at(-1).root);
+    }
+    rows.forEach((row, index) => row.show(mix[index]));
+  };
+  stage.subscribe(draw);
+  return h("section", { "aria-label": "Mix in" }, list, empty, bar);
+}
+
+function sourceOf(recipe) {
+  const { seed = 0, point, label } = recipe;
+  const from = point ? { point, seed: undefined } : { seed };
+  return label == null ? from : { ...from, label };
+}
+
+function layersOf({ layers }, count) {
+  return layers == null ? Array.from({ length: count }, (_, layer) => layer) : parseLayers(layers, count);
+}
+
+function source(stage, thumbs, index) {
+  let entry = {};
+  let bare = false; // no layer is ticked, which a recipe says as amount 0
+  const change = (patch, moving = false) => {
+    const mix = stage.recipe.mix.map((one, k) => (k === index ? { ...one, ...patch } : one));
+    stage.set({ mix }, { moving });
+  };
+  const seedTo = (seed) => change({ seed: ((seed % SEED_LIMIT) + SEED_LIMIT) % SEED_LIMIT, point: undefined });
+  const picture = thumbs.make({ label: `Source ${index + 1} to the stage`, title: "To the stage", press: (recipe) => stage.show({ ...stage.recipe, ...recipe, mix: [] }) });
+  const number = h("input", { type: "number", "aria-label": `Source ${index + 1} seed`, min: 0, max: SEED_LIMIT - 1, step: 1, inputmode: "numeric" });
+  number.addEventListener("input", () => number.checkValidity() && number.value !== "" && change({ seed: number.valueAsNumber, point: undefined }));
+  number.addEventListener("change", () => show(entry, true));
+  const amount = slider({ label: "Amount", min: 0, max: 1, step: 0.01, value: 1, oninput: (value, moving) => change({ amount: value }, moving) });
+  const ticks = layerTicks({
+    network: stage.network,
+    value: new Set(),
+    oninput: (layers) => {
+      bare = layers.size === 0;
+      if (bare) change({ amount: 0 });
+      else change({ layers: layersText(layers), ...(entry.amount === 0 ? { amount: 1 } : {}) });
+    },
+  });
+  const name = h("span", { class: "label" }, `Source ${index + 1}`);
+  const root = h(
+    "li",
+    { class: "source" },
+    picture,
+    h(
+      "div",
+      { class: "source-body" },
+      h(
+        "div",
+        { class: "row" },
+        name,
+        button("", { icon: "left", kind: "icon", label: `Source ${index + 1}: previous seed`, press: () => seedTo(entry.seed - 1) }),
+        number,
+        button("", { icon: "right", kind: "icon", label: `Source ${index + 1}: next seed`, press: () => seedTo(entry.seed + 1) }),
+        button("", { icon: "dice", kind: "icon", label: `Source ${index + 1}: any seed`, press: () => seedTo(anySeed()) }),
+        h("span", { class: "spring" }),
+        button("", { icon: "close", kind: "icon", label: `Remove source ${index + 1}`, title: "Remove", press: () => stage.set({ mix: stage.recipe.mix.filter((_, k) => k !== index) }) }),
+      ),
+      ticks.root,
+      amount.root,
+    ),
+  );
+  const show = (next, force = false) => {
+    entry = next;
+    if (force || document.activeElement !== number) number.value = next.point ? "" : next.seed ?? 0;
+    number.placeholder = next.point ?? "";
+    amount.show(next.amount ?? 1, document.activeElement);
+    bare &&= next.amount === 0;
+    ticks.show(bare ? [] : layersOf(next, stage.network.layers));
+    const { label, point, seed } = next;
+    thumbs.set(picture, { ...likeStage(stage.recipe), ...(label == null ? {} : { label }), ...(point ? { point } : { seed }) });
+  };
+  return { root, show, leave: () => (thumbs.drop(picture), root.remove()) };
+}
+
+function matrix(stage) {
+  const thumbs = new Thumbs(stage, { size: 128 });
+  const job = new JobBox(stage);
+  let wish = { rows: "0-3", columns: "10-14", layers: "" };
+  let cells = [];
+  let seen = false;
+  let drawn = "";
+  const grid = h("div", { class: "matrix", role: "group", "aria-label": "Matrix" });
+  const redraw = () => {
+    if (!seen || !stage.network) return;
+    const rows = parseSeeds(wish.rows);
+    const columns = parseSeeds(wish.columns);
+    const shape = JSON.stringify([rows, columns]);
+    if (shape !== drawn) cells = build(stage, { thumbs, grid, cells, rows, columns, wish: () => wish });
+    drawn = shape;
+    const base = onlySeed(stage.recipe, 0);
+    for (const { element, row, column } of cells) thumbs.set(element, recipeOf(base, { row, column, layers: wish.layers }));
+  };
+  const seeds = (key) => (text) => {
+    const next = { ...wish, [key]: text };
+    const count = parseSeeds(next.rows).length * parseSeeds(next.columns).length;
+    if (count > MOST_CELLS) throw new Error(`${count} cells are too many to look at; at most ${MOST_CELLS}`);
+    wish = next;
+    later();
+  };
+  const later = rested(redraw, 150);
+  const rows = textField({ label: "Row seeds", value: wish.rows, hint: "give the picture", read: seeds("rows") });
+  const columns = textField({ label: "Column seeds", value: wish.columns, hint: "give the styles of these layers", read: seeds("columns") });
+  const layers = h("div", {});
+  const save = button("Save PNG", {
+    icon: "save",
+    press: () => job.run({ verb: "mix", ...wish, layers: wish.layers, ...likeStage(stage.recipe) }, { words: "Drawing the matrix" }),
+  });
+  const fit = () => {
+    if (!stage.network || stage.network.layers === fit.layers) return;
+    fit.layers = stage.network.layers;
+    wish = { ...wish, layers: layersText(layerGroups(fit.layers).middle) };
+    const ticks = layerTicks({
+      network: stage.network,
+      value: parseLayers(wish.layers, fit.layers),
+      oninput: (chosen) => {
+        wish = { ...wish, layers: layersText(chosen) };
+        save.disabled = chosen.size === 0;
+        later();
+      },
+    });
+    layers.replaceChildren(ticks.root);
+  };
+  const settled = rested(redraw, 400);
+  stage.subscribe(() => (fit(), settled()));
+  fit();
+  const root = h(
+    "section",
+    { class: "ruled", "aria-label": "Mixing matrix" },
+    h("h3", {}, "Matrix"),
+    h("div", { class: "columns" }, rows.root, columns.root),
+    layers,
+    h("div", { class: "scroller" }, grid),
+    h("div", { class: "row wrap" }, h("p", { class: "hint" }, "Click a cell to bring it to the stage."), h("span", { class: "spring" }), save),
+    job.root,
+  );
+  whenSeen(root, (now) => ((seen = now), redraw()));
+  return root;
+}
+
+function recipeOf(base, { row, column, layers }) {
+  const seed = row ?? column;
+  if (row === null || column === null || !layers) return { ...base, seed };
+  return { ...base, seed, mix: [{ seed: column, layers, amount: 1 }] };
+}
+
+/** Lay out head row, head column and cells; returns [{element, row, column}] with null for "alone". */
+function build(stage, { thumbs, grid, cells, rows, columns }) {
+  cells.forEach(({ element }) => thumbs.drop(element));
+  const bring = (recipe) => stage.show({ ...stage.recipe, ...recipe });
+  const make = (row, column) => {
+    const head = row === null || column === null;
+    const words = row === null ? `column ${column}` : column === null ? `row ${row}` : `row ${row}, column ${column}`;
+    const element = thumbs.make({ label: words, title: `To the stage: ${words}`, press: bring, kind: head ? "thumb head" : "thumb cell" });
+    if (head) element.append(h("span", { class: "seed" }, String(row ?? column)));
+    return { element, row, column };
+  };
+  const corner = h("span", { class: "corner", "aria-hidden": "true" }, "rows below", h("br"), "columns beside");
+  const made = [...columns.map((column) => make(null, column)), ...rows.flatMap((row) => [make(row, null), ...columns.map((column) => make(row, column))])];
+  grid.style.setProperty("--columns", columns.length + 1);
+  grid.replaceChildren(corner, ...made.map(({ element }) => element));
+  return made;
+}
