@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +29,7 @@ __all__ = ["TEXT_KEY", "Frame", "Network", "Room", "Studio"]
 TEXT_KEY = "styloscope"
 _MOST_ROOMS = 3
 _MOST_STYLES = 8192
+_BATCH = 512
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
@@ -158,6 +159,16 @@ class Studio:
         with self._drawing, _exactly():
             room = self.open(recipe.checkpoint)
             return _styles(room, recipe)[0]
+
+    def styles(self, name: str | None, seeds: Sequence[int], *, label: int | None = None) -> np.ndarray:
+        """w of many seeds, untruncated, float32 [N, w_dim]: in batches, so the last bits are not those of `ws`."""
+        room = self.open(name)
+        batches = []
+        for start in range(0, len(seeds), _BATCH):
+            z = latents.seeds_to_z(list(seeds[start : start + _BATCH]), room.generator.z_dim)
+            with self._drawing, torch.inference_mode():
+                batches.append(room.map_z(z, label).float().numpy())
+        return np.concatenate(batches)
 
     def exact(self, recipe: Recipe) -> np.ndarray:
         """The picture in float32 as people see it, uint8 [H, W] or [H, W, 3]: the same pixels by every way in."""

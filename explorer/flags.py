@@ -1,0 +1,170 @@
+"""Flags -> recipes and places, and what every verb says alike."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from core import latents, pictures
+from core.engine import choose_device
+from core.errors import OutputError, PictureError, SettingError
+from explorer import schema
+from explorer.recipe import Recipe
+from explorer.studio import TEXT_KEY, Studio
+
+__all__ = ["Steps", "needed", "needed_png", "note", "place_for", "recipe_of", "say", "several", "studio_of"]
+
+
+def studio_of(flags: argparse.Namespace) -> Studio:
+    """The studio that --checkpoints, --runs, --device and --precision say."""
+    if flags.precision not in ("auto", "float32", "bfloat16"):
+        raise SettingError("precision", flags.precision, "auto, float32 or bfloat16")
+    choose_device(flags.device)
+    return Studio(flags.checkpoints, flags.runs, device=flags.device, precision=flags.precision)
+
+
+def recipe_of(flags: argparse.Namespace, *, run: str | None = None) -> tuple[Studio, Recipe]:
+    """The studio, and the recipe that --recipe and the flags say; flags win. Its network is known to be there."""
+    given: dict[str, Any] = {}
+    if getattr(flags, "recipe", None) is not None:
+        given = schema.loads(_content(flags.recipe, name="recipe"))
+        Recipe.parse(given)
+    recipe = Recipe.parse({**given, **_flagged(flags)})
+    studio = studio_of(flags)
+    if run is not None:
+        name = studio.admit_run(run)
+    elif flags.checkpoint is not None:
+        name = studio.admit(flags.checkpoint)
+    else:
+        name = studio.network(recipe.checkpoint).name
+    return studio, replace(recipe, checkpoint=name)
+
+
+def several(flags: argparse.Namespace) -> tuple[Studio, list[Recipe]]:
+    """The studio, and the pictures that --seeds or --recipes name.
+
+    What a recipe of --recipes leaves out is as the flags say; --checkpoint goes for all of them.
+    """
+    if (flags.seeds is None) == (flags.recipes is None):
+        raise SettingError("seeds", flags.seeds or "nothing", "give --seeds or --recipes, one of the two")
+    if flags.seeds is not None:
+        seeds = latents.parse_seeds(flags.seeds)
+        studio, base = recipe_of(flags)
+        return studio, [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds]
+    entries = schema.loads(_content(flags.recipes, name="recipes"))
+    if not isinstance(entries, list) or len(entries) > latents.MOST_SEEDS:
+        raise SettingError("recipes", flags.recipes, f"a JSON list of at most {latents.MOST_SEEDS} recipes")
+    for entry in entries:
+        Recipe.parse(entry)
+    parsed = [Recipe.parse({**_flagged(flags), **entry}) for entry in entries]
+    studio, base = recipe_of(flags)
+    if flags.checkpoint is not None:
+        return studio, [replace(one, checkpoint=base.checkpoint) for one in parsed]
+    return studio, [replace(one, checkpoint=studio.network(one.checkpoint).name) for one in parsed]
+
+
+def _flagged(flags: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a recipe that flags give."""
+    given = {name: getattr(flags, name) for name in ("psi", "cutoff", "label") if getattr(flags, name) is not None}
+    if flags.noise is not None:
+        digits = flags.noise.isascii() and flags.noise.removeprefix("-").isdigit() and len(flags.noise) < 20
+        given["noise"] = int(flags.noise) if digits else flags.noise
+    return given
+
+
+def _content(text: str, *, name: str) -> str:
+    """JSON given on the command line, in a file (@FILE), or in the text chunk of a PNG (@FILE.png)."""
+    if not text.startswith("@"):
+        return text
+    path = Path(text[1:])
+    try:
+        if path.stat().st_size > 512 << 20:
+            raise SettingError(name, path, "a file of at most 512 MB")
+        data = path.read_bytes()
+    except OSError as wrong:
+        raise SettingError(name, text, f"that file cannot be read ({wrong.strerror})") from wrong
+    if data.startswith(b"\x89PNG"):
+        found = pictures.read_text(data, name=str(path)).get(TEXT_KEY)
+        if found is None:
+            raise PictureError(f"{path} carries no recipe; only a PNG that Styloscope wrote does")
+        return found
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise SettingError(name, text, "JSON in UTF-8, or a PNG that carries it") from wrong
+
+
+def needed(out: Path | None, words: str) -> Path:
+    """--out, which `words` describe. Raises SettingError where it is missing."""
+    if out is None:
+        raise SettingError("out", "nothing", f"give --out: {words}")
+    return out
+
+
+def needed_png(out: Path | None) -> Path:
+    """--out for a sheet. Raises SettingError where it is missing or no PNG."""
+    out = needed(out, "X.png")
+    if out.suffix.lower() != ".png":
+        raise SettingError("out", out, "a sheet is written as .png")
+    return out
+
+
+def place_for(target: Path) -> None:
+    """Raise OutputError where `target` could not be written, before work goes into it; makes nothing."""
+    if target.is_dir() and target.suffix:
+        raise OutputError(f"{target} is a folder; name a file")
+    folder = target.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target} cannot be written, because {folder} is a file; name another place")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{target} cannot be written: the folder {folder} is not writable; name another place")
+
+
+def say(flags: argparse.Namespace, written: Sequence[Path], **told: Any) -> None:
+    """Print what was written, one path a line, or with --json as one object with the rest of `told`."""
+    if flags.json:
+        print(json.dumps({"written": [str(path) for path in written], **told}))
+    else:
+        for path in written:
+            print(path)
+
+
+def note(studio: Studio, recipe: Recipe) -> None:
+    """Say on stderr where a recipe was made with another network of that name."""
+    sentence = studio.note(recipe)
+    if sentence:
+        print(f"note: {sentence}", file=sys.stderr)
+
+
+class Steps:
+    """Steps of long work: a JSON line each for programs (--progress), a bar for people at a terminal, else silence."""
+
+    def __init__(self, flags: argparse.Namespace, total: int | None) -> None:
+        self._lines = flags.progress
+        self._bar = tqdm(total=total, leave=False, disable=flags.progress or not sys.stderr.isatty())
+        self._done = 0
+        self._total = total
+
+    def __call__(self) -> None:
+        """One step further."""
+        self.at(self._done + 1, self._total or 0)
+
+    def at(self, done: int, total: int) -> None:
+        """`done` of `total` steps are behind."""
+        if self._lines:
+            print(json.dumps({"done": done, "total": total}), file=sys.stderr, flush=True)
+        self._bar.total = total
+        self._bar.update(done - self._done)
+        self._done = done
+        if done >= total:
+            self._bar.close()

@@ -1,0 +1,112 @@
+"""What a network file says of itself: its header alone is read, no network is built."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from core import runs
+from core.checkpoint import configs, read_header
+from core.errors import StyloscopeError
+from explorer.flags import studio_of
+
+__all__ = ["do_inspect"]
+
+
+def do_inspect(flags: argparse.Namespace) -> None:
+    """Print what a file's header says."""
+    named = flags.file or flags.checkpoint
+    path = _file_of(flags, named)
+    header = read_header(path)
+    about = header.about
+    config, discriminator = configs(path, about)
+    crop = about["picture"]["crop"]
+    facts = {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "architecture": about["arch"],
+        "format": about["format"],
+        "size": list(config.size),
+        "shown": [crop[2], crop[3]],
+        "crop": crop,
+        "channels": config.channels,
+        "layers": 2 * len(config.filters),
+        "filters": list(config.filters),
+        "z_dim": config.z_dim,
+        "w_dim": config.w_dim,
+        "classes": config.num_classes,
+        "networks": sorted({name.split(".", 1)[0] for name in header.tensors}),
+        "parameters": sum(math.prod(shape) for name, (_, shape) in header.tensors.items() if name.startswith("g_ema.")),
+        "dtypes": sorted({dtype for dtype, _ in header.tensors.values()}),
+        "training": about["training"],
+        "credit": about["credit"],
+        "suspicious": _suspicions(about, header.tensors, crop=crop, size=config.size, has_d=discriminator is not None),
+    }
+    if flags.json:
+        print(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        if name == "training":
+            for key, inner in value.items():
+                print(f"training.{key}: {inner}")
+        elif name == "suspicious":
+            print("suspicious: " + ("; ".join(value) if value else "nothing"))
+        else:
+            print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+def _file_of(flags: argparse.Namespace, named: str | None) -> Path:
+    """The path of a network given by path or name; a file is taken even where it cannot be opened as a network."""
+    if named is not None and Path(named).is_file():
+        return Path(named)
+    studio = studio_of(flags)
+    if named is not None and runs.is_run(named):
+        return studio.network(studio.admit_run(named)).path
+    try:
+        return studio.network(named).path
+    except StyloscopeError:
+        if named is not None and (Path(named).suffix or "/" in named) and not (flags.runs / named).exists():
+            return Path(named)  # its reader says that it is missing
+        raise
+
+
+def _suspicions(
+    about: dict[str, Any],
+    tensors: dict[str, tuple[str, tuple[int, ...]]],
+    *,
+    crop: list[int],
+    size: tuple[int, int],
+    has_d: bool,
+) -> list[str]:
+    """What a header gives reason to doubt, as sentences."""
+    parts = {name.split(".", 1)[0] for name in tensors}
+    found = []
+    if "g_ema" not in parts:
+        found.append("no g_ema tensors, so there is no generator to show")
+    if has_d != ("d" in parts):
+        found.append("config and tensors disagree on whether there is a discriminator")
+    if "g" in parts and "d" not in parts:
+        found.append("a generator in training without a discriminator: training cannot go on from it")
+    for name in sorted(parts - {"g_ema", "g", "d"})[:5]:
+        found.append(f"tensors of an unknown part {name[:40]!r}")
+    missing = [
+        name for name in tensors if name.startswith("g_ema.") and "g" in parts and f"g.{name[6:]}" not in tensors
+    ]
+    if missing:
+        found.append(f"g lacks {len(missing)} tensors that g_ema has, {missing[0][6:60]} first")
+    empty = [name for name, (_, shape) in tensors.items() if 0 in shape]
+    if empty:
+        found.append(f"{len(empty)} tensors are empty, {empty[0][:60]} first")
+    if crop[2] * crop[3] < 0.5 * size[0] * size[1]:
+        found.append("less than half of the picture is shown")
+    training = about["training"]
+    if not training:
+        found.append("nothing is said of its training")
+    elif training.get("images_seen") == 0:
+        found.append("it has seen no images: its weights are random")
+    if not about["credit"]:
+        found.append("no credit for the data is given")
+    return found

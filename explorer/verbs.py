@@ -1,0 +1,187 @@
+"""What each verb does once its flags are read. All that can be wrong is looked for before a network is loaded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core import latents, pictures
+from core.errors import SettingError
+from explorer import animate, atlas, sheets
+from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of
+from explorer.inspection import do_inspect
+from explorer.recipe import Recipe
+from explorer.studio import TEXT_KEY, Studio
+
+__all__ = [
+    "do_bilinear",
+    "do_grid",
+    "do_inspect",
+    "do_interpolate",
+    "do_list",
+    "do_map",
+    "do_mix",
+    "do_render",
+]
+
+_FRESH_SEEDS = range(1_000_000)  # short enough to be typed again
+_PICTURE_SUFFIXES = (".gif", ".jpeg", ".jpg", ".mp4", ".png", ".tif", ".tiff", ".webp")
+
+
+def do_list(flags: argparse.Namespace) -> None:
+    """Print the networks found, and on stderr the files that could not be read."""
+    studio = studio_of(flags)
+    found = studio.networks()
+    if flags.json:
+        print(json.dumps({"networks": [network.entry() for network in found]}))
+    for network in found if not flags.json else ():
+        shape = f"{network.size[0]}x{network.size[1]} {'gray' if network.channels == 1 else 'RGB'}"
+        classes = f", {network.classes} classes" if network.classes else ""
+        print(f"{network.name}\t{network.architecture}, {shape}, {network.layers} layers{classes}\t{network.path}")
+    for sentence in studio.refused().values():
+        print(f"left out: {sentence}", file=sys.stderr)
+
+
+def do_render(flags: argparse.Namespace) -> None:
+    """Write one PNG a seed, or the recipe's own picture."""
+    if flags.seeds is None and flags.recipe is None:
+        raise SettingError("seeds", "nothing", "give --seeds such as 0-7, or --recipe")
+    seeds = list(dict.fromkeys(latents.parse_seeds(flags.seeds))) if flags.seeds is not None else []
+    out = needed(flags.out, "a folder, or X.png for one picture")
+    studio, base = recipe_of(flags)
+    recipes = [replace(base, seed=seed, point=None, blend=()) for seed in seeds] or [base]
+    targets = [out]
+    if out.suffix.lower() != ".png":
+        if out.suffix.lower() in _PICTURE_SUFFIXES:
+            raise SettingError("out", out, "pictures are written as .png, or into a folder")
+        targets = [out / (f"seed{one.seed:04d}.png" if seeds else "picture.png") for one in recipes]
+    elif len(recipes) > 1:
+        raise SettingError("out", out, f"{len(recipes)} pictures need a folder, a path without .png")
+    for recipe in recipes:
+        studio.check(recipe)
+    place_for(targets[0])
+    step = Steps(flags, len(recipes))
+    for recipe, target in zip(recipes, targets, strict=True):
+        pictures.write_png(target, studio.exact(recipe), studio.text(recipe))
+        step()
+    note(studio, base)
+    say(flags, targets, recipes=[json.loads(studio.text(recipe)[TEXT_KEY]) for recipe in recipes])
+
+
+def do_grid(flags: argparse.Namespace) -> None:
+    """Write a grid of given or fresh seeds."""
+    if flags.seeds is not None and flags.number is not None:
+        raise SettingError("number", flags.number, "give --number or --seeds, not both")
+    out = needed_png(flags.out)
+    if flags.seeds is not None:
+        seeds = latents.parse_seeds(flags.seeds)
+    else:
+        number = 64 if flags.number is None else flags.number
+        if not 1 <= number <= sheets.MOST_CELLS:
+            raise SettingError("number", number, f"1 to {sheets.MOST_CELLS}")
+        seeds = random.SystemRandom().sample(_FRESH_SEEDS, number)
+    if flags.run is not None and flags.checkpoint is not None:
+        raise SettingError("run", flags.run, "give --run or --checkpoint, not both")
+    studio, base = recipe_of(flags, run=flags.run)
+    sheet = sheets.grid(base, seeds, columns=flags.columns, title=flags.title)
+    _write_sheet(flags, studio, sheet, out=out, seeds=seeds)
+    if flags.seeds is None and not flags.json:
+        print("seeds: " + ",".join(map(str, seeds)), file=sys.stderr)
+
+
+def do_mix(flags: argparse.Namespace) -> None:
+    """Write the matrix of mixed styles."""
+    for name in ("rows", "columns", "layers"):
+        if getattr(flags, name) is None:
+            raise SettingError(name, "nothing", f"give --{name}")
+    rows = latents.parse_seeds(flags.rows, field="rows")
+    columns = latents.parse_seeds(flags.columns, field="columns")
+    latents.parse_layers(flags.layers)
+    if not 0 <= flags.amount <= 1:
+        raise SettingError("amount", flags.amount, "a number from 0 to 1")
+    out = needed_png(flags.out)
+    studio, base = recipe_of(flags)
+    layers = str(flags.layers)
+    sheet = sheets.matrix(base, rows=rows, columns=columns, layers=layers, amount=flags.amount, title=flags.title)
+    _write_sheet(flags, studio, sheet, out=out, rows=rows, columns=columns, layers=layers)
+
+
+def do_interpolate(flags: argparse.Namespace) -> None:
+    """Write the walk between neighbours."""
+    out = needed(flags.out, "X.gif, X.webp, X.mp4 or a new folder for PNG")
+    walk, studio = _walk(flags)
+    animate.check(studio, walk, out)
+    place_for(out)
+    animate.write(studio, walk, out, progress=Steps(flags, walk.count).at)
+    for recipe in walk.recipes:
+        note(studio, recipe)
+    say(flags, [out], frames=walk.count, recipes=[recipe.to_dict() for recipe in walk.recipes])
+
+
+def do_bilinear(flags: argparse.Namespace) -> None:
+    """Write the sheet between four corners."""
+    out = needed_png(flags.out)
+    if not 1 <= flags.steps <= math.isqrt(sheets.MOST_CELLS):
+        raise SettingError("steps", flags.steps, f"1 to {math.isqrt(sheets.MOST_CELLS)} cells a side")
+    studio, corners = several(flags)
+    if len(corners) != 4:
+        raise SettingError("seeds", flags.seeds or f"{len(corners)} recipes", "a sheet has four corners")
+    sheet = sheets.bilinear(corners, steps=flags.steps, title=flags.title)
+    _write_sheet(flags, studio, sheet, out=out, steps=flags.steps)
+
+
+def do_map(flags: argparse.Namespace) -> None:
+    """Write the map as CSV and as a picture."""
+    out = needed(flags.out, "X.csv")
+    if out.suffix.lower() != ".csv":
+        raise SettingError("out", out, "a map is written as .csv, with its picture as .png beside it")
+    if flags.method not in atlas.METHODS:
+        raise SettingError("method", flags.method, "umap or pca")
+    if not 1 <= flags.samples <= atlas.MOST_SAMPLES:
+        raise SettingError("samples", flags.samples, f"1 to {atlas.MOST_SAMPLES}")
+    studio, base = recipe_of(flags)
+    studio.check(base)
+    place_for(out)
+    method = flags.method
+    if method == "umap" and flags.samples < atlas.FEWEST_FOR_UMAP:
+        method = "pca"
+        print(f"note: UMAP needs {atlas.FEWEST_FOR_UMAP} samples or more, so this map is a PCA", file=sys.stderr)
+    found = atlas.survey(studio, base.checkpoint, samples=flags.samples, label=base.label)
+    if method == "umap":
+        found = atlas.with_umap(studio, found, base.checkpoint, progress=Steps(flags, None).at)
+    picture = out.with_suffix(".png")
+    atlas.write_csv(out, found, method=method)
+    told = {"verb": "map", "method": method, "samples": flags.samples, "label": base.label}
+    network = studio.network(base.checkpoint)
+    text = {TEXT_KEY: json.dumps({**told, "checkpoint": network.name, "sha": network.sha})}
+    pictures.write_png(picture, atlas.drawn(found, method=method), text)
+    say(flags, [out, picture], samples=flags.samples, method=method)
+
+
+def _write_sheet(flags: argparse.Namespace, studio: Studio, sheet: sheets.Sheet, *, out: Path, **told: Any) -> None:
+    for cell in sheet.cells:
+        studio.check(cell)
+    place_for(out)
+    drawn = sheets.draw(studio, sheet, progress=Steps(flags, len(sheet.cells)).at)
+    pictures.write_png(out, drawn, sheets.text(studio, sheet))
+    note(studio, sheet.cells[0])
+    say(flags, [out], **told)
+
+
+def _walk(flags: argparse.Namespace) -> tuple[animate.Walk, Studio]:
+    settings = {name: getattr(flags, name) for name in ("steps", "loop", "ease", "space", "fps")}
+    # Flags first, with stand-ins for the pictures, so that a wrong one is said before a network is looked for.
+    animate.Walk((Recipe(), Recipe()), **settings)
+    if flags.seeds is not None and flags.recipes is None:
+        seeds = latents.parse_seeds(flags.seeds)
+        if len(seeds) < 2:
+            raise SettingError("seeds", flags.seeds, "at least 2 seeds to interpolate")
+        animate.Walk(tuple(Recipe(seed=seed) for seed in seeds), **settings)
+    studio, recipes = several(flags)
+    return animate.Walk(tuple(recipes), **settings), studio
