@@ -17,7 +17,18 @@ from torch.nn import functional as F
 
 from core import latents
 from core.errors import SettingError
-from core.layers import SLOPE, Conv, EqualLinear, MinibatchDeviation, ModulatedConv, downsample, taps, upsample, wide
+from core.layers import (
+    SLOPE,
+    Conv,
+    EqualLinear,
+    MinibatchDeviation,
+    ModulatedConv,
+    downsample,
+    laid_like,
+    taps,
+    upsample,
+    wide,
+)
 from core.mapping import Mapping
 from core.sizes import level_sizes, start_shape
 
@@ -133,9 +144,12 @@ class StyledConv(nn.Module):
         # sqrt(2) and gain go through the activation, which is positively homogeneous, into what is small.
         gain = math.sqrt(2) * self.gain
         shift = (self.bias * gain).to(y.dtype)[:, None, None]
+        scale = (demodulation * gain).to(y.dtype)[:, :, None, None]
         if noise is not None and self.use_noise:
-            shift = shift + (noise * (self.strength * gain)).to(y.dtype)
-        y = torch.addcmul(shift, y, (demodulation * gain).to(y.dtype)[:, :, None, None])
+            # Not noise + bias first: that sum is as large as y, and not laid out in memory as y is.
+            y = torch.addcmul((noise * (self.strength * gain)).to(y.dtype), y, scale) + shift
+        else:
+            y = torch.addcmul(shift, y, scale)
         y = F.leaky_relu(y, SLOPE)
         return y if self.clamp is None else y.clamp(-self.clamp * self.gain, self.clamp * self.gain)
 
@@ -314,7 +328,7 @@ class DiscriminatorBlock(nn.Module):
         """(features, picture) at this level -> the same at half the size."""
         if self.fromrgb is not None:
             assert img is not None
-            rgb = self.fromrgb(img)
+            rgb = laid_like(self.fromrgb(img), self.conv0.weight)
             x = rgb if x is None else x + rgb
             img = downsample(img, self.filter) if self.architecture == "skip" else None
         assert x is not None

@@ -80,8 +80,7 @@ def bare(config: Config, *, size: tuple[int, int], channels: int) -> tuple[core.
 
 
 def _laid_out(network: nn.Module, device: torch.device) -> nn.Module:
-    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    return network.to(device, memory_format=layout)  # type: ignore[call-overload]
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _adam(network: nn.Module, adam: Adam) -> torch.optim.Adam:

@@ -68,6 +68,8 @@ def _train(config: Config, out: Path, asked: Asked, stop: Stop) -> int:
         seconds = saved.facts["seconds"]
         run.forget_after(trainer.images)
         why = "as before"
+        if config.precision != "auto":
+            trainer.bfloat16, why = config.precision == "bfloat16", "as asked"
     else:
         trainer.bfloat16, why = machine.precision(config, trainer)
         run.forget_after(0)
