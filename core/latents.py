@@ -6,7 +6,7 @@ Shapes: z is [N, z_dim]; w is [N, w_dim]; ws is [N, num_ws, w_dim] or, for one p
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -37,16 +37,17 @@ MOST_SEEDS = 4096
 _RANGE = re.compile(r"\s*([0-9]{1,10})\s*(?:-\s*([0-9]{1,10})\s*)?", re.ASCII)
 
 
-def parse_seeds(text: str | int | Sequence[int], *, field: str = "seeds") -> list[int]:
+def parse_seeds(text: str | int | Iterable[int], *, field: str = "seeds") -> list[int]:
     """Read `7`, `3,9,27`, `0-7` or a mixture of these into a list of seeds, in the order given.
 
     Raises SettingError naming the part that is wrong, or when there are more than MOST_SEEDS.
     """
-    if not isinstance(text, str | int):
-        text = ",".join(str(part) for part in text)
+    if isinstance(text, Iterable) and not isinstance(text, str):
+        text = ",".join(map(str, text))
+    allowed = f"seeds are whole numbers from 0 to {SEED_LIMIT - 1} and ranges such as 0-7"
     seeds: list[int] = []
     for part in str(text).split(","):
-        first, last = _range(part, field, f"seeds are whole numbers from 0 to {SEED_LIMIT - 1} and ranges such as 0-7")
+        first, last = _range(part, text, field, allowed)
         if last >= SEED_LIMIT:
             raise SettingError(field, part.strip(), f"a seed is at most {SEED_LIMIT - 1}")
         if last - first + 1 + len(seeds) > MOST_SEEDS:
@@ -64,17 +65,18 @@ def parse_layers(text: str | int, num_ws: int | None = None, *, field: str = "la
     allowed = f"layers are whole numbers from 0 to {most} and ranges such as 4-7"
     layers: set[int] = set()
     for part in str(text).split(","):
-        first, last = _range(part, field, allowed)
+        first, last = _range(part, text, field, allowed)
         if last > most:
             raise SettingError(field, part.strip(), allowed)
         layers.update(range(first, last + 1))
     return tuple(sorted(layers))
 
 
-def _range(part: str, field: str, allowed: str) -> tuple[int, int]:
+def _range(part: str, text: object, field: str, allowed: str) -> tuple[int, int]:
     found = _RANGE.fullmatch(part)
     if found is None:
-        raise SettingError(field, part.strip(), allowed)
+        # Nothing between two commas cannot be shown by itself.
+        raise SettingError(field, part.strip() or text, allowed)
     first = int(found[1])
     last = first if found[2] is None else int(found[2])
     if last < first:
@@ -102,7 +104,7 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -
 
 
 def mix(ws: Tensor, source: Tensor, layers: Sequence[int], amount: float = 1.0) -> Tensor:
-    """(1 - amount) ws + amount source in `layers`; amount 0 and 1 are the ends to the bit. Shapes [..., num_ws, w_dim]."""
+    """(1 - amount) ws + amount source in `layers`; 0 and 1 are the ends to the bit. Shapes [..., num_ws, w_dim]."""
     mixed = ws.clone()
     chosen = list(layers)
     mixed[..., chosen, :] = lerp(ws[..., chosen, :], source[..., chosen, :], amount)
@@ -169,7 +171,12 @@ def corners(steps: int) -> list[tuple[float, float, float, float]]:
 
 
 def noise_maps(seed: int, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-    """Standard normals from (seed, layer), one float32 [h, w] a layer: the same on every device and in every batch."""
+    """Standard normals from (seed, layer), one float32 [h, w] a layer: the same on every device and in every batch.
+
+    Raises SettingError where `seed` is not from 0 to SEED_LIMIT - 1.
+    """
+    if not 0 <= seed < SEED_LIMIT:
+        raise SettingError("noise", seed, f"a seed of noise is from 0 to {SEED_LIMIT - 1}")
     return [
         np.random.RandomState([seed, layer]).standard_normal(shape).astype(np.float32)
         for layer, shape in enumerate(shapes)

@@ -67,7 +67,8 @@ def smallest_size(picture: Size) -> Size:
             height, width = sides[0], sides[1]
             candidates.append((height * width, (height >> n) * (width >> n), (height, width)))
     if not candidates:
-        raise SettingError("size", "auto", f"pictures of {picture[0]}x{picture[1]} are larger than {LARGEST}; give --size")
+        given = f"{picture[0]}x{picture[1]}"
+        raise SettingError("size", "auto", f"pictures of {given} are larger than {LARGEST}; give --size")
     return min(candidates)[2]
 
 
