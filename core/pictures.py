@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PIXEL_LIMIT",
+    "Header",
     "Layout",
     "as_8bit",
     "crop",
@@ -32,6 +34,7 @@ __all__ = [
     "grid",
     "is_gray",
     "read",
+    "read_header",
     "read_text",
     "resize",
     "to_8bit",
@@ -43,8 +46,10 @@ PIXEL_LIMIT = 300_000_000
 
 Source = Path | str | bytes | BinaryIO
 
+_GRAY_MODES = ("1", "L", "LA", "La")
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _EXIF_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)
 _opening = threading.Lock()
 
 
@@ -70,6 +75,28 @@ def read(source: Source, *, name: str = "") -> np.ndarray:
         except Exception as wrong:  # Pillow's readers raise whatever their parsers trip over
             raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
     return np.ascontiguousarray(_upright(array, orientation))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture says before it is decoded: (height, width) upright, gray or not, more than 8 bits or not."""
+
+    size: tuple[int, int]
+    gray: bool
+    wide: bool
+
+
+def read_header(source: Source, *, name: str = "") -> Header:
+    """Look at a picture of any size without decoding it. PictureError, naming `name` or the path, if it is none."""
+    shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
+    with _open(source, shown=shown, limit=None) as image:
+        try:
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        except Exception as wrong:  # as in read
+            raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
+        wide = image.mode in _WIDE_MODES
+        height, width = image.size if orientation in _TURNED else image.size[::-1]
+        return Header((height, width), gray=wide or image.mode in _GRAY_MODES, wide=wide)
 
 
 def is_gray(array: np.ndarray) -> bool:
@@ -129,26 +156,26 @@ def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None =
         temporary.write_bytes(data)
 
 
-def _open(source: Source, *, shown: str) -> Image.Image:
+def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Image.Image:
     file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
     try:
         # Opening reads the header alone. Pillow's own limit is lower than ours and warns below it, hence the lock.
         with _opening:
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
                 image = Image.open(file)
             finally:
-                Image.MAX_IMAGE_PIXELS = limit
+                Image.MAX_IMAGE_PIXELS = before
     except FileNotFoundError:
         raise PictureError(f"{shown} is missing; give the path of a picture") from None
     except IsADirectoryError:
         raise PictureError(f"{shown} is a folder; give the path of a picture") from None
     except Exception as wrong:  # as above: any parser may trip
         raise PictureError(f"{shown} is not a picture that can be read; use PNG, JPEG, TIFF or WebP") from wrong
-    if image.width * image.height > PIXEL_LIMIT:
+    if limit is not None and image.width * image.height > limit:
         pixels = f"{image.height} x {image.width}"
         image.close()
-        raise PictureError(f"{shown} has {pixels} pixels, more than {PIXEL_LIMIT // 10**6} million; shrink it first")
+        raise PictureError(f"{shown} has {pixels} pixels, more than {limit // 10**6} million; shrink it first")
     return image
 
 
@@ -158,7 +185,7 @@ def _reason(wrong: Exception) -> str:
 
 def _narrow(image: Image.Image) -> Image.Image:
     """Any 8-bit mode as L or RGB, alpha on black."""
-    gray = image.mode in ("1", "L", "LA", "La")
+    gray = image.mode in _GRAY_MODES
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         straight = image.convert("RGBA") if image.mode != "La" else image.convert("LA")
         opaque = Image.new("RGB", image.size)
@@ -191,7 +218,7 @@ def _wide(image: Image.Image) -> np.ndarray:
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
     """Undo EXIF orientation 1..8; any other number is left alone."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in _TURNED:
         array = array.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         array = array[::-1]
