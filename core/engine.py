@@ -211,7 +211,7 @@ def _conv_step(layer: StyledConv, block: SynthesisBlock, *, dtype: torch.dtype, 
     run: _Styled
     if not layer.conv.up:
         run = _Plain(layer, dtype)
-    elif dtype == torch.float32 or not _two_tap(layer):
+    elif dtype == torch.float32 or not block.plain:
         run = _Transposed(layer, dtype)
     else:
         run = _faster(_Transposed(layer, dtype), _Phases(layer, dtype))
@@ -240,12 +240,11 @@ def _conv_step(layer: StyledConv, block: SynthesisBlock, *, dtype: torch.dtype, 
 def _picture_step(block: SynthesisBlock, *, dtype: torch.dtype) -> _Step:
     """The step that doubles the running picture and adds this block's toRGB."""
     rgb = None if block.torgb is None else _RGB(block.torgb, dtype)
-    plain = _is_1331(block.filter)
 
     def step(state: _State, w: Tensor, noise: Tensor | None) -> _State:
         img = state.img
         if img is not None:
-            img = _doubled(img) if plain else upsample(img, block.filter)
+            img = block.doubled(img)
         if rgb is not None:
             assert state.x is not None
             y = rgb(state.x, w)
@@ -253,15 +252,6 @@ def _picture_step(block: SynthesisBlock, *, dtype: torch.dtype) -> _Step:
         return _State(state.x, img, state.shortcut)
 
     return step
-
-
-def _is_1331(filter: Tensor) -> bool:
-    return len(filter) == 4 and torch.allclose(filter * 8, filter.new_tensor([1, 3, 3, 1]))
-
-
-def _doubled(img: Tensor) -> Tensor:
-    """[1, 3, 3, 1] upsampling is bilinear interpolation, when a zero pixel stands around the picture first."""
-    return F.interpolate(F.pad(img, [1, 1, 1, 1]), scale_factor=2, mode="bilinear")[:, :, 2:-2, 2:-2]
 
 
 class _Styled:
@@ -368,10 +358,6 @@ class _Phases(_Styled):
         y = y.reshape(1, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
         kernel = (self.small * scale[:, None, None]).to(self.dtype)[:, None]
         return self.end(F.conv2d(y, kernel, self.bias, groups=outputs), None, noise)
-
-
-def _two_tap(layer: StyledConv) -> bool:
-    return _is_1331(layer.conv.filter)
 
 
 def _faster(a: _Styled, b: _Styled) -> _Styled:

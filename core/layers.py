@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 __all__ = [
+    "SLOPE",
     "Conv",
     "EqualLinear",
     "MinibatchDeviation",
     "ModulatedConv",
-    "SLOPE",
+    "bilinear",
     "downsample",
     "fir",
     "full_precision",
+    "is_1331",
     "laid_like",
     "normalise",
     "taps",
@@ -91,6 +93,21 @@ def upsample(x: Tensor, filter: Tensor) -> Tensor:
     return fir(spread.reshape(n, c, 2 * h, 2 * w), filter, pad=((t + 1) // 2, (t - 2) // 2), gain=4)
 
 
+def bilinear(x: Tensor) -> Tensor:
+    """What `upsample` gives for the taps [1, 3, 3, 1], several times as fast.
+
+    The two are the same once a zero pixel stands around the picture, since bilinear interpolation repeats the edge.
+    """
+    with full_precision(x):
+        y = F.interpolate(F.pad(x, [1, 1, 1, 1]), scale_factor=2, mode="bilinear", align_corners=False)
+        return y[:, :, 2:-2, 2:-2]
+
+
+def is_1331(filter: Sequence[float]) -> bool:
+    """Whether taps are [1, 3, 3, 1] but for a factor."""
+    return len(filter) == 4 and [8 * tap / sum(filter) for tap in filter] == [1, 3, 3, 1]
+
+
 def downsample(x: Tensor, filter: Tensor) -> Tensor:
     """Halve height and width: the filter, then every second pixel from the first on."""
     t = len(filter)
@@ -123,7 +140,7 @@ def downsampling_conv(x: Tensor, weight: Tensor, filter: Tensor) -> Tensor:
 
 
 class EqualLinear(nn.Module):
-    """y = x (W lr / sqrt(n_in))^T + b lr, then sqrt(2) lrelu when `activate` (equalised rate: Karras et al. 2018, 4.1)."""
+    """y = x (W lr / sqrt(n_in))^T + b lr, then sqrt(2) lrelu if `activate` (equalised rate: Karras et al. 2018, 4.1)."""
 
     def __init__(
         self, inputs: int, outputs: int, *, bias: float = 0.0, lr: float = 1.0, activate: bool = False
@@ -137,8 +154,9 @@ class EqualLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, n_in] -> [N, n_out]."""
         with full_precision(x):
-            weight = self.weight * (self.lr / math.sqrt(self.weight.shape[1]))
-            y = F.linear(wide(x), weight, self.bias * self.lr)
+            # The scale goes on to x, which is smaller than the weight.
+            x = wide(x) * (self.lr / math.sqrt(self.weight.shape[1]))
+            y = F.linear(x, self.weight, self.bias * self.lr)
             return F.leaky_relu(y, SLOPE) * math.sqrt(2) if self.activate else y
 
 

@@ -1,4 +1,4 @@
-"""Synthesis and discriminator of StyleGAN2: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN".
+"""StyleGAN2: synthesis and discriminator (Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN").
 
 Sizes need not be square: a network starts at any start shape and doubles. Levels are counted from the coarsest, 0.
 """
@@ -23,7 +23,9 @@ from core.layers import (
     EqualLinear,
     MinibatchDeviation,
     ModulatedConv,
+    bilinear,
     downsample,
+    is_1331,
     laid_like,
     taps,
     upsample,
@@ -57,6 +59,8 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+        if not self.mapping_layers and (self.num_classes or self.z_dim != self.w_dim):
+            raise SettingError("mapping_layers", 0, "1 or more where there are classes or z_dim is not w_dim")
 
     @property
     def level_sizes(self) -> list[tuple[int, int]]:
@@ -84,6 +88,8 @@ class DiscriminatorConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.std_channels and self.filters[0] % self.std_channels:
+            raise SettingError("std_channels", self.std_channels, f"0 or a divisor of {self.filters[0]} channels")
 
     @property
     def level_sizes(self) -> list[tuple[int, int]]:
@@ -102,10 +108,15 @@ def _check(config: GeneratorConfig | DiscriminatorConfig) -> None:
         raise SettingError("architecture", config.architecture, "skip, resnet or orig")
     if not 1 <= len(config.resample_filter) <= 64 or not math.isfinite(sum(config.resample_filter)):
         raise SettingError("resample_filter", config.resample_filter, "1 to 64 finite taps")
-    if sum(config.resample_filter) == 0:
+    if abs(sum(config.resample_filter)) <= 1e-6 * sum(map(abs, config.resample_filter)):
         raise SettingError("resample_filter", config.resample_filter, "taps that do not sum to zero")
-    if config.num_classes < 0:
-        raise SettingError("num_classes", config.num_classes, "0 or more")
+    for name in ("num_classes", "mapping_layers", "std_channels"):
+        if getattr(config, name, 0) < 0:
+            raise SettingError(name, getattr(config, name), "0 or more")
+    for name in ("z_dim", "w_dim", "map_dim", "group_size", "mapping_lr", "conv_clamp"):
+        value = getattr(config, name, None)
+        if value is not None and not 0 < value < math.inf:
+            raise SettingError(name, value, "more than 0, and finite")
 
 
 # --- synthesis ---------------------------------------------------------------------------------------------------
@@ -199,7 +210,12 @@ class SynthesisBlock(nn.Module):
         self.conv1 = StyledConv(outputs, outputs, size=size, config=config, gain=gain)
         self.torgb = ToRGB(outputs, config) if last or config.architecture == "skip" else None
         self.register_buffer("filter", taps(config.resample_filter), persistent=False)
+        self.plain = is_1331(config.resample_filter)
         self.level = level
+
+    def doubled(self, img: Tensor) -> Tensor:
+        """The running picture at twice its size."""
+        return bilinear(img) if self.plain else upsample(img, self.filter)
 
     def convs(self) -> list[StyledConv]:
         """The convolutions in the order in which they run."""
@@ -219,7 +235,7 @@ class SynthesisBlock(nn.Module):
         else:
             x = self.conv1(self.conv0(x, ws[0], noise[0]), ws[1], noise[1])
         if img is not None:
-            img = upsample(img, self.filter)
+            img = self.doubled(img)
         if self.torgb is not None:
             rgb = self.torgb(x, ws[-1])
             img = rgb if img is None else img + rgb
@@ -245,7 +261,7 @@ class Synthesis(nn.Module):
         return [conv.size for conv in self._convs()] if self.config.use_noise else []
 
     def _convs(self) -> list[StyledConv]:
-        return [conv for block in self.blocks for conv in block.convs()]  # type: ignore[union-attr,operator]
+        return [conv for block in self.blocks for conv in block.convs()]  # type: ignore[operator]
 
     def noise_maps(self, noise: Noise, count: int, like: Tensor) -> list[Tensor | None]:
         """Resolve the word for noise into one map a convolution, each [H, W] or [count, 1, H, W], or None.
@@ -370,7 +386,7 @@ class Discriminator(nn.Module):
         self.config = config
         levels = range(len(config.filters) - 1, 0, -1)
         self.blocks = nn.ModuleList(DiscriminatorBlock(level, config) for level in levels)
-        map_dim = config.map_dim or config.filters[0]
+        map_dim = config.filters[0] if config.map_dim is None else config.map_dim
         self.mapping = (
             Mapping(0, map_dim, config.num_classes, layers=config.mapping_layers, lr=config.mapping_lr)
             if config.num_classes
@@ -385,7 +401,8 @@ class Discriminator(nn.Module):
         """
         config = self.config
         if tuple(img.shape[1:]) != (config.channels, *config.size):
-            raise ValueError(f"pictures are [N, {config.channels}, {config.size[0]}, {config.size[1]}], not {list(img.shape)}")
+            wanted = ", ".join(map(str, (config.channels, *config.size)))
+            raise ValueError(f"pictures are [N, {wanted}], not {list(img.shape)}")
         if alpha != 1:
             raise SettingError("alpha", alpha, "a StyleGAN2 does not grow; leave it at 1")
         x: Tensor | None = None

@@ -47,7 +47,9 @@ def test_float32_is_the_network(changes: dict[str, object], noise: str | int) ->
     ws = different_rows(g)
     with torch.no_grad():
         expected = g.synthesis(ws, noise=noise)
-    torch.testing.assert_close(prepare(g, precision="float32").synthesis(ws, noise=noise), expected, atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(
+        prepare(g, precision="float32").synthesis(ws, noise=noise), expected, atol=2e-5, rtol=2e-5
+    )
 
 
 def test_bfloat16_stays_within_forty_decibels() -> None:

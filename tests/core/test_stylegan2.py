@@ -16,8 +16,10 @@ from core.layers import (
     Conv,
     MinibatchDeviation,
     ModulatedConv,
+    bilinear,
     downsample,
     downsampling_conv,
+    is_1331,
     taps,
     upsample,
     upsampling_conv,
@@ -187,7 +189,9 @@ def _on_parameters(network: torch.nn.Module, names: list[str]) -> list[Tensor]:
 def test_second_derivatives_of_synthesis(architecture: str) -> None:
     """Path-length regularisation differentiates twice: through ws and through weights."""
     torch.manual_seed(0)
-    g = core.build_generator(generator_config(size=(6, 8), start=(3, 4), filters=(2, 2), architecture=architecture)).double()
+    g = core.build_generator(
+        generator_config(size=(6, 8), start=(3, 4), filters=(2, 2), architecture=architecture)
+    ).double()
     names = ["blocks.1.conv0.conv.weight", "blocks.1.conv0.conv.affine.weight", "blocks.1.conv1.strength"]
     ws = torch.randn(1, 4, 5, dtype=torch.float64, requires_grad=True)
 
@@ -203,7 +207,9 @@ def test_second_derivatives_of_synthesis(architecture: str) -> None:
 def test_second_derivatives_of_the_discriminator(architecture: str) -> None:
     """R1 differentiates twice: through pictures and through weights, minibatch deviation included."""
     torch.manual_seed(0)
-    config = core.DiscriminatorConfig(size=(6, 8), start=(3, 4), filters=(3, 2), group_size=2, architecture=architecture)
+    config = core.DiscriminatorConfig(
+        size=(6, 8), start=(3, 4), filters=(3, 2), group_size=2, architecture=architecture
+    )
     d = core.build_discriminator(config).double()
     names = ["blocks.0.conv1.weight", "blocks.0.fromrgb.weight", "epilogue.conv.weight"]
     img = torch.randn(2, 1, 6, 8, dtype=torch.float64, requires_grad=True)
@@ -235,3 +241,8 @@ def test_equalised_convolution_scales_at_run_time() -> None:
     expected = F.leaky_relu(F.conv2d(x, weight, layer.bias, padding=1), 0.2) * math.sqrt(2) * math.sqrt(0.5)
     limit = 0.5 * math.sqrt(0.5)
     torch.testing.assert_close(layer(x), expected.clamp(-limit, limit))
+
+
+def test_bilinear_is_the_field_s_filter(x: Tensor) -> None:
+    torch.testing.assert_close(bilinear(x), upsample(x, taps((1, 3, 3, 1))))
+    assert is_1331((2, 6, 6, 2)) and not is_1331((1, 2, 2, 1)) and not is_1331((1, 2, 1))
