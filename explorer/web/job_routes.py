@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError, StyloscopeError
-from core.latents import parse_seeds
+from core.latents import parse_layers, parse_seeds
+from explorer.animate import Walk
 from explorer.recipe import Recipe
 from explorer.web.jobs import Jobs, UnknownJobError
+
+if TYPE_CHECKING:
+    from explorer.networks import Network
 
 __all__ = ["BODY_LIMIT", "add_job_routes", "looked_at"]
 
 BODY_LIMIT = 1 << 20  # bytes: some hundreds of kept pictures
 MOST_POINTS = 256  # kept pictures in one walk
+_FIELDS = ("checkpoint", "psi", "cutoff", "noise", "label")
 
 
-def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], object]) -> None:
+def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], Network]) -> None:
     """Add the routes to `app` before Gradio is mounted; `check` raises what is wrong with a recipe here."""
 
     async def submit(request: Request) -> Response:
@@ -31,7 +37,7 @@ def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], obje
             verb = wish.pop("verb", None)
             if not isinstance(verb, str):
                 raise SettingError("verb", verb, "the name of what is to be made")
-            settings = await asyncio.to_thread(looked_at, wish, check=check)
+            settings = await asyncio.to_thread(looked_at, verb, wish, check=check)
             return JSONResponse({"id": await asyncio.to_thread(jobs.submit, verb, settings)}, status_code=202)
         except StyloscopeError as wrong:
             return _error(wrong)
@@ -56,30 +62,44 @@ def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], obje
     app.router.add_route("/jobs/{id}/file", file, methods=["GET"])
 
 
-def looked_at(settings: Mapping[str, Any], *, check: Callable[[Recipe], object]) -> dict[str, Any]:
+def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe], Network]) -> dict[str, Any]:
     """Return settings after everything that can be wrong without drawing has been looked for.
 
-    `check` knows the networks by name, so that no path comes through. Raises the StyloscopeError that the command
-    would say.
+    `check` knows the networks by name, so that no path comes through; the command then gets the path of the network
+    found, since it does not know what the server was opened with. Raises what the command would say.
     """
     clean = {key: value for key, value in settings.items() if value is not None}
-    for key in ("seeds", "rows", "columns"):
-        if key in clean:
-            parse_seeds(clean[key], field=key)
-    recipe: dict[str, Any] = {key: clean[key] for key in ("checkpoint", "psi", "cutoff", "noise", "label") if key in clean}
+    seeds = {key: parse_seeds(clean[key], field=key) for key in ("seeds", "rows", "columns") if key in clean}
+    given: dict[str, Any] = {key: clean[key] for key in _FIELDS if key in clean}
+    base = Recipe.parse({**Recipe.parse(clean.get("recipe", {})).to_dict(), **given})
+    network = check(base)
+    points = [Recipe.parse(point) for point in _listed(clean["recipes"])] if "recipes" in clean else []
+    for point in points:
+        check(replace(point, checkpoint=network.name))
     if "layers" in clean:
-        recipe["mix"] = [{"seed": 0, "layers": clean["layers"]}]
-    recipes = [recipe]
-    if "recipe" in clean:
-        recipes.append(clean["recipe"])
-    if "recipes" in clean:
-        points = clean["recipes"]
-        if not isinstance(points, list) or not 2 <= len(points) <= MOST_POINTS:
-            raise SettingError("recipes", points, f"a list of 2 to {MOST_POINTS} pictures")
-        recipes += points
-    for one in recipes:
-        check(Recipe.parse(one))
-    return clean
+        parse_layers(clean["layers"], network.layers)
+    ends = points or [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds.get("seeds", [])]
+    if verb == "interpolate":
+        walk = {key: clean[key] for key in ("steps", "space", "loop", "fps", "ease") if key in clean}
+        _walk(tuple(ends), **walk)
+    if verb == "bilinear" and len(ends) != 4:
+        raise SettingError("seeds", clean.get("seeds", f"{len(ends)} pictures"), "a sheet has four corners")
+    # A run's network is known by RUN/000012 wherever the command looks; any other by its stem, which a path gives too.
+    found = str(network.path.resolve()) if network.path.stem == network.name else network.name
+    return {**clean, "checkpoint": found}
+
+
+def _walk(ends: tuple[Recipe, ...], **settings: Any) -> None:
+    for key, kind in (("steps", int), ("fps", int | float)):
+        if isinstance(settings.get(key), bool) or not isinstance(settings.get(key, 1), kind):
+            raise SettingError(key, settings[key], "a number")
+    Walk(ends, **settings)
+
+
+def _listed(points: object) -> list[Any]:
+    if not isinstance(points, list) or not 2 <= len(points) <= MOST_POINTS:
+        raise SettingError("recipes", points, f"a list of 2 to {MOST_POINTS} pictures")
+    return points
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Long work as processes of their own at low priority: one at a time, with progress, a time left, and a Cancel.
+"""Long work as processes of their own at low priority: in line, with progress, a time left, and a Cancel.
 
 A job is one verb of the command line run on settings that were looked at here first, so what the page makes is what the
 command makes. SPEED: a busy thread beside the stage costs it half its pictures; a niced process costs next to nothing.
@@ -37,11 +37,15 @@ class UnknownJobError(StyloscopeError):
 
 @dataclass(frozen=True)
 class Verb:
-    """What a job may ask of a verb: `settings` go on its command line, `files` are values written beside it as JSON."""
+    """What a job may ask of a verb: `settings` go on its command line, `files` are values written beside it as JSON.
+
+    Of one lane one job runs at a time; a map, which nobody waits for, does not hold up a film.
+    """
 
     settings: frozenset[str]
     formats: tuple[str, ...]
     files: frozenset[str] = frozenset()
+    lane: str = "pictures"
 
 
 _COMMON = frozenset({"checkpoint", "psi", "cutoff", "noise", "label"})
@@ -50,11 +54,11 @@ VERBS: Mapping[str, Verb] = {
     "interpolate": Verb(
         _COMMON | {"seeds", "steps", "space", "ease", "loop", "fps"},
         ("gif", "webp", "mp4", "png"),
-        frozenset({"recipes"}),
+        frozenset({"recipe", "recipes"}),
     ),
-    "mix": Verb(_COMMON | {"rows", "columns", "layers"}, ("png",), frozenset({"recipe"})),
-    "bilinear": Verb(_COMMON | {"seeds", "steps"}, ("png",), frozenset({"recipes"})),
-    "map": Verb(_COMMON | {"samples"}, ("csv",)),
+    "mix": Verb(_COMMON | {"rows", "columns", "layers", "amount", "title"}, ("png",), frozenset({"recipe"})),
+    "bilinear": Verb(_COMMON | {"seeds", "steps", "title"}, ("png",), frozenset({"recipe", "recipes"})),
+    "map": Verb(_COMMON | {"samples", "method"}, ("csv",), lane="maps"),
 }
 
 
@@ -115,6 +119,11 @@ class Job:
     started: tuple[float, int] | None = None
     touched: float = field(default_factory=time.monotonic)
 
+    @property
+    def lane(self) -> str:
+        """Which of the lines this job stands in."""
+        return VERBS[self.verb].lane if self.verb in VERBS else ""
+
     def seconds_left(self) -> float | None:
         """The time left at the pace so far; None before there is a pace."""
         if self.state != "running" or self.started is None or self.done <= self.started[1]:
@@ -124,7 +133,11 @@ class Job:
 
 
 class Jobs:
-    """The queue of long work of one server. Thread-safe. `places` are flags every verb gets (where networks lie)."""
+    """The queue of long work of one server, and the owner of every file made for a person to fetch. Thread-safe.
+
+    `places` are flags every verb gets (where networks lie). Files lie in a private folder inside `parent` (None: the
+    system's temporary folder), `keep` seconds after they were last asked about, and go when the server does.
+    """
 
     def __init__(
         self,
@@ -133,6 +146,7 @@ class Jobs:
         program: Sequence[str] = (sys.executable, "-P", "-m", "explorer"),
         most: int = 8,
         keep: float = 1800.0,
+        parent: Path | None = None,
     ) -> None:
         self._places = list(places)
         self._program = list(program)
@@ -142,7 +156,8 @@ class Jobs:
         self._changed = threading.Condition()
         self._closed = False
         self._folder: Path | None = None
-        self._worker: threading.Thread | None = None
+        self._parent = parent
+        self._workers: dict[str, threading.Thread] = {}
 
     def submit(self, verb: str, settings: Mapping[str, Any]) -> str:
         """Queue a verb and return the job's id, which cannot be guessed.
@@ -155,27 +170,46 @@ class Jobs:
                 raise OutputError(f"{self._most} long jobs are under way already; wait for one, or cancel one")
             job = self._prepare(verb, settings)
             self._jobs[job.id] = job
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="jobs", daemon=True)
-                self._worker.start()
+            lane = VERBS[verb].lane
+            if lane not in self._workers:
+                self._workers[lane] = threading.Thread(
+                    target=self._work, args=(lane,), name=f"jobs {lane}", daemon=True
+                )
+                self._workers[lane].start()
             self._changed.notify_all()
             return job.id
 
     def _prepare(self, verb: str, settings: Mapping[str, Any]) -> Job:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="styloscope-jobs-"))
-        identity = secrets.token_urlsafe(18)
-        folder = self._folder / identity
-        folder.mkdir()
+        identity, folder = self._room()
         try:
             line, made = arguments(verb, settings, folder=folder)
         except StyloscopeError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(settings.get("checkpoint") or "styloscope"))
+        network = str(settings.get("checkpoint") or "styloscope")
+        network = Path(network).stem if network.endswith(".safetensors") else network
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in network)
         name = f"{stem[:60].strip('-')}-{verb}{made.suffix or '.zip'}"
         command = [*self._program, *line[:1], *self._places, *line[1:]]
         return Job(id=identity, verb=verb, name=name, folder=folder, command=command, made=made)
+
+    def hold(self) -> Path:
+        """Return a new empty folder that lives as long as the files of a job."""
+        with self._changed:
+            self._sweep()
+            identity, folder = self._room()
+            self._jobs[identity] = Job(identity, "hold", folder.name, folder, [], folder, state="done")
+            return folder
+
+    def _room(self) -> tuple[str, Path]:
+        if self._folder is None:
+            if self._parent is not None:
+                self._parent.mkdir(parents=True, exist_ok=True)
+            self._folder = Path(tempfile.mkdtemp(prefix="styloscope-", dir=self._parent))
+        identity = secrets.token_urlsafe(18)
+        folder = self._folder / identity
+        folder.mkdir()
+        return identity, folder
 
     def status(self, identity: str) -> dict[str, Any]:
         """Return state, done, total, seconds_left, error, how many jobs are `ahead`, and the name of the file."""
@@ -187,7 +221,7 @@ class Jobs:
                 for other in self._jobs.values():
                     if other is job:
                         break
-                    ahead += other.state in ("waiting", "running")
+                    ahead += other.lane == job.lane and other.state in ("waiting", "running")
             return {
                 "state": job.state,
                 "done": job.done,
@@ -238,8 +272,8 @@ class Jobs:
             self._changed.notify_all()
         for process in processes:
             _stop(process)
-        if self._worker is not None:
-            self._worker.join(timeout=2)
+        for worker in self._workers.values():
+            worker.join(timeout=2)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -255,10 +289,11 @@ class Jobs:
                 shutil.rmtree(job.folder, ignore_errors=True)
                 del self._jobs[job.id]
 
-    def _work(self) -> None:
+    def _work(self, lane: str) -> None:
         while True:
             with self._changed:
-                job = next((one for one in self._jobs.values() if one.state == "waiting"), None)
+                waiting = (one for one in self._jobs.values() if one.state == "waiting" and one.lane == lane)
+                job = next(waiting, None)
                 if self._closed:
                     return
                 if job is None:
@@ -281,7 +316,7 @@ class Jobs:
         for line in job.process.stderr:
             step = _progress(line)
             if step is None:
-                said = line.strip() or said
+                said = said if said.startswith("error: ") else line.strip() or said
                 continue
             with self._changed:
                 job.done, job.total = step

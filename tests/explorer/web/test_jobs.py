@@ -107,11 +107,19 @@ def test_one_at_a_time_the_rest_wait_and_there_is_an_end_to_it(jobs: Jobs) -> No
     assert (jobs.status(second)["ahead"], jobs.status(third)["ahead"]) == (1, 2)
     with pytest.raises(OutputError, match="3 long jobs"):
         jobs.submit("map", {"samples": 10})
+    assert len({jobs._job(name).lane for name in (first, second, third)}) == 1
     jobs.cancel(second)
     jobs.cancel(first)
     assert jobs.wait(third).suffix == ".png"
     with pytest.raises(StyloscopeError, match="cancelled"):
         jobs.file(second)
+
+
+def test_a_map_does_not_hold_up_a_film(jobs: Jobs) -> None:
+    film = jobs.submit("interpolate", {"seeds": "slow"})
+    until(lambda: jobs.status(film)["state"] == "running")
+    assert jobs.wait(jobs.submit("map", {"samples": 10})).suffix == ".csv"
+    assert jobs.status(film)["state"] == "running"
 
 
 def test_files_go_after_a_while_and_at_the_end() -> None:
@@ -120,7 +128,8 @@ def test_files_go_after_a_while_and_at_the_end() -> None:
     made = queue.wait(name)
     assert made.exists()
     time.sleep(0.15)
-    last = queue.wait(queue.submit("mix", {"rows": "0", "columns": "1"}))
+    last = queue.hold() / "x.png"
+    last.write_bytes(b"x")
     assert not made.exists()
     queue.close()
     assert not last.exists()

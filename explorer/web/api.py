@@ -1,0 +1,190 @@
+"""What gradio_client calls: /render /mix /interpolate /map, the verbs of the command line with the same words.
+
+Each gives a file to fetch, or a list of files where the verb writes several. The files are the queue's, which removes
+them after a while. What is wrong comes back as the same one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from gradio import Error
+from gradio.events import api
+from gradio.utils import get_upload_folder
+
+from core.errors import SettingError, StyloscopeError
+from core.latents import parse_seeds
+from explorer.recipe import Recipe
+from explorer.web.job_routes import looked_at
+
+if TYPE_CHECKING:
+    from explorer.studio import Studio
+    from explorer.web.desk import Desk
+    from explorer.web.jobs import Jobs
+
+__all__ = ["add_endpoints", "files_folder"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Seeds = str | int | list
+Words = str | dict
+_AT_ONCE = 4
+
+
+def files_folder() -> Path:
+    """Where Gradio serves files from without copying them; give it to Jobs as `parent`."""
+    return Path(get_upload_folder())
+
+
+def add_endpoints(studio: Studio, jobs: Jobs, desk: Desk) -> None:
+    """Add the four endpoints to the gr.Blocks that is being built."""
+    verbs = _Verbs(studio, jobs, desk)
+    for verb in (verbs.render, verbs.mix, verbs.interpolate, verbs.map):
+        api(_one_sentence(verb), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
+
+
+class _Verbs:
+    """The endpoints: their signatures are what clients see."""
+
+    def __init__(self, studio: Studio, jobs: Jobs, desk: Desk) -> None:
+        self._studio = studio
+        self._jobs = jobs
+        self._desk = desk
+
+    def render(
+        self,
+        seeds: Seeds | None = None,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        label: int | None = None,
+        checkpoint: str | None = None,
+        recipe: Words | None = None,
+    ) -> dict | list:
+        """One PNG a seed, its recipe inside: a file for one picture, a list of files for several."""
+        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        if seeds is None:
+            recipes = [base]
+        else:
+            given = base.to_dict() | {"point": None, "blend": []}
+            recipes = [Recipe.parse({**given, "seed": seed}) for seed in dict.fromkeys(parse_seeds(seeds))]
+        for one in recipes:
+            self._studio.check(one)
+        folder = self._jobs.hold()
+        made = []
+        for one in recipes:
+            path = folder / ("picture.png" if seeds is None else f"seed{one.seed:04d}.png")
+            path.write_bytes(self._desk.ask(lambda one=one: self._studio.frame(one, format="png")).result().data)  # type: ignore[misc]
+            made.append(_file(path))
+        return made[0] if len(made) == 1 else made
+
+    def mix(
+        self,
+        rows: Seeds,
+        columns: Seeds,
+        layers: str,
+        amount: float = 1.0,
+        title: str | None = None,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        label: int | None = None,
+        checkpoint: str | None = None,
+        recipe: Words | None = None,
+    ) -> dict:
+        """The matrix as one PNG: a row gives the picture, a column the styles of the layers."""
+        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        settings = {"rows": rows, "columns": columns, "layers": str(layers), "amount": amount, "title": title}
+        return _file(self._made("mix", {**settings, **base}))
+
+    def interpolate(
+        self,
+        seeds: Seeds | None = None,
+        steps: int = 24,
+        space: str = "w",
+        loop: bool = False,
+        fps: float = 24.0,
+        ease: str = "linear",
+        format: str = "gif",
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        label: int | None = None,
+        checkpoint: str | None = None,
+        recipe: Words | None = None,
+        recipes: list | None = None,
+    ) -> dict:
+        """The frames between neighbours as gif, webp or mp4, or as a zip of png."""
+        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        settings = {"seeds": seeds, "steps": steps, "space": space, "loop": loop, "fps": fps, "ease": ease}
+        return _file(self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
+
+    def map(
+        self,
+        samples: int = 5000,
+        method: str = "umap",
+        label: int | None = None,
+        checkpoint: str | None = None,
+    ) -> list:
+        """Seed, x, y of the samples as CSV, and the picture of the map as PNG."""
+        made = self._made("map", {"samples": samples, "method": method, "label": label, "checkpoint": checkpoint})
+        return [_file(made), _file(made.with_suffix(".png"))]
+
+    def _made(self, verb: str, settings: dict[str, Any]) -> Path:
+        checked = looked_at(verb, settings, check=self._studio.check)
+        return self._jobs.wait(self._jobs.submit(verb, checked))
+
+
+def _one_sentence(verb: Callable[P, T]) -> Callable[P, T]:
+    """The same function, whose StyloscopeErrors reach the client as their one sentence."""
+
+    @wraps(verb)
+    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return verb(*args, **kwargs)
+        except StyloscopeError as wrong:
+            raise Error(" ".join(str(wrong).split()), print_exception=False) from wrong
+        except CancelledError as wrong:
+            raise Error("the explorer is going down", print_exception=False) from wrong
+
+    return told
+
+
+def _recipe(words: Words | None, **given: Any) -> Recipe:
+    """The recipe that `words` (JSON or an object) and the single settings say; those win."""
+    base = Recipe.parse(words).to_dict() if words is not None else {}
+    return Recipe.parse({**base, **_plain(given)})
+
+
+def _given(words: Words | None, **given: Any) -> dict[str, Any]:
+    """The same as the settings of a job."""
+    settings = _plain(given)
+    if words is None:
+        return settings
+    return {**settings, "recipe": Recipe.parse(words).to_dict()}
+
+
+def _plain(given: dict[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in given.items() if value is not None}
+    noise = found.get("noise")
+    if isinstance(noise, str) and noise.isascii() and noise.isdigit():
+        try:
+            found["noise"] = int(noise)
+        except ValueError as wrong:
+            raise SettingError("noise", noise, "const, none or a whole number") from wrong
+    return found
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """What Gradio takes for a file to be fetched."""
+    return {
+        "path": str(path),
+        "orig_name": path.name,
+        "size": path.stat().st_size,
+        "meta": {"_type": "gradio.FileData"},
+    }

@@ -1,0 +1,179 @@
+"""What programs get: gradio_client's endpoints and the addresses of jobs, maps and cards, on the real server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from core.pictures import read, read_text
+from explorer.recipe import Recipe
+from explorer.studio import Studio
+from explorer.web import build, listen
+from explorer.web.about_routes import card_html
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, studio: Studio) -> Iterator[str]:
+    """The address of the app over `folder`, served by a thread of this process."""
+    (folder / "checkpoints" / "brain.md").write_text(
+        "# Brain\n\n<b>bold</b>\n\n![grid](brain-grid.png)\n", encoding="utf-8"
+    )
+    Image.new("L", (4, 4)).save(folder / "checkpoints" / "brain-grid.png")
+    (folder / "checkpoints" / "secret.png").write_bytes(b"not yours")
+    listening = listen("127.0.0.1", 0)
+    app = build(studio, folders=(folder / "checkpoints", folder / "runs"))
+    running = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    running.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def client(server: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(server, verbose=False, download_files=tmp_path_factory.mktemp("fetched"))
+
+
+def test_one_seed_is_one_file_with_its_recipe(client: Client, studio: Studio) -> None:
+    path = client.predict(seeds="3", psi=1.0, api_name="/render")
+    told = json.loads(read_text(Path(path))["styloscope"])
+    assert (told["seed"], told["psi"], told["checkpoint"]) == (3, 1.0, "brain")
+    assert np.array_equal(read(Path(path)), studio.exact(Recipe(seed=3, psi=1.0)))
+
+
+def test_several_seeds_are_a_list_and_a_recipe_is_a_picture(client: Client, studio: Studio) -> None:
+    paths = client.predict(seeds="4-5", checkpoint="colour", label=2, api_name="/render")
+    assert [Path(path).name for path in paths] == ["seed0004.png", "seed0005.png"]
+    blend = {"blend": [{"seed": 1, "weight": 0.25}, {"seed": 2, "weight": 0.75}]}
+    path = client.predict(recipe=blend, api_name="/render")
+    assert np.array_equal(read(Path(path)), studio.exact(Recipe.parse(blend)))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "settings", "sentence"),
+    [
+        ("/render", {"seeds": "1,,a"}, "seeds cannot be '1,,a'|seeds cannot be ''"),
+        ("/render", {"seeds": "3", "checkpoint": "../brain"}, "there is no network '../brain'"),
+        ("/render", {"seeds": "3", "psi": 9.0}, "psi cannot be '9.0'"),
+        ("/render", {"recipe": {"sead": 3}}, "sead"),
+        ("/mix", {"rows": "0", "columns": "1", "layers": "2-40"}, "layers cannot be '2-40'"),
+        ("/mix", {"rows": "0", "columns": "1", "layers": "1", "title": "a\nb"}, "title cannot be"),
+        ("/interpolate", {"seeds": "3"}, "seeds cannot be"),
+        ("/interpolate", {"seeds": "3,9", "steps": 0}, "steps cannot be '0'"),
+        ("/interpolate", {"seeds": "3,9", "steps": 10**9}, "5000 frames"),
+        ("/interpolate", {"seeds": "3,9", "ease": "--out=/tmp/x"}, "ease cannot be"),
+        ("/interpolate", {"seeds": "3,9", "format": "exe"}, "format cannot be 'exe'"),
+    ],
+)
+def test_what_is_wrong_comes_back_as_one_sentence(
+    client: Client, endpoint: str, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(AppError, match=sentence) as caught:
+        client.predict(**settings, api_name=endpoint)
+    assert "Traceback" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_film_a_sheet_and_a_map_by_the_words_of_the_verbs(client: Client, studio: Studio) -> None:
+    film = client.predict(seeds="3,9", steps=3, loop=True, fps=10, ease="smooth", format="gif", api_name="/interpolate")
+    with Image.open(film) as gif:
+        assert gif.n_frames == 6
+    sheet = client.predict(rows="0-1", columns="4,5", layers="1-2", psi=0.9, api_name="/mix")
+    assert json.loads(read_text(Path(sheet))["styloscope"])["columns"] == [4, 5]
+    table, picture = client.predict(samples=30, method="pca", api_name="/map")
+    assert Path(table).read_text(encoding="utf-8").splitlines()[0] == "seed,x,y"
+    assert read(Path(picture)).ndim == 2
+
+
+def test_a_job_over_http_from_kept_pictures(server: str) -> None:
+    points = [{"checkpoint": "brain", "seed": 1, "psi": 0.5}, {"checkpoint": "brain", "seed": 2}]
+    wish = {"verb": "interpolate", "recipes": points, "steps": 2, "format": "png"}
+    begun = httpx.post(f"{server}/jobs", json=wish)
+    assert begun.status_code == 202
+    address = f"{server}/jobs/{begun.json()['id']}"
+    end = time.monotonic() + 30
+    while (status := httpx.get(address).json())["state"] in ("waiting", "running"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert (status["state"], status["done"], status["total"]) == ("done", 3, 3)
+    fetched = httpx.get(f"{address}/file")
+    assert fetched.content[:2] == b"PK"
+    assert "brain-interpolate.zip" in fetched.headers["content-disposition"]
+    assert httpx.delete(address).status_code == 200
+    assert httpx.get(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        b"[1, 2]",
+        b"{",
+        b'{"verb": "render", "seeds": "1"}',
+        b'{"verb": "interpolate", "seeds": "1,2", "out": "/tmp/x"}',
+        b'{"verb": "interpolate", "seeds": "1,2", "checkpoint": "/etc/passwd"}',
+        b'{"verb": "interpolate", "recipes": 3}',
+        b'{"verb": "interpolate", "seeds": "1,2", "steps": "many"}',
+        b'{"verb": "interpolate", "seeds": {"a": 1}}',
+        b'{"verb": "bilinear", "seeds": "1,2,3"}',
+        b'{"verb": "mix", "rows": "0", "columns": "1", "layers": "1", "recipe": "@/etc/passwd"}',
+    ],
+)
+def test_jobs_that_cannot_be_are_refused_at_once(server: str, wish: bytes) -> None:
+    answer = httpx.post(f"{server}/jobs", content=wish)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_jobs_of_other_people_are_not_found(server: str) -> None:
+    assert httpx.get(f"{server}/jobs/guess").status_code == 404
+    assert httpx.delete(f"{server}/jobs/guess").status_code == 404
+
+
+def test_the_map_and_the_place_of_a_seed_on_it(server: str) -> None:
+    found = httpx.get(f"{server}/map", params={"checkpoint": "brain", "samples": 50}).json()
+    assert (found["method"], len(found["x"])) == ("pca", 50)
+    where = {"samples": 50, "method": "pca", "nearest": 3}
+    place = httpx.post(f"{server}/map/place", params=where, json={"checkpoint": "brain", "seed": 7}).json()
+    assert place["nearest"][0] == 7
+    assert (place["x"], place["y"]) == pytest.approx((found["x"][7], found["y"][7]), abs=1e-2)
+    for wrong in ({"samples": "many"}, {"samples": 10**8}, {"method": "tsne"}, {"checkpoint": "../brain"}):
+        assert httpx.get(f"{server}/map", params=wrong).status_code == 400
+
+
+def test_plotly_comes_compressed_from_this_server(server: str) -> None:
+    answer = httpx.get(f"{server}/plotly.min.js")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < 2_000_000 < len(answer.content)
+
+
+def test_the_facts_and_the_card_of_a_network(server: str) -> None:
+    facts = httpx.get(f"{server}/about", params={"checkpoint": "brain"}).json()
+    assert (facts["name"], facts["credit"]) == ("brain", "made by a test")
+    assert "&lt;b&gt;" in facts["card"] and "<b>" not in facts["card"]
+    picture = {"checkpoint": "brain", "file": "brain-grid.png"}
+    assert httpx.get(f"{server}/about/picture", params=picture).status_code == 200
+    for file in ("secret.png", "../brain-grid.png", "brain.safetensors", "/etc/passwd", ""):
+        assert httpx.get(f"{server}/about/picture", params={**picture, "file": file}).status_code == 404
+
+
+def test_a_card_cannot_bring_scripts() -> None:
+    text = "[a](javascript:alert(1)) [b](https://example.org) <img src=x onerror=alert(1)> ![c](data:text/html,x)"
+    shown = card_html(text, checkpoint="brain")
+    assert 'href="javascript' not in shown
+    assert "<img src=x" not in shown
+    assert 'href="https://example.org" rel="noopener noreferrer"' in shown
