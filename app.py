@@ -13,22 +13,29 @@ from core.errors import SettingError
 def main(arguments: list[str] | None = None) -> None:
     """Read the flags, open the port, print the address, serve until Ctrl-C."""
     flags = parser().parse_args(arguments)
-    # Imported after the flags are read, so that --help and mistakes are answered at once.
+    user, _, password = (flags.auth or "").partition(":")
+    if flags.auth is not None and not (user and password):
+        raise SettingError("--auth", flags.auth.split(":")[0], "it must be USER:PASSWORD, neither of them empty")
+    for name, folder in (("--checkpoints", flags.checkpoints), ("--runs", flags.runs)):
+        if folder.exists() and not folder.is_dir() or not folder.exists() and folder != parser().get_default(name[2:]):
+            raise SettingError(name, folder, "it must be a folder that is there")
+
+    # Imported now that the flags are known to be right, so that mistakes are answered at once.
     from explorer.studio import Studio
     from explorer.web import build, listen, serve
     from explorer.web.guard import Login
 
-    user, colon, password = (flags.auth or "").partition(":")
-    if flags.auth is not None and not (user and colon and password):
-        raise SettingError("--auth", flags.auth.split(":")[0], "it must be USER:PASSWORD, neither of them empty")
-    studio = Studio(checkpoints=flags.checkpoints, runs=flags.runs)
+    studio = Studio(flags.checkpoints, flags.runs)
+    checkpoint = studio.admit(flags.checkpoint) if flags.checkpoint else None
     listening = listen(flags.host, flags.port)
     port = listening.getsockname()[1]
     login = Login(user, password, cookie=f"styloscope-{port}") if flags.auth else None
-    app = build(studio, host=flags.host, login=login, checkpoint=flags.checkpoint)
-    shown = "127.0.0.1" if flags.host in ("0.0.0.0", "::") else flags.host
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+    app = build(studio, folders=(flags.checkpoints, flags.runs), host=flags.host, login=login, checkpoint=checkpoint)
+    host = "127.0.0.1" if flags.host in ("0.0.0.0", "::") else flags.host
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     print(f"Styloscope is open at {address}", flush=True)
+    print(studio.open(checkpoint).preview.says if studio.networks() else "no network yet; the page says how to get one")
+    sys.stdout.flush()
     if not flags.no_browser:
         webbrowser.open(address)
     serve(app, listening)
@@ -38,9 +45,9 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     flags = Parser(prog="app.py", description="Look around inside a StyleGAN, in the browser.")
     flags.add_argument("--checkpoint", metavar="NAME|PATH", help="the network to begin with")
-    flags.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="where networks lie")
+    flags.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="where they lie")
     flags.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where trainings leave theirs")
-    flags.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is every one of this machine")
+    flags.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is every one there is")
     flags.add_argument("--port", type=int, default=7860, help="the port to listen on; 0 takes a free one")
     flags.add_argument("--auth", metavar="USER:PASSWORD", help="ask everybody for this login")
     flags.add_argument("--no-browser", action="store_true", help="only print the address")

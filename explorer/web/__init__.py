@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 # Read when gradio is imported; without it names are looked up on the network.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -14,7 +17,14 @@ from fastapi import FastAPI
 from core.errors import OutputError
 from explorer.studio import Studio
 from explorer.web import page
+from explorer.web.about_routes import add_about_routes
+from explorer.web.api import files_folder
+from explorer.web.desk import Desk
 from explorer.web.guard import Guard, Login
+from explorer.web.job_routes import add_job_routes
+from explorer.web.jobs import Jobs
+from explorer.web.map_routes import add_map_routes
+from explorer.web.plotly_route import add_plotly_route
 from explorer.web.routes import add_routes
 
 __all__ = ["build", "listen", "serve"]
@@ -22,24 +32,49 @@ __all__ = ["build", "listen", "serve"]
 BACKLOG = 128
 
 
-def build(studio: Studio, *, host: str = "127.0.0.1", login: Login | None = None, checkpoint: str | None = None) -> FastAPI:
+def build(
+    studio: Studio,
+    *,
+    folders: tuple[Path, Path] = (Path("checkpoints"), Path("runs")),
+    host: str = "127.0.0.1",
+    login: Login | None = None,
+    checkpoint: str | None = None,
+) -> FastAPI:
     """Return the whole web application: our addresses first, then Gradio's page at /, everything behind the guard.
 
-    `checkpoint` is the name of the network that a page without a recipe opens.
+    `folders` are those of checkpoints and runs, for work in processes of its own; `checkpoint` is the name of the
+    network that a page without a recipe opens.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    add_routes(app, studio=studio)
-    page.mount(app, studio=studio, checkpoint=checkpoint)
+    desk = Desk()
+    checkpoints, runs = (str(folder.resolve()) for folder in folders)
+    jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.close()
+        jobs.close()
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    add_routes(app, studio=studio, desk=desk)
+    add_about_routes(app, studio=studio)
+    add_job_routes(app, jobs=jobs, check=studio.check)
+    add_map_routes(app, studio=studio)
+    add_plotly_route(app)
+    page.mount(app, studio=studio, jobs=jobs, desk=desk, checkpoint=checkpoint)
     app.add_middleware(Guard, host=host, login=login)
     return app
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on host and port (0 takes a free one); OutputError where it cannot."""
+    if not 0 <= port < 65536:
+        raise OutputError(f"port {port} cannot be opened; --port takes 1 to 65535, or 0 for a free one")
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as wrong:
         raise OutputError(f"--host {host} is not an address of this machine; 127.0.0.1 always is") from wrong
+    family, kind, _, _, address = found[0]
     listening = socket.socket(family, kind)
     if os.name == "posix":
         # On Windows the same option would let two servers share a port.

@@ -29,10 +29,11 @@ class Desk:
             return self._thread.submit(work)
         with self._lock:
             older = self._waiting.get(client)
-            if older is not None:
-                older.cancel()
             newest = self._thread.submit(work)
             self._waiting[client] = newest
+        # Outside the lock, since a cancelled future calls _forget at once.
+        if older is not None:
+            older.cancel()
         newest.add_done_callback(lambda done: self._forget(client, done))
         return newest
 

@@ -1,7 +1,7 @@
-"""Who may talk to the server: our own page and programs on purpose, never another site's page; with a login, only its owner.
+"""Who may talk to the server: our own page and programs on purpose, never another site's page; with a login, its owner.
 
-A page of another site can make a browser send requests here, by naming this address (caught by Origin and Sec-Fetch-Site)
-or by pointing its own name at it, which is called DNS rebinding (caught by Host).
+A page of another site can make a browser send requests here, by naming this address (caught by Origin and
+Sec-Fetch-Site) or by pointing its own name at it, which is called DNS rebinding (caught by Host).
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         headers = Headers(scope=scope)
         if not host_allowed(headers.get("host", ""), host=self.host):
-            return _refusal(403, "this address is not one the explorer was started for: open the one it printed, or give --host")
+            sentence = "this address is not one the explorer was started for: open the one it printed, or give --host"
+            return _refusal(403, sentence)
         if not origin_allowed(headers, method=scope.get("method", "GET")):
             return _refusal(403, "another site's page may not ask this explorer for anything: open its own address")
         if self.login is None or scope["type"] != "http":
@@ -96,7 +97,7 @@ class Guard:
 
 
 def host_allowed(header: str, *, host: str) -> bool:
-    """Whether the Host header names this machine: a loopback name, `host`, or, where that listens everywhere, any address.
+    """Whether the Host header names this machine: a loopback name, `host`, or, if that is everywhere, any address.
 
     A number is never somebody's domain, so it cannot be rebound; the port is not looked at, since tunnels change it.
     """
@@ -114,8 +115,9 @@ def origin_allowed(headers: Headers, *, method: str) -> bool:
     if origin is not None:
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() and origin != "null"
     site = headers.get("sec-fetch-site", "none")
-    followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return site in ("none", "same-origin") or followed
+    mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    followed_link = method == "GET" and mode == "navigate" and target == "document"
+    return site in ("none", "same-origin") or followed_link
 
 
 def _is_address(name: str) -> bool:

@@ -14,9 +14,12 @@ import gradio as gr
 from fastapi import FastAPI
 
 from explorer.web import panels
+from explorer.web.api import add_endpoints
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
+    from explorer.web.desk import Desk
+    from explorer.web.jobs import Jobs
 
 __all__ = ["ORDER", "found_panels", "mount"]
 
@@ -28,18 +31,17 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans",
 SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "monospace")
 
 
-def mount(app: FastAPI, *, studio: Studio, checkpoint: str | None) -> None:
+def mount(app: FastAPI, *, studio: Studio, jobs: Jobs, desk: Desk, checkpoint: str | None) -> None:
     """Mount the page on `app` at /."""
     gr.mount_gradio_app(
         app,
-        _blocks(studio, checkpoint=checkpoint),
+        _blocks(studio, jobs=jobs, desk=desk, checkpoint=checkpoint),
         path="/",
         footer_links=[],
         run_history=False,
         show_error=False,
         max_file_size=UPLOAD_LIMIT,
         theme=_theme(),
-        css_paths=[STATIC / "stage.css"],
         head=_markup("head"),
         favicon_path=str(STATIC / "favicon.svg"),
     )
@@ -52,7 +54,7 @@ def found_panels() -> list[tuple[str, ModuleType]]:
     return [(name, import_module(f"{panels.__name__}.{name}")) for name in ordered]
 
 
-def _blocks(studio: Studio, *, checkpoint: str | None) -> gr.Blocks:
+def _blocks(studio: Studio, *, jobs: Jobs, desk: Desk, checkpoint: str | None) -> gr.Blocks:
     shown = found_panels()
     facts = json.dumps({"checkpoint": checkpoint, "panels": [name for name, _ in shown]})
     with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True) as blocks:
@@ -60,15 +62,18 @@ def _blocks(studio: Studio, *, checkpoint: str | None) -> gr.Blocks:
         with gr.Row(elem_id="bench", elem_classes=[] if shown else ["alone"]):
             with gr.Column(elem_id="bench-stage", min_width=280):
                 _html("stage")
-            with gr.Column(elem_id="bench-panels", min_width=280):
-                with gr.Tabs(elem_id="panels", overflow_behavior="wrap"):
-                    for name, panel in shown:
-                        with gr.Tab(panel.TITLE, id=name, elem_id=f"panel_{name}", render_children=True):
-                            gr.HTML(f"<p class='sentence'>{escape(panel.SENTENCE)}</p>", js_on_load=None)
-                            panel.build(studio)
+            with (
+                gr.Column(elem_id="bench-panels", min_width=280),
+                gr.Tabs(elem_id="panels", overflow_behavior="wrap"),
+            ):
+                for name, panel in shown:
+                    with gr.Tab(panel.TITLE, id=name, elem_id=f"panel_{name}", render_children=True):
+                        gr.HTML(f"<p class='sentence'>{escape(panel.SENTENCE)}</p>", js_on_load=None)
+                        panel.build(studio)
             with gr.Column(elem_id="bench-controls", min_width=280):
                 _html("controls")
         _html("shelf")
+        add_endpoints(studio, jobs, desk)
     return blocks
 
 

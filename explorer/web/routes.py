@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -40,9 +41,8 @@ class Wish:
     client: str | None
 
 
-def add_routes(app: Starlette, *, studio: Studio) -> None:
+def add_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
     """Add /frame, /networks and /static/NAME to `app`; to be called before Gradio is mounted at /."""
-    desk = Desk()
 
     async def frame(request: Request) -> Response:
         return await _frame(request, studio=studio, desk=desk)
@@ -88,6 +88,8 @@ def _picture(frame: Frame) -> Response:
         "Styloscope-Precision": frame.precision,
         "Styloscope-Device": frame.device,
     }
+    if frame.note:
+        headers["Styloscope-Note"] = quote(frame.note)
     return Response(frame.data, media_type=frame.media_type, headers=headers)
 
 

@@ -164,14 +164,14 @@ export async function restore(stage, file) {
     const { recipe, sha } = await recipeOfFile(file);
     await stage.refreshNetworks();
     const wanted = full(recipe);
-    const found = stage.networks.find(({ name }) => name === wanted.checkpoint);
+    const found = stage.find(wanted.checkpoint);
     if (wanted.checkpoint && !found) {
       stage.say(`${file.name} was made with the network ${wanted.checkpoint}, which is not here.`);
       return;
     }
     stage.show(wanted);
     if (sha && found?.sha && sha !== found.sha) {
-      stage.note(`${file.name} was made with another network named ${found.name} (${sha}, here ${found.sha}): this picture differs.`);
+      stage.say(`${file.name} was made with another network named ${found.name} (${sha}, here ${found.sha}): this picture differs.`);
     } else {
       stage.tell(`Restored from ${file.name}`);
     }

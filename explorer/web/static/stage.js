@@ -7,7 +7,7 @@
 //   keep(recipe, name)  shelf            the shelf
 //   accept(title, fn)                    a panel that takes kept pictures: fn({id, name, recipe}); returns an undo
 //   walk                                 {recipes, steps, loop, ease, space, fps}, or null: what "Play" and "Save as" take
-//   say(sentence)  tell(words)  note(sentence)   an error over the picture; a status for screen readers; both, and it stays
+//   say(sentence)  tell(words)           an error over the picture, until the next good one; a status for screen readers
 //   download(blobOrURL, filename)  play()
 
 import { mountControls } from "./controls.js";
@@ -33,13 +33,13 @@ class Stage {
   #heardNetworks = new Set();
   #heardReceivers = new Set();
   #held = null;
-  #noted = "";
+  #answered = true;
   walk = null;
   receivers = new Map();
 
   constructor({ checkpoint }) {
     this.first = checkpoint;
-    this.frames = new Frames({ show: (bitmap, facts) => this.#drawn(bitmap, facts), fail: (sentence) => this.say(sentence) });
+    this.frames = new Frames({ show: (bitmap, facts) => this.#drawn(bitmap, facts), fail: (sentence) => this.#failed(sentence) });
     this.history = new History({ go: (recipe) => this.#change(recipe, { moving: false, kept: true }), moved: (can) => this.#canGo(can) });
     this.keeper = new Shelf({ say: (sentence) => this.say(sentence) });
     this.player = new Player(this, { changed: (playing) => this.#playing(playing) });
@@ -54,8 +54,13 @@ class Stage {
   }
 
   get network() {
-    const name = this.#recipe.checkpoint;
-    return this.#networks.find((network) => network.name === name) ?? null;
+    return this.find(this.#recipe.checkpoint);
+  }
+
+  /** The network of that name; RUN alone is the newest of a run, which comes first. */
+  find(name) {
+    const named = this.#networks.find((network) => network.name === name);
+    return named ?? this.#networks.find((network) => network.name.startsWith(`${name}/`)) ?? null;
   }
 
   get shelf() {
@@ -123,7 +128,9 @@ class Stage {
     this.player.toggle();
   }
 
+  /** Write a sentence over the picture; it goes with the next good picture that was asked for after it. */
   say(sentence) {
+    this.#answered = false;
     const place = find("stage-error");
     place.textContent = sentence;
     place.hidden = !sentence;
@@ -131,11 +138,6 @@ class Stage {
 
   tell(words) {
     find("stage-said").textContent = words;
-  }
-
-  note(sentence) {
-    this.#noted = sentence;
-    this.say(sentence);
   }
 
   saveWalk(kind) {
@@ -187,18 +189,17 @@ class Stage {
     this.#recipe = full({ checkpoint: this.#firstNetwork(), ...recipe });
     this.history.begin(this.#recipe);
     this.#change(this.#recipe, { moving: false, kept: true });
-    if (error) this.note(error);
+    if (error) this.say(error);
     addEventListener("visibilitychange", () => document.hidden || this.refreshNetworks());
   }
 
   #firstNetwork() {
-    const named = this.#networks.find(({ name }) => name === this.first);
-    return (named ?? this.#networks[0]).name;
+    return (this.find(this.first) ?? this.find("brain") ?? this.#networks[0]).name;
   }
 
   #change(recipe, { moving, kept = false }) {
     this.#recipe = recipe;
-    this.#noted = "";
+    this.#answered = true;
     this.frames.ask(short(recipe), { moving });
     this.#tellAll();
     if (!kept && this.#networks.length) this.history.note(recipe, { now: !moving });
@@ -215,8 +216,13 @@ class Stage {
     canvas.dataset.exact = String(exact);
     canvas.dataset.recipe = JSON.stringify(recipe);
     find("readout").textContent = `${Math.round(milliseconds)} ms, ${precision}, ${device}`;
-    this.say(this.#noted);
+    if (this.#answered) this.say("");
     canvas.dispatchEvent(new CustomEvent("drawn", { bubbles: true, detail: { recipe, exact } }));
+  }
+
+  #failed(sentence) {
+    this.say(sentence);
+    this.#answered = true;
   }
 
   #drag({ begin, end, dx, dy }) {

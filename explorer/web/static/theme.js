@@ -9,7 +9,6 @@ export function mountTheme() {
   const apply = () => {
     const dark = own ? own === "dark" : system.matches;
     if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
-    button.setAttribute("aria-pressed", String(dark));
   };
   button.addEventListener("click", () => {
     own = document.body.classList.contains("dark") ? "light" : "dark";

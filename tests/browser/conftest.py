@@ -1,0 +1,189 @@
+"""The real app on a free port with toy networks, and a real browser that looks at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import core
+from core import sizes
+from core.stylegan2 import GeneratorConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIRED = os.environ.get("STYLOSCOPE_BROWSER") == "required"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+WINDOW = (1280, 860)
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--window-size={WINDOW[0]},{WINDOW[1]}",
+)
+
+
+def toy_network(
+    path: Path, *, size: tuple[int, int], classes: int = 0, crop: list[int] | None = None, seed: int = 0
+) -> Path:
+    """Write a random gray network of a few thousand parameters."""
+    torch.manual_seed(seed)
+    start, _ = sizes.start_shape(size)
+    filters = sizes.filters(size, start, base=256, maximum=16)
+    config = GeneratorConfig(
+        size=size, channels=1, z_dim=32, w_dim=32, num_classes=classes, filters=filters, start=start, mapping_layers=2
+    )
+    about: dict[str, Any] = {"credit": "random weights"}
+    if crop:
+        about["picture"] = {"crop": crop}
+    core.save(path, core.build_generator(config), about=about)
+    return path
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a plain network, `brain`, and one with three classes, `classes`."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    toy_network(folder / "brain.safetensors", size=(56, 48), crop=[2, 2, 52, 44])
+    toy_network(folder / "classes.safetensors", size=(32, 32), classes=3, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def app(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the running app."""
+    runs = tmp_path_factory.mktemp("runs")
+    with RunningApp("--checkpoints", str(networks), "--runs", str(runs)) as address:
+        yield address
+
+
+class RunningApp:
+    """Start `python app.py` with these flags on a free port; the value is its address."""
+
+    def __init__(self, *flags: str) -> None:
+        self.flags = flags
+
+    def __enter__(self) -> str:
+        command = [sys.executable, str(ROOT / "app.py"), "--no-browser", "--port", "0", *self.flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT)
+        assert self.process.stdout is not None
+        first = self.process.stdout.readline()
+        assert "http://" in first, f"the app did not start: {first!r}"
+        return first.split()[-1]
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _absent(reason: str) -> None:
+    if REQUIRED:
+        pytest.fail(f"STYLOSCOPE_BROWSER=required, but {reason}")
+    pytest.skip(reason)
+
+
+def start_driver(profile: Path, downloads: Path) -> Any:
+    """A headless Chromium with its own profile, which records its console and its requests."""
+    try:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+    except ImportError:
+        _absent("selenium is not installed")
+    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        _absent("chromium or chromedriver is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(binary)
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    return webdriver.Chrome(options=options, service=Service(str(driver)))
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser puts what it saves."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[Any]:
+    """One browser for all tests."""
+    browser = start_driver(tmp_path_factory.mktemp("profile"), downloads)
+    browser.set_script_timeout(20)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def tab(driver: Any, app: str) -> Iterator[Any]:
+    """The browser at the open page, its first exact picture shown; storage is emptied afterwards."""
+    driver.get_log("browser")
+    driver.get_log("performance")
+    driver.get(app)
+    shown(driver)
+    yield driver
+    driver.execute_script("localStorage.clear(); sessionStorage.clear();")
+    driver.get("about:blank")
+
+
+SHOWN = """
+const [wanted, exact, done] = arguments;
+const told = () => {
+  const canvas = document.getElementById("stage");
+  if (!canvas?.dataset.recipe) return null;
+  const recipe = JSON.parse(canvas.dataset.recipe);
+  const same = ([key, value]) => JSON.stringify(recipe[key] ?? null) === JSON.stringify(value);
+  const fits = Object.entries(wanted).every(same);
+  return fits && (!exact || canvas.dataset.exact === "true") ? canvas.toDataURL() : null;
+};
+const look = () => { const found = told(); if (found) done(found); else setTimeout(look, 20); };
+look();
+"""
+
+
+def shown(driver: Any, *, exact: bool = True, **wanted: object) -> str:
+    """Wait until the stage shows a recipe with these keys (None: at its default); return its pixels as a data URL."""
+    return driver.execute_async_script(SHOWN, wanted, exact)
+
+
+def recipe_of(driver: Any) -> dict[str, Any]:
+    """The recipe that the page is at."""
+    return driver.execute_script("return window.stage.recipe")
+
+
+def complaints(driver: Any) -> list[str]:
+    """What the console said that is an error."""
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def hosts(driver: Any) -> set[str]:
+    """Every host that this page asked for anything since the log was last read."""
+    from urllib.parse import urlsplit
+
+    found = set()
+    for entry in driver.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            request, page = message["params"]["request"]["url"], message["params"].get("documentURL", "")
+            if page.startswith("http") and request.startswith(("http", "ws")):
+                found.add(urlsplit(request).netloc)
+    return found

@@ -1,0 +1,305 @@
+"""The stage in a real browser: the picture follows the hand, and all can be undone, linked, saved and restored."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from tests.browser.conftest import complaints, hosts, recipe_of, shown
+
+MOVE = """
+const [id, values] = arguments;
+const slider = document.getElementById(id);
+for (const value of values) {
+  slider.value = value;
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+}
+slider.dispatchEvent(new Event("change", { bubbles: true }));
+"""
+CHOOSE = """
+const [id, value] = arguments;
+document.getElementById(id).value = value;
+document.getElementById(id).dispatchEvent(new Event("change", { bubbles: true }));
+"""
+DROP = """
+const [bytes, name] = arguments;
+const file = new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name, { type: "image/png" });
+const data = new DataTransfer();
+data.items.add(file);
+const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+document.getElementById("stage").dispatchEvent(drop);
+"""
+
+
+def press(driver: Any, selector: str) -> None:
+    """Click the element as a person would."""
+    driver.find_element("css selector", selector).click()
+
+
+def keys(driver: Any, *pressed: str) -> None:
+    """Type with nothing focused."""
+    from selenium.webdriver import ActionChains
+
+    driver.execute_script("document.activeElement?.blur?.()")
+    ActionChains(driver).send_keys(*pressed).perform()
+
+
+def error(driver: Any, *, part: str = "") -> str:
+    """Wait for an error over the stage that has `part` in it (or, for none, for the error to go); return its text."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        places = driver.find_elements("id", "stage-error")
+        text = places[0].text if places and places[0].is_displayed() else ""
+        if (part in text) if part else not text:
+            return text
+        time.sleep(0.03)
+    raise AssertionError(f"the stage says {text!r}, not {part!r}")
+
+
+def test_a_drag_changes_the_picture_and_ends_exact_at_the_last_value(tab: Any) -> None:
+    first = shown(tab, seed=None)
+    tab.execute_script(MOVE, "seed", [*range(1, 40), 40])
+    last = shown(tab, seed=40)
+    assert last != first
+    tab.execute_script(MOVE, "psi", [0.6, 0.5, 0.31])
+    assert shown(tab, psi=0.31) != last
+    assert tab.find_element("id", "seed-number").get_attribute("value") == "40"
+    assert "float32" in tab.find_element("id", "readout").text
+    assert not complaints(tab)
+
+
+def test_nothing_is_asked_for_elsewhere(tab: Any, app: str) -> None:
+    tab.execute_script(MOVE, "seed", [5])
+    shown(tab, seed=5)
+    assert hosts(tab) == {urlsplit(app).netloc}
+    assert not complaints(tab)
+
+
+def test_what_people_and_programs_meet_has_its_names(tab: Any) -> None:
+    names = {element.accessible_name for element in tab.find_elements("css selector", "canvas, select, input, button")}
+    assert {"Stage", "Network", "Seed", "Truncation", "Noise", "Link", "PNG"} <= names
+    assert "not for diagnosis" in tab.find_element("id", "controls").text
+    assert "Seed" not in tab.find_element("id", "stage-words").text and "seed 0" in tab.find_element(
+        "id", "stage-words"
+    ).get_attribute("textContent")
+
+
+def test_a_drag_on_the_picture_walks_the_plane(tab: Any) -> None:
+    from selenium.webdriver import ActionChains
+
+    first = shown(tab)
+    stage = tab.find_element("id", "stage")
+    ActionChains(tab).drag_and_drop_by_offset(stage, -120, 0).perform()
+    shown(tab, exact=True)
+    recipe = recipe_of(tab)
+    assert [part["seed"] for part in recipe["blend"]] == [0, 1, 1000, 1001]
+    assert recipe["blend"][0]["weight"] == pytest.approx(0.5, abs=0.03)
+    assert sum(part["weight"] for part in recipe["blend"]) == pytest.approx(1)
+    assert shown(tab, blend=recipe["blend"]) != first
+    for _ in range(4):
+        press(tab, "[data-do=walk-right]")
+    assert recipe_of(tab)["seed"] == 1
+
+
+def test_keys_work_where_nothing_else_has_the_focus(tab: Any) -> None:
+    from selenium.webdriver import Keys
+
+    keys(tab, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT, Keys.ARROW_UP)
+    shown(tab, seed=1, psi=0.75)
+    number = tab.find_element("id", "seed-number")
+    number.click()
+    number.send_keys(Keys.ARROW_LEFT)
+    assert recipe_of(tab)["seed"] == 1
+    keys(tab, "?")
+    assert tab.find_element("id", "keys-list").is_displayed()
+    keys(tab, Keys.ESCAPE)
+    keys(tab, " ")
+    time.sleep(0.3)
+    keys(tab, " ")
+    assert recipe_of(tab)["blend"] and tab.find_element("css selector", "[data-do=play]").accessible_name == "Play"
+
+
+def test_back_and_forward_are_undo_and_redo(tab: Any) -> None:
+    undo, redo = (tab.find_element("css selector", f"[data-do={name}]") for name in ("undo", "redo"))
+    assert not undo.is_enabled() and not redo.is_enabled()
+    for seed in (3, 4):
+        tab.execute_script(MOVE, "seed", [seed])
+        shown(tab, seed=seed)
+    tab.back()
+    shown(tab, seed=3)
+    assert redo.is_enabled()
+    press(tab, "[data-do=undo]")
+    shown(tab, seed=None)
+    tab.forward()
+    shown(tab, seed=3)
+    assert tab.find_element("id", "seed").get_attribute("value") == "3"
+
+
+def test_every_reset_is_grey_at_its_default(tab: Any) -> None:
+    resets = tab.find_elements("css selector", "#controls .reset")
+    assert resets and not any(reset.is_enabled() for reset in resets)
+    tab.execute_script(MOVE, "psi", [1.1])
+    shown(tab, psi=1.1)
+    press(tab, "[data-reset=psi]")
+    shown(tab, psi=None)
+    assert not tab.find_element("css selector", "[data-reset=psi]").is_enabled()
+
+
+def test_a_link_restores_the_state(tab: Any, app: str) -> None:
+    tab.execute_script(MOVE, "seed", [77])
+    tab.execute_script("window.stage.set({ noise: 5, mix: [{ seed: 3, layers: '0-2', amount: 0.5 }] })")
+    before = shown(tab, seed=77, noise=5)
+    press(tab, "#link")
+    address = tab.current_url
+    tab.get("about:blank")
+    tab.get(address)
+    assert shown(tab, seed=77, noise=5) == before
+    assert tab.find_element("id", "noise-number").get_attribute("value") == "5"
+    tab.get(f"{app}?recipe={quote('{nonsense')}")
+    error(tab, part="cannot be read")
+    tab.get(f"{app}?recipe={quote(json.dumps({'sed': 3}))}")
+    error(tab, part="did you mean seed")
+
+
+def test_a_saved_png_restores_the_picture_when_it_is_dropped(tab: Any, downloads: Path, app: str) -> None:
+    from base64 import b64encode
+
+    tab.execute_script(MOVE, "seed", [123])
+    before = shown(tab, seed=123)
+    press(tab, "#png")
+    end = time.monotonic() + 10
+    while not (found := list(downloads.glob("brain-123*.png"))) and time.monotonic() < end:
+        time.sleep(0.05)
+    picture = found[0].read_bytes()
+    tab.execute_script(MOVE, "seed", [1])
+    shown(tab, seed=1)
+    tab.execute_script(DROP, b64encode(picture).decode(), "brain-123.png")
+    assert shown(tab, seed=123) == before
+    assert not error(tab)
+    sha = tab.execute_script("return window.stage.network.sha").encode()
+    # The check sum of a chunk is not what tells one network from another, so it may be wrong here.
+    tab.execute_script(DROP, b64encode(picture.replace(sha, b"0123456789ab")).decode(), "other.png")
+    error(tab, part="another network named brain")
+    tab.execute_script(DROP, b64encode(b"no picture").decode(), "notes.png")
+    error(tab, part="notes.png")
+
+
+def test_an_error_stands_over_the_old_picture_until_the_next_good_one(tab: Any) -> None:
+    before = shown(tab)
+    number = tab.find_element("id", "psi-number")
+    tab.execute_script("arguments[0].value = ''; arguments[0].focus()", number)
+    number.send_keys("7\t")
+    assert "psi" in error(tab, part="psi")
+    assert tab.execute_script("return document.getElementById('stage').toDataURL()") == before
+    press(tab, "[data-reset=psi]")
+    shown(tab, psi=None)
+    assert not error(tab)
+
+
+def test_a_conditional_network_has_a_menu_of_classes(tab: Any) -> None:
+    assert not tab.find_element("id", "control-label").is_displayed()
+    tab.execute_script(CHOOSE, "network", "classes")
+    first = shown(tab, checkpoint="classes")
+    assert tab.find_element("id", "control-label").is_displayed()
+    tab.execute_script(CHOOSE, "label", "2")
+    assert shown(tab, checkpoint="classes", label=2) != first
+
+
+def test_the_shelf_keeps_names_orders_and_gives_back(tab: Any, app: str) -> None:
+    assert "Keep a picture" in tab.find_element("id", "shelf").text
+    for seed in (8, 9):
+        tab.execute_script(MOVE, "seed", [seed])
+        shown(tab, seed=seed)
+        press(tab, "[data-do=keep]")
+    tab.get(app)
+    shown(tab, seed=None)
+    cards = tab.find_elements("css selector", "#shelf-list li")
+    assert [card.find_element("css selector", ".name").get_attribute("value") for card in cards] == ["seed 8", "seed 9"]
+    cards[0].find_element("css selector", "[aria-label$='move right']").click()
+    assert [kept["name"] for kept in tab.execute_script("return window.stage.shelf")] == ["seed 9", "seed 8"]
+    tab.find_element("css selector", "#shelf-list li .picture").click()
+    shown(tab, seed=9)
+    tab.find_element("css selector", "#shelf-list li [aria-label$='remove']").click()
+    assert len(tab.execute_script("return window.stage.shelf")) == 1
+
+
+def test_two_tabs_do_not_disturb_each_other(tab: Any, app: str) -> None:
+    first = tab.current_window_handle
+    tab.switch_to.new_window("tab")
+    try:
+        tab.get(app)
+        shown(tab)
+        tab.execute_script(MOVE, "seed", [11, 12])
+        tab.switch_to.window(first)
+        tab.execute_script(MOVE, "seed", [21, 22])
+        one = shown(tab, seed=22)
+        tab.switch_to.window(next(handle for handle in tab.window_handles if handle != first))
+        assert shown(tab, seed=12) != one
+        tab.close()
+    finally:
+        tab.switch_to.window(first)
+    assert recipe_of(tab)["seed"] == 22
+    assert tab.find_element("id", "seed").get_attribute("value") == "22"
+
+
+def test_light_and_dark_are_remembered(tab: Any, app: str) -> None:
+    dark = "return document.body.classList.contains('dark')"
+    before = tab.execute_script(dark)
+    press(tab, "#theme")
+    assert tab.execute_script(dark) is not before
+    tab.get(app)
+    shown(tab)
+    assert tab.execute_script(dark) is not before
+
+
+def test_the_page_fits_a_phone(tab: Any, app: str) -> None:
+    tab.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", dict(width=390, height=844, deviceScaleFactor=3, mobile=True)
+    )
+    try:
+        tab.get(app)
+        shown(tab)
+        assert tab.execute_script("return document.documentElement.scrollWidth") <= 390
+        width = tab.execute_script("return document.getElementById('stage').getBoundingClientRect().width")
+        assert (width * 3) % 44 < 0.1 or 44 - (width * 3) % 44 < 0.1
+        assert width > 250
+    finally:
+        tab.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_exact_picture_is_the_one_over_http(tab: Any, app: str) -> None:
+    tab.execute_script(MOVE, "seed", [31])
+    shown(tab, seed=31)
+    request = urllib.request.Request(
+        f"{app}frame", data=json.dumps({"checkpoint": "brain", "seed": 31}).encode(), method="POST"
+    )
+    with urllib.request.urlopen(request) as answer:
+        picture = answer.read()
+    from base64 import b64encode
+
+    same = tab.execute_async_script(
+        """
+        const [bytes, done] = arguments;
+        const image = new Image();
+        image.onload = () => {
+          const read = (source) => {
+            const canvas = new OffscreenCanvas(image.width, image.height);
+            const context = canvas.getContext("2d");
+            context.drawImage(source, 0, 0);
+            return context.getImageData(0, 0, image.width, image.height).data.join();
+          };
+          done(read(image) === read(document.getElementById("stage")));
+        };
+        image.src = "data:image/png;base64," + bytes;
+        """,
+        b64encode(picture).decode(),
+    )
+    assert same
