@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from core.errors import SettingError
 from core.generator import Generator
-from core.layers import SLOPE, fir, upsample
+from core.layers import SLOPE, upsample
 from core.stylegan2 import Noise, StyledConv, SynthesisBlock, ToRGB
 
 __all__ = ["Engine", "choose_device", "prepare"]
@@ -254,6 +254,28 @@ def _picture_step(block: SynthesisBlock, *, dtype: torch.dtype) -> _Step:
     return step
 
 
+def _convolution(weight: Tensor, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    """A convolution, padded by 1, with a weight that oneDNN has laid out once for inputs of `size`.
+
+    Otherwise it lays the weight out anew in each call, which at the coarse levels costs more than the arithmetic.
+    Where this torch or this processor has no such operation, the ordinary one runs.
+    """
+    ones = [1, 1]
+    try:
+        shape = [1, weight.shape[1], *size]
+        reorder: Callable[..., Tensor] = torch._C._nn.mkldnn_reorder_conv2d_weight
+        laid = reorder(weight.to_mkldnn(), ones, ones, ones, 1, shape)
+        operation = torch.ops.mkldnn._convolution_pointwise.default
+
+        def run(x: Tensor) -> Tensor:
+            return operation(x, laid, None, ones, ones, ones, 1, "none", [], "")
+
+        run(_channels_last(weight.new_zeros(shape)))
+    except (AttributeError, RuntimeError):
+        return partial(F.conv2d, weight=_channels_last(weight), padding=1)
+    return run
+
+
 class _Styled:
     """What every route to a styled convolution shares: style and demodulation of a w, and the end of the layer."""
 
@@ -296,39 +318,46 @@ class _Plain(_Styled):
 
     def __init__(self, layer: StyledConv, dtype: torch.dtype) -> None:
         super().__init__(layer, dtype)
-        weight = layer.conv.weight
-        self.weight = _channels_last(weight if self.fold else weight.to(dtype))
+        if self.fold:
+            self.weight = _channels_last(layer.conv.weight)
+        else:
+            self.convolve = _convolution(layer.conv.weight.to(dtype), layer.size)
 
     def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         style, scale = self.scales(w)
         if self.fold:
             weight = (self.weight * (scale[:, None] * style)[:, :, None, None]).to(self.dtype)
             return self.end(F.conv2d(x, weight, self.bias, padding=1), None, noise)
-        return self.end(F.conv2d(self.styled(x, style), self.weight, padding=1), scale, noise)
+        return self.end(self.convolve(self.styled(x, style)), scale, noise)
 
 
 class _Transposed(_Styled):
-    """Twice the size by a transposed convolution, then the filter: any filter."""
+    """Twice the size by a transposed convolution, then the filter, which demodulates: any filter."""
 
     def __init__(self, layer: StyledConv, dtype: torch.dtype) -> None:
         super().__init__(layer, dtype)
-        self.filter = layer.conv.filter
+        filter = layer.conv.filter
+        self.kernel = torch.outer(filter, filter) * 4
+        self.pad = ((len(filter) + 1) // 2 - 1, (len(filter) - 2) // 2)
         # Stored as [n_in, n_out, 3, 3]: otherwise the convolution would turn the weight round in each picture.
         weight = layer.conv.weight.transpose(0, 1)
         self.weight = _channels_last(weight if self.fold else weight.to(dtype))
 
     def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         style, scale = self.scales(w)
+        weight = self.weight
         if self.fold:
-            weight = (self.weight * (style[:, None] * scale)[:, :, None, None]).to(self.dtype)
-            y = self._filtered(F.conv_transpose2d(x, weight, stride=2)).add_(self.bias[:, None, None])
-            return self.end(y, None, noise)
-        y = F.conv_transpose2d(self.styled(x, style), self.weight, stride=2)
-        return self.end(self._filtered(y), scale, noise)
+            weight = (weight * style[:, None, None, None]).to(self.dtype)
+        else:
+            x = self.styled(x, style)
+        return self.end(self.filtered(F.conv_transpose2d(x, weight, stride=2), scale), None, noise)
 
-    def _filtered(self, y: Tensor) -> Tensor:
-        t = len(self.filter)
-        return fir(y, self.filter, pad=((t + 1) // 2 - 1, (t - 2) // 2), gain=4)
+    def filtered(self, y: Tensor, scale: Tensor) -> Tensor:
+        before, after = self.pad
+        if before != after:
+            y, before = _channels_last(F.pad(y, [before, after] * 2)), 0
+        kernel = (self.kernel * scale[:, None, None]).to(self.dtype)[:, None]
+        return F.conv2d(y, kernel, self.bias, padding=before, groups=len(scale))
 
 
 class _Phases(_Styled):
@@ -345,14 +374,13 @@ class _Phases(_Styled):
         ones = weight.new_ones(1, 1, 2, 2)
         wide = F.conv_transpose2d(weight.reshape(-1, 1, 3, 3), ones).reshape(outputs, inputs, 4, 4)
         phases = [wide[:, :, [2 + dy, dy]][:, :, :, [2 + dx, dx]] for dy in (0, 1) for dx in (0, 1)]
-        self.weight = _channels_last(torch.cat(phases).to(dtype))
+        self.convolve = _convolution(torch.cat(phases).to(dtype), self.half_size)
         small = weight.new_tensor([1, 2, 1]) / 4
         self.small = torch.outer(small, small)
-        self.fold = False
 
     def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         style, scale = self.scales(w)
-        y = F.conv2d(self.styled(x, style), self.weight, padding=1)
+        y = self.convolve(self.styled(x, style))
         outputs, (height, width) = len(scale), y.shape[2:]
         y = y.permute(0, 2, 3, 1).reshape(height, width, 2, 2, outputs).permute(0, 2, 1, 3, 4)
         y = y.reshape(1, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
