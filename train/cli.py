@@ -15,8 +15,6 @@ from train.presets import PRESETS, preset
 
 __all__ = ["Asked", "ask", "parser"]
 
-DATA_WORDS = ("phantoms",)
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -27,7 +25,6 @@ class Asked:
     resume: bool
     dry_run: bool
     grid: int | None
-    init: Path | None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,9 +36,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--resume", action="store_true", help="go on with the run in --out; settings left out are the run's own"
-    )
-    top.add_argument(
-        "--init", metavar="FILE", help="begin with the weights of this network file, of the same size or half of it"
     )
     top.add_argument("--grid", metavar="N", help="when the training is done, write grid.png with this many samples")
     top.add_argument(
@@ -94,7 +88,6 @@ def ask(arguments: list[str] | None = None) -> Asked:
         resume=given["resume"],
         dry_run=given["dry_run"],
         grid=_grid(given["grid"]),
-        init=Path(given["init"]) if given["init"] else None,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from core.errors import SettingError
-from core.sizes import LARGEST, filters, start_shape
+from core.sizes import filters, start_shape
 
 __all__ = ["Config", "Setting", "parse_size", "settings"]
 
@@ -143,7 +143,7 @@ _RUN, _DATA, _NET, _TRAIN, _REPORT, _MACHINE = "run", "data", "networks", "train
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of a run. Names are flags with dashes as underscores; `auto` is decided once, when the run begins."""
+    """All settings of a run; a flag is a name with dashes for underscores. `auto` is decided when the run begins."""
 
     # What is asked
     arch: str = _setting("stylegan2", "the architecture", group=_RUN, choices=("stylegan2",))
@@ -158,6 +158,8 @@ class Config:
     seed: int = _whole(
         0, "seeds the networks, the order of the pictures and every draw", group=_RUN, low=0, high=2**32 - 1
     )
+
+    init: str = _setting("", "begin with the weights of this network file, of the same size or half of it", group=_RUN)
 
     # What it sees
     data: str = _setting("", "a folder or zip of pictures, or the word phantoms", group=_DATA)
@@ -184,7 +186,7 @@ class Config:
     )
     fit: str = _setting(
         "native",
-        "native centres a picture unscaled, pad and crop scale it whole into or over the frame, stretch ignores its shape",
+        "native keeps a picture's own size, pad scales it into the frame, crop over it, stretch ignores its shape",
         group=_DATA,
         choices=("native", "pad", "crop", "stretch"),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,19 +14,16 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from core import pictures
-from core.errors import DataError, PictureError
+from core.errors import DataError
 from train import phantoms, schedule, sources
 from train.frame import Frame
 
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
 
 UNREADABLE_SHARE = 20
-_TURNED = (5, 6, 7, 8)
-_EXIF_ORIENTATION = 0x0112
 
 Size = tuple[int, int]
 
@@ -78,15 +74,16 @@ def survey(path: str | Path, *, each: Callable[[], None] = lambda: None) -> Surv
     gray, wide = True, False
     broken = []
     for index, name in enumerate(source.names):
+        each()
         try:
-            header = _header(source, index)
-        except _TooLarge as wrong:
-            raise DataError(str(wrong)) from wrong
-        except Exception:  # whatever zipfile or a parser of Pillow's trips over makes the file one that cannot be read
+            header = pictures.read_header(source.open(index), name=name)
+        except sources.UNREADABLE:
             broken.append(name)
             continue
-        finally:
-            each()
+        pixels = header.size[0] * header.size[1]
+        if pixels > pictures.PIXEL_LIMIT:
+            limit = f"at most {pictures.PIXEL_LIMIT} can be read"
+            raise DataError(f"{path}: {name} has {pixels} pixels, and {limit}; shrink it or take it out")
         shapes[header.size] += 1
         gray, wide = gray and header.gray, wide or header.wide
     _judge(path, broken, len(source.names))
@@ -95,53 +92,17 @@ def survey(path: str | Path, *, each: Callable[[], None] = lambda: None) -> Surv
     return Survey(source, common, len(shapes), gray, wide, tuple(broken))
 
 
-class _TooLarge(Exception):
-    pass
-
-
-@dataclass(frozen=True)
-class _Header:
-    size: Size
-    gray: bool
-    wide: bool
-
-
-def _header(source: sources.Folder | sources.Zip, index: int) -> _Header:
-    opened = source.open(index)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(opened if isinstance(opened, Path) else _stream(opened))
-        except Image.DecompressionBombError:
-            raise _TooLarge(_too_large(source.names[index], "too many")) from None
-    with image:
-        width, height = image.size
-        if width * height > pictures.PIXEL_LIMIT:
-            raise _TooLarge(_too_large(source.names[index], f"{width * height}"))
-        if image.getexif().get(_EXIF_ORIENTATION) in _TURNED:
-            width, height = height, width
-        mode = image.mode
-        return _Header((height, width), mode in ("1", "L", "LA", "La") or mode[0] in "IF", mode[0] in "IF")
-
-
-def _stream(data: bytes) -> object:
-    import io
-
-    return io.BytesIO(data)
-
-
-def _too_large(name: str, pixels: str) -> str:
-    return f"{name} has {pixels} pixels, and at most {pictures.PIXEL_LIMIT} can be read; shrink it or take it out"
-
-
 def _judge(path: str | Path, broken: list[str], total: int) -> None:
     """Raise DataError where more than 1 in 20 pictures cannot be read, or all of them."""
     if len(broken) * UNREADABLE_SHARE <= total:
         return
-    shown = ", ".join(broken[:10]) + (f" and {len(broken) - 10} more" if len(broken) > 10 else "")
-    raise DataError(
-        f"{path}: {len(broken)} of {total} pictures cannot be read, more than 1 in {UNREADABLE_SHARE}: {shown}; mend them or take them out"
-    )
+    count = f"{len(broken)} of {total} pictures cannot be read, more than 1 in {UNREADABLE_SHARE}"
+    raise DataError(f"{path}: {count}: {_ten(broken)}; mend them or take them out")
+
+
+def _ten(names: list[str]) -> str:
+    """Up to ten names, and how many more there are."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 class Frames:
@@ -188,11 +149,7 @@ class Frames:
                 return name, True
             try:
                 array = pictures.read(source.open(index), name=name)
-            except (PictureError, OSError, ValueError, RuntimeError, NotImplementedError, EOFError, MemoryError):
-                return name, True
-            except Exception as wrong:  # zipfile raises zlib's and its own errors for broken members
-                if type(wrong).__module__ not in ("zipfile", "zlib", "zipfile._path"):
-                    raise
+            except sources.UNREADABLE:
                 return name, True
             gray = pictures.is_gray(array)
             pixels[index] = _planes(frame.place(_depth(array, dtype)), planes)
@@ -205,11 +162,11 @@ class Frames:
                 gray = gray and is_gray
                 if name is not None:
                     broken.append(name)
-        _judge(str(getattr(source, "path", "")), broken, count)
+        _judge(source.path, broken, count)
         gone = set(broken)
         good = [index for index, name in enumerate(source.names) if name not in gone]
         if channels is None and gray and planes == 3:
-            pixels = pixels[:, :1]
+            pixels = pixels[:, :1] if kept else np.ascontiguousarray(pixels[:, :1])
         says = [source.says] if source.says else []
         says += _remarks(found, broken, pixels)
         return cls(pixels[good] if broken else pixels, frame=frame, says=says, kept=kept)
@@ -278,7 +235,9 @@ def _floats(pixels: np.ndarray) -> Tensor:
 
 def _depth(array: np.ndarray, dtype: type) -> np.ndarray:
     """8-bit levels among 16-bit ones: x 257 takes 255 to 65535."""
-    return array.astype(np.uint16) * 257 if dtype is np.uint16 and array.dtype == np.uint8 else array
+    if dtype is np.uint8:
+        return pictures.as_8bit(array)
+    return array if array.dtype == np.uint16 else array.astype(np.uint16) * 257
 
 
 def _planes(array: np.ndarray, channels: int) -> np.ndarray:
@@ -312,14 +271,12 @@ def _remarks(found: Survey, broken: list[str], pixels: np.ndarray) -> list[str]:
     """What a person should know about their data, one sentence each."""
     says = []
     if broken:
-        shown = ", ".join(broken[:10]) + (" ..." if len(broken) > 10 else "")
-        says.append(f"left out, since they cannot be read: {len(broken)} of {len(found.source.names)}: {shown}")
+        count = f"{len(broken)} of {len(found.source.names)}"
+        says.append(f"{count} pictures cannot be read and are left out: {_ten(broken)}")
     if found.shapes > 1:
         says.append(f"{found.shapes} shapes, fitted to the most common one, {found.picture[0]}x{found.picture[1]}")
     if pixels.dtype == np.uint16:
         brightest = int(pixels[:64].max())
         if brightest < 2**14:
-            says.append(
-                f"16-bit pictures, but the brightest of the first ones reaches only {brightest} of 65535: they will look dark"
-            )
+            says.append(f"these 16-bit pictures are dark: the brightest of the first ones reaches {brightest} of 65535")
     return says

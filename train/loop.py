@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from core.errors import TrainingError
+from train import losses
 from train import networks as nets
 from train.config import Config
 from train.data import Data
-from train.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty, style_mix
 from train.networks import Networks
 from train.schedule import ema_beta, is_due, stream
 
@@ -61,50 +62,50 @@ class Trainer:
         due = {"batch": config.batch}
 
         with _frozen(n.d):
-            self._phase("generator", n.g_adam, self.share, self._generator)
+            self._phase("generator", n.g_adam, self.share, self.generator_loss)
             if config.path_weight and is_due(self.images, every=config.path_every, **due):
-                self._phase("path length", n.g_adam, max(1, self.share // config.path_shrink), self._path_length)
+                self._phase("path length", n.g_adam, max(1, self.share // config.path_shrink), self.path_penalty)
         real = self._real()
-        self._phase("discriminator", n.d_adam, self.share, lambda part: self._discriminator(real[part]))
+        self._phase("discriminator", n.d_adam, self.share, lambda part: self.discriminator_loss(real[part]))
         if is_due(self.images, every=config.r1_every, **due):
-            self._phase("r1", n.d_adam, self.share, lambda part: self._r1(real[part]))
+            self._phase("r1", n.d_adam, self.share, lambda part: self.r1_penalty(real[part]))
         self._average()
         self.images += config.batch
 
-    def _generator(self, part: slice) -> tuple[Tensor, Figures]:
+    def generator_loss(self, part: slice) -> tuple[Tensor, Figures]:
         """Non-saturating loss; the average w follows the batch."""
         with self._autocast():
             ws, w = self._styles(_length(part))
             logits = self.networks.d(self.networks.g.synthesis(ws, noise="random"))
-        loss = generator_loss(logits.float()).mean()
+        loss = losses.generator_loss(logits.float()).mean()
         return loss, {"loss_g": loss, "w": w.detach().float().mean(0)}
 
-    def _path_length(self, part: slice) -> tuple[Tensor, Figures]:
+    def path_penalty(self, part: slice) -> tuple[Tensor, Figures]:
         """(|J^T y| - a)^2, a the moving mean of the lengths; weight times interval, since it is lazy."""
         config = self.config
         with self._autocast():
             ws, _ = self._styles(_length(part))
             images = self.networks.g.synthesis(ws, noise="random")
-            lengths = path_lengths(images, ws, torch.randn_like(images))
+            lengths = losses.path_lengths(images, ws, torch.randn_like(images))
         mean = self.mean_path.lerp(lengths.detach().mean(), config.path_decay)
         loss = (lengths - mean).square().mean()
         return loss * (config.path_weight * config.path_every), {"path_length": lengths.mean(), "mean_path": mean}
 
-    def _discriminator(self, real: Tensor) -> tuple[Tensor, Figures]:
+    def discriminator_loss(self, real: Tensor) -> tuple[Tensor, Figures]:
         """Logistic loss on generated and on real pictures, each with minibatch groups of its own."""
         g, d = self.networks.g, self.networks.d
         with self._autocast():
             with torch.no_grad():
                 fake = g.synthesis(self._styles(len(real))[0], noise="random")
             fake_logits, real_logits = d(fake).float(), d(real).float()
-        loss = discriminator_loss(real=real_logits, fake=fake_logits).mean()
+        loss = losses.discriminator_loss(real=real_logits, fake=fake_logits).mean()
         return loss, {"loss_d": loss, "logit_real": real_logits.mean(), "logit_fake": fake_logits.mean()}
 
-    def _r1(self, real: Tensor) -> tuple[Tensor, Figures]:
+    def r1_penalty(self, real: Tensor) -> tuple[Tensor, Figures]:
         """gamma / 2 |grad D|^2 on real pictures; times the interval, since it is lazy."""
         images = real.detach().requires_grad_(True)
         with self._autocast():
-            penalty = r1_penalty(self.networks.d(images), images).mean()
+            penalty = losses.r1_penalty(self.networks.d(images), images).mean()
         return penalty * (self.gamma / 2 * self.config.r1_every), {"r1": penalty}
 
     def _styles(self, count: int) -> tuple[Tensor, Tensor]:
@@ -116,11 +117,9 @@ class Trainer:
             mixed = torch.rand(count) < self.config.style_mixing
             layer = torch.where(mixed, torch.randint(1, g.num_ws, (count,)), layer)
         other = g.mapping(torch.randn(count, g.z_dim, device=self.device), None)
-        return style_mix(w, other, layer=layer, num_ws=g.num_ws), w
+        return losses.style_mix(w, other, layer=layer, num_ws=g.num_ws), w
 
     def _real(self) -> Tensor:
-        import numpy as np
-
         first = self.images + self.rank * self.share
         indices = self.data.order(np.arange(first, first + self.share), seed=self.config.seed)
         real = self.data.batch(indices, device=self.device)
@@ -146,7 +145,7 @@ class Trainer:
     def _phase(
         self, name: str, adam: torch.optim.Adam, count: int, part: Callable[[slice], tuple[Tensor, Figures]]
     ) -> None:
-        """Draw, differentiate and step once, on `count` pictures. Out of memory halves the micro-batch and starts over."""
+        """Draw, differentiate and step once on `count` pictures; where memory runs out, halve and begin again."""
         while True:
             torch.manual_seed(stream(self.config.seed, self.rank, self.images, name))
             adam.zero_grad(set_to_none=True)
@@ -177,9 +176,9 @@ class Trainer:
     def _halve(self, wrong: BaseException) -> None:
         smaller = self.micro // 2
         if smaller < self.config.group or smaller % self.config.group:
+            fewest = f"and the minibatch group of {self.config.group} allows no fewer"
             raise TrainingError(
-                f"memory ran out with {self.micro} images at once, and the minibatch group of {self.config.group} allows no fewer; "
-                "take a smaller --size or --channel-base"
+                f"memory ran out with {self.micro} images at once, {fewest}; take a smaller --size or --channel-base"
             ) from wrong
         self.micro = smaller
         self.say(

@@ -16,7 +16,7 @@ from core.errors import SettingError
 from train.config import Config
 from train.loop import Trainer
 
-__all__ = ["commit", "device", "memory", "name", "precision", "says", "threads"]
+__all__ = ["commit", "device", "memory", "name", "precision", "says", "set_threads", "wait"]
 
 GAIN = 1.1
 
@@ -31,39 +31,43 @@ def device(word: str) -> torch.device:
     return torch.device(word)
 
 
-def threads(config: Config) -> None:
+def set_threads(config: Config) -> None:
     """Set torch's threads on the CPU."""
     if config.threads != "auto":
         torch.set_num_threads(int(config.threads))
 
 
-def precision(config: Config, trainer: Trainer) -> tuple[bool, str]:
-    """Whether to compute in bfloat16, and why.
+def precision(config: Config, trainer: Trainer, *, resumed: bool) -> str:
+    """Choose the trainer's precision, and say why.
 
-    auto: on a GPU what its hardware has; on a CPU one discriminator and one generator pass are timed in each, and
-    bfloat16 is taken where it saves at least a tenth. Nothing of the training is touched.
+    auto: on a GPU what its hardware has; on a CPU one pass of both networks is timed in each, and bfloat16 is taken
+    where it saves at least a tenth. A resumed run keeps what it has. Nothing of the training is touched.
     """
     if config.precision != "auto":
-        return config.precision == "bfloat16", "as asked"
+        trainer.bfloat16 = config.precision == "bfloat16"
+        return "as asked"
+    if resumed:
+        return "as the run began"
     if trainer.device.type == "cuda":
-        can = torch.cuda.is_bf16_supported(including_emulation=False)
-        return can, "this GPU has bfloat16 units" if can else "this GPU has no bfloat16 units"
+        trainer.bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "this GPU has bfloat16 units" if trainer.bfloat16 else "this GPU has no bfloat16 units"
     if trainer.device.type == "mps":
-        return False, "the safe choice on MPS"
+        return "the safe choice on MPS"
     seconds = {}
     for bfloat16 in (False, True):
         trainer.bfloat16 = bfloat16
         seconds[bfloat16] = min(_pass(trainer) for _ in range(3))
     gain = seconds[False] / seconds[True]
-    return gain >= GAIN, f"measured: bfloat16 runs at {gain:.2f} x the speed of float32"
+    trainer.bfloat16 = gain >= GAIN
+    return f"measured: bfloat16 has {gain:.2f} times the speed of float32"
 
 
 def _pass(trainer: Trainer) -> float:
     count = min(trainer.micro, max(trainer.config.group, 4))
     began = time.perf_counter()
     real = trainer.data.batch(np.arange(count) % len(trainer.data), device=trainer.device)
-    trainer._discriminator(real)[0].backward()
-    trainer._generator(slice(0, count))[0].backward()
+    trainer.discriminator_loss(real)[0].backward()
+    trainer.generator_loss(slice(0, count))[0].backward()
     for network in (trainer.networks.g, trainer.networks.d):
         network.zero_grad(set_to_none=True)
     return time.perf_counter() - began
@@ -79,6 +83,14 @@ def name(on: torch.device) -> str:
 def says(on: torch.device, *, bfloat16: bool, why: str) -> str:
     """One line: device, torch, precision and why."""
     return f"{name(on)}, PyTorch {torch.__version__}, {'bfloat16' if bfloat16 else 'float32'} ({why})"
+
+
+def wait(on: torch.device) -> None:
+    """Let the device finish what it was given."""
+    if on.type == "cuda":
+        torch.cuda.synchronize(on)
+    elif on.type == "mps":
+        torch.mps.synchronize()
 
 
 def memory(on: torch.device) -> float | None:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 import core
 from train.config import Config
+from train.init import start_from
 from train.schedule import Adam, lazy_adam, stream
 
-__all__ = ["Networks", "build", "restore_adam"]
+__all__ = ["Networks", "adam_tensors", "bare", "build", "restore_adam"]
 
 
 @dataclass
@@ -31,12 +32,11 @@ def build(
 ) -> Networks:
     """Fresh networks from the run's seed, or those of `init`. Raises SettingError."""
     g, d = bare(config, size=size, channels=channels)
-    if init is not None:
-        start_from(g, d, init)
-    g, d = _laid_out(g, device), _laid_out(d, device)
     g_ema = copy.deepcopy(g).requires_grad_(False).eval()
     if init is not None:
-        copy_matching(init.generator, g_ema)
+        start_from(init, g=g, g_ema=g_ema, d=d)
+    for network in (g, g_ema, d):
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     betas = (config.beta1, config.beta2)
     return Networks(
         g=g,
@@ -79,10 +79,6 @@ def bare(config: Config, *, size: tuple[int, int], channels: int) -> tuple[core.
     return g, d
 
 
-def _laid_out(network: nn.Module, device: torch.device) -> nn.Module:
-    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
 def _adam(network: nn.Module, adam: Adam) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=adam.lr, betas=adam.betas, eps=adam.eps, fused=True)
 
@@ -102,9 +98,6 @@ def restore_adam(adam: torch.optim.Adam, network: nn.Module, tensors: dict[str, 
     for key, value in tensors.items():
         name, _, what = key.rpartition(":")
         parameter = named[name]
-        laid = (
-            torch.empty_like(parameter)
-            if value.shape == parameter.shape and what != "step"
-            else torch.empty_like(value, device=parameter.device)
-        )
-        adam.state[parameter][what] = laid.copy_(value)
+        # Fused Adam walks through parameter and moments side by side, so they must be laid out alike.
+        like = torch.empty_like(parameter) if what != "step" else torch.empty_like(value, device=parameter.device)
+        adam.state[parameter][what] = like.copy_(value)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +36,35 @@ class Run:
         self.path = path
         self.state = path / runs.STATE
 
+    @staticmethod
+    def check(path: Path, *, resume: bool) -> None:
+        """Raise OutputError where the folder is in use; writes nothing."""
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file; give --out a folder that is empty or new")
+        if not resume and path.exists() and any(path.iterdir()):
+            raise OutputError(
+                f"{path} has something in it; go on with that run by --resume, or give --out a new folder"
+            )
+
     @classmethod
-    def begin(cls, path: Path, *, resume: bool) -> Run:
-        """Make the folder, or take the one that is there to go on. Raises OutputError where it is in use."""
-        if not resume and path.exists():
-            if not path.is_dir():
-                raise OutputError(f"{path} is a file; give --out a folder that is empty or new")
-            if any(path.iterdir()):
-                raise OutputError(
-                    f"{path} has something in it; add --resume to go on with that run, or give --out a new folder"
-                )
-        for folder in (path, path / runs.SAMPLES, path / runs.CHECKPOINTS, path / runs.STATE):
+    @contextmanager
+    def beginning(cls, path: Path, *, resume: bool) -> Iterator[Run]:
+        """Make the folder, or take the one that is there to go on; where the block fails, take new folders away again.
+
+        Raises OutputError where it is in use or cannot be made.
+        """
+        cls.check(path, resume=resume)
+        inside = [path / name for name in (runs.SAMPLES, runs.CHECKPOINTS, runs.STATE)]
+        made = [folder for folder in (path, *inside) if not folder.exists()]
+        for folder in (path, *inside):
             usable_folder(folder)
-        return cls(path)
+        try:
+            yield cls(path)
+        except BaseException:
+            for folder in reversed(made):
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
 
     def asked(self, *, settings: Mapping[str, Any], resolved: Mapping[str, Any], command: str) -> None:
         """config.json and command.txt; commands of resumed runs are added, a line each."""
@@ -108,29 +123,19 @@ class Run:
         with writing(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def room(self, needed: int) -> None:
-        """Raise OutputError where the disk has less than `needed` bytes free."""
-        free = shutil.disk_usage(self.path).free
-        if free < needed:
-            raise OutputError(
-                f"{self.path} has {free / 2**30:.2f} GiB free and a save needs {needed / 2**30:.2f}; free some space or give another --out"
-            )
-
 
 def log_line(
-    figures: Mapping[str, float], *, images: int, began: float, before: float, shown: int, memory: float | None
-) -> dict[str, Any]:
-    """One line of the log: every key, null where it does not apply.
-
-    began: seconds of training before this process; `before` and `shown`: clock and images of the tick.
-    """
-    known = dict.fromkeys(LOG_KEYS)
-    known |= {key: value for key, value in figures.items() if key in LOG_KEYS and math.isfinite(value)}  # type: ignore[arg-type]
-    known["kimg"] = images / 1000  # type: ignore[assignment]
-    known["seconds"] = round(began, 3)  # type: ignore[assignment]
-    known["images_per_second"] = round(shown / max(time.monotonic() - before, 1e-9), 3)  # type: ignore[assignment]
-    known["memory_gib"] = memory  # type: ignore[assignment]
-    return known
+    figures: Mapping[str, float], *, images: int, seconds: float, images_per_second: float, memory_gib: float | None
+) -> dict[str, float | None]:
+    """One line of the log: every key, null where it does not apply."""
+    line: dict[str, float | None] = dict.fromkeys(LOG_KEYS)
+    line |= {key: value for key, value in figures.items() if key in LOG_KEYS and math.isfinite(value)}
+    return line | {
+        "kimg": images / 1000,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images_per_second, 3),
+        "memory_gib": memory_gib,
+    }
 
 
 @torch.no_grad()

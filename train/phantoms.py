@@ -36,7 +36,10 @@ def _head(random: np.random.Generator) -> list[tuple[float, float, float, float,
     wide, tall = random.uniform(0.66, 0.76), random.uniform(0.86, 0.94)
     skull = random.uniform(0.03, 0.06)
     gray = random.uniform(0.35, 0.5)
-    head = [(0, 0, wide, tall, turn, random.uniform(0.8, 1.0)), (0, 0, wide - skull, tall - skull, turn, gray)]
+    head = [
+        (0.0, 0.0, wide, tall, turn, random.uniform(0.8, 1.0)),
+        (0.0, 0.0, wide - skull, tall - skull, turn, gray),
+    ]
     gap, length = random.uniform(0.1, 0.24), random.uniform(0.18, 0.42)
     dark, lift = random.uniform(0.05, 0.2), random.uniform(-0.15, 0.1)
     for side in (-1, 1):

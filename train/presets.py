@@ -1,4 +1,4 @@
-"""Named configurations: a name, what it is for, and what it sets; everything else keeps its default."""
+"""Named configurations as one table: a row sets these columns, everything else keeps its default."""
 
 from __future__ import annotations
 
@@ -12,25 +12,41 @@ __all__ = ["PRESETS", "Preset", "preset"]
 
 @dataclass(frozen=True)
 class Preset:
-    """One row of the table."""
+    """One row: what it is for, and what it sets."""
 
     about: str
     values: dict[str, Any]
 
 
 # fmt: off
-PRESETS: dict[str, Preset] = {
-    #                    size               kimg          batch     base                 max                w, z                      mapping             how it learns and reports
-    "smoke":      Preset("a quick look at whether everything works; ends in under a minute on a CPU",
-                   dict(size="32",      kimg=0.4,     batch=8,  channel_base=512,  channel_max=32,  w_dim=64,  z_dim=64,  mapping_layers=2, ema_kimg=0.1, tick=0.04,  snapshot=5, samples=16, r1_every=8)),
-    "brain":      Preset("brain slices of 208x176 unscaled, on a GPU",
-                   dict(size="auto",    kimg=5000.0,  batch=16, channel_base=8192, channel_max=256, w_dim=256, z_dim=256, mapping_layers=4, ema_kimg=10.0, tick=4.0,  snapshot=10)),
-    "brain-half": Preset("brain slices at 112x96, half their size, on a CPU",
-                   dict(size="112x96",  kimg=400.0,   batch=8,  channel_base=2048, channel_max=256, w_dim=256, z_dim=256, mapping_layers=4, ema_kimg=3.0, tick=1.0,   snapshot=10, gamma=0.5, path_every=8)),
-    "avatars":    Preset("cartoon portraits at 64x64 in RGB, on a CPU",
-                   dict(size="64",      kimg=400.0,   batch=16, channel_base=4096, channel_max=256, w_dim=256, z_dim=256, mapping_layers=4, ema_kimg=3.0, tick=2.0,   snapshot=10, path_every=8)),
+_COLUMNS = ("size", "kimg", "batch", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers", "ema_kimg",
+            "tick", "snapshot", "samples")
+
+_TABLE: dict[str, tuple[Any, ...]] = {
+    #              size      kimg   batch  base   max    z    w  map   ema   tick  snap  samples
+    "smoke":      ("32",      0.6,     8,   512,   32,   64,   64,  2,  0.1,  0.04,   5,  16),
+    "brain":      ("auto", 5000.0,    16,  8192,  256,  256,  256,  4, 10.0,  4.0,   10,  24),
+    "brain-half": ("112x96", 400.0,    8,  2048,  256,  256,  256,  4,  3.0,  1.0,   10,  24),
+    "avatars":    ("64",    400.0,    16,  4096,  256,  256,  256,  4,  3.0,  2.0,   10,  24),
+}
+
+_MORE: dict[str, dict[str, Any]] = {
+    "brain-half": dict(gamma=0.5, path_every=8),
+    "avatars":    dict(path_every=8),
+}
+
+_ABOUT = {
+    "smoke":      "does everything work? 32x32, ends in under a minute on a CPU",
+    "brain":      "brain slices of 208x176, unscaled, for a GPU",
+    "brain-half": "brain slices at 112x96, half their size, for a CPU",
+    "avatars":    "cartoon portraits at 64x64, for a CPU",
 }
 # fmt: on
+
+PRESETS = {
+    name: Preset(_ABOUT[name], {**dict(zip(_COLUMNS, row, strict=True)), **_MORE.get(name, {})})
+    for name, row in _TABLE.items()
+}
 
 
 def preset(name: str) -> dict[str, Any]:

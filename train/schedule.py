@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Adam", "ema_beta", "is_due", "lazy_adam", "next_tick", "stream"]
+__all__ = ["Adam", "ema_beta", "is_due", "lazy_adam", "next_tick", "shuffled", "stream"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Adam:
 
 
 def lazy_adam(lr: float, betas: tuple[float, float], *, every: int | None) -> Adam:
-    """Adam corrected for a regulariser that takes a step of its own every `every` steps (Karras et al. 2020, appendix B).
+    """Adam corrected for a regulariser with a step of its own every `every` steps (Karras et al. 2020, appendix B).
 
     With c = k / (k + 1): lr c, beta1^c, beta2^c. None is no such regulariser, and no correction.
     """

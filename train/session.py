@@ -1,109 +1,89 @@
-"""A training from its first to its last image: opens the data, picks device and precision, ticks, saves, stops cleanly."""
+"""A training from its first to its last image: opens the data, picks device and precision, ticks, saves, stops."""
 
 from __future__ import annotations
 
-import shlex
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
-
-import torch
-from tqdm import tqdm
 
 import core
 from core import pictures, runs
 from core.errors import SettingError, TrainingError
 from train import machine, state
 from train.cli import Asked
-from train.config import Config, parse_size, settings
-from train.data import Data, Frames, Phantoms, survey
-from train.frame import Frame
+from train.config import Config, settings
+from train.console import command, images_bar, say
+from train.data import Frames
 from train.loop import Trainer
 from train.networks import build
+from train.opening import open_data, plan
 from train.output import Run, draw, log_line
-from train.phantoms import SHAPE
 from train.schedule import next_tick
+from train.stop import Stop, Stopped
 
-__all__ = ["open_data", "train"]
+__all__ = ["train"]
 
-Say = Callable[[str], None]
+GRID_PSI = 0.7
 
 
 def train(asked: Asked) -> int:
     """Do what the command line asks. Returns the exit status. Raises StyloscopeError."""
-    config, out = asked.config, asked.out
-    assert out is not None
     stop = Stop()
     with stop.listening():
         try:
-            return _train(config, out, asked, stop)
+            _Session.open(asked, stop=stop).go()
         except Stopped:
             say("stopped before the first image; nothing to save")
-            return 0
-
-
-def _train(config: Config, out: Path, asked: Asked, stop: Stop) -> int:
-    saved = None
-    if asked.resume:
-        saved = state.latest(out / runs.STATE)
-        if saved is not None:
-            compare(config, saved.facts["settings"])
-    device = machine.device(config.device)
-    machine.threads(config)
-    _refuse_in_use(out, resume=asked.resume)
-    data = open_data(config, folder=out if out.exists() else None, stop=stop.raise_if_asked)
-    run = Run.begin(out, resume=asked.resume)
-    init = None if asked.init is None or saved is not None else core.load(asked.init)
-    networks = build(config, size=data.frame.size, channels=data.channels, device=device, init=init)
-    trainer = Trainer(config, networks, data, device=device, say=say)
-    seconds = 0.0
-    if saved is not None:
-        trainer.restore(saved.tensors, saved.facts)
-        seconds = saved.facts["seconds"]
-        run.forget_after(trainer.images)
-        why = "as before"
-        if config.precision != "auto":
-            trainer.bfloat16, why = config.precision == "bfloat16", "as asked"
-    else:
-        trainer.bfloat16, why = machine.precision(config, trainer)
-        run.forget_after(0)
-    for sentence in [*data.says, machine.says(device, bfloat16=trainer.bfloat16, why=why)]:
-        say(sentence)
-    if isinstance(data, Frames) and data.move(device):
-        say("the pictures lie on the device")
-    run.asked(settings=config.values(), resolved=resolved(trainer), command=command())
-    run.show_data(data)
-    _Session(config, trainer, run, seconds=seconds, stop=stop, grid=asked.grid).go()
     return 0
 
 
 class _Session:
     """A trainer with a clock, a folder and an end."""
 
-    def __init__(
-        self, config: Config, trainer: Trainer, run: Run, *, seconds: float, stop: Stop, grid: int | None
-    ) -> None:
-        self.config = config
+    def __init__(self, asked: Asked, trainer: Trainer, run: Run, *, seconds: float, stop: Stop) -> None:
+        self.config = asked.config
+        self.grid = asked.grid
         self.trainer = trainer
         self.run = run
         self.stop = stop
-        self.grid = grid
-        self.end = max(1, round(config.kimg * 1000))
-        self.tick = max(1, round(config.tick * 1000))
-        self.ticks = 0
-        self._seconds = seconds
+        self.end = max(1, round(self.config.kimg * 1000))
+        self.tick = max(1, round(self.config.tick * 1000))
+        self._before = seconds
         self._began = time.monotonic()
+
+    @classmethod
+    def open(cls, asked: Asked, *, stop: Stop) -> _Session:
+        """Everything before the first step. Where it fails, nothing is left behind. Raises StyloscopeError."""
+        config, out = asked.config, asked.out
+        assert out is not None
+        Run.check(out, resume=asked.resume)
+        saved = state.latest(out / runs.STATE) if asked.resume else None
+        if saved is not None:
+            compare(config, saved.facts["settings"])
+        device = machine.device(config.device)
+        machine.set_threads(config)
+        init = core.load(config.init) if config.init and saved is None else None
+        planned = plan(config, check=stop.check)
+        with Run.beginning(out, resume=asked.resume) as run:
+            data = open_data(planned, folder=run.state, check=stop.check)
+            networks = build(config, size=data.frame.size, channels=data.channels, device=device, init=init)
+            trainer = Trainer(config, networks, data, device=device, say=say)
+            if saved is not None:
+                trainer.restore(saved.tensors, saved.facts)
+            precision = machine.precision(config, trainer, resumed=saved is not None)
+        for sentence in [*data.says, machine.says(device, bfloat16=trainer.bfloat16, why=precision)]:
+            say(sentence)
+        if isinstance(data, Frames) and data.move(device):
+            say("the pictures lie on the device")
+        run.forget_after(trainer.images)
+        run.asked(settings=config.values(), resolved=resolved(trainer), command=command())
+        run.show_data(data)
+        return cls(asked, trainer, run, seconds=saved.facts["seconds"] if saved else 0.0, stop=stop)
 
     @property
     def seconds(self) -> float:
         """Seconds of training, those before a resume included."""
-        return self._seconds + time.monotonic() - self._began
+        return self._before + time.monotonic() - self._began
 
     def go(self) -> None:
         """Train to the end or to a stop, and save. Raises TrainingError where a loss is not finite."""
@@ -111,17 +91,16 @@ class _Session:
         if trainer.images >= self.end:
             say(f"{self.run.path} has seen {trainer.images} images already; give a larger --kimg to go on")
         due = next_tick(trainer.images, tick=self.tick)
-        since, shown = time.monotonic(), trainer.images
-        with bar(self.end, trainer.images) as progress:
-            trainer.say = lambda sentence: progress.write(sentence, file=sys.stderr)
+        shown, since = trainer.images, time.monotonic()
+        with images_bar(total=self.end, seen=min(trainer.images, self.end)) as progress:
             while trainer.images < self.end and not self.stop.asked:
                 self._step()
                 progress.update(min(trainer.images, self.end) - progress.n)
-                if trainer.images >= due or trainer.images >= self.end:
-                    self._report(since, shown)
-                    due, since, shown = next_tick(trainer.images, tick=self.tick), time.monotonic(), trainer.images
+                if trainer.images >= min(due, self.end):
+                    rate = (trainer.images - shown) / max(time.monotonic() - since, 1e-9)
+                    self._report(rate)
+                    due, shown, since = next_tick(trainer.images, tick=self.tick), trainer.images, time.monotonic()
         if trainer.images > shown:
-            trainer.verify()
             self._save(checkpoint=True)
         self._close()
 
@@ -131,38 +110,35 @@ class _Session:
         except TrainingError as wrong:
             last = runs.newest(self.run.path)
             where = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-            raise TrainingError(
-                f"{wrong}; {where}; try --resume, and if it happens again a new run with lower --g-lr and --d-lr, a larger --gamma, or --precision float32"
-            ) from wrong
+            advice = "if it comes again after --resume, begin anew with half --g-lr and --d-lr or twice --gamma"
+            raise TrainingError(f"{wrong}; {where}; {advice}") from wrong
 
-    def _report(self, since: float, shown: int) -> None:
-        """One tick: a line of the log, the sample sheet, the state, and from time to time the networks."""
-        trainer, frame = self.trainer, self.trainer.data.frame
-        figures = trainer.figures()
-        rate_from = since
-        line = log_line(
-            figures,
-            images=trainer.images,
-            began=self.seconds,
-            before=rate_from,
-            shown=trainer.images - shown,
-            memory=machine.memory(trainer.device),
+    def _report(self, rate: float) -> None:
+        """One tick: a line of the log, the sample sheet, the state, and now and then the networks."""
+        trainer = self.trainer
+        self.run.log(
+            log_line(
+                trainer.figures(),
+                images=trainer.images,
+                seconds=self.seconds,
+                images_per_second=rate,
+                memory_gib=machine.memory(trainer.device),
+            )
         )
-        self.run.log(line)
-        drawn = draw(trainer.networks.g_ema, seeds=range(self.config.samples), psi=1.0, crop=frame.crop)
-        self.run.sample(pictures.grid(drawn, columns=8), images=trainer.images)
-        self.ticks = trainer.images // self.tick
-        last = trainer.images >= self.end
-        self._save(checkpoint=last or self.ticks % self.config.snapshot == 0)
+        self.run.sample(self._draw(self.config.samples, psi=1.0, columns=8), images=trainer.images)
+        tick = trainer.images // self.tick
+        self._save(checkpoint=trainer.images >= self.end or tick % self.config.snapshot == 0)
 
     def _save(self, *, checkpoint: bool) -> None:
         trainer = self.trainer
+        trainer.verify()
         if checkpoint:
             self.run.checkpoint(trainer.networks, about=self._about(), images=trainer.images)
         facts = {**trainer.facts(), "seconds": self.seconds, "settings": self.config.values()}
         state.save(self.run.state, trainer.tensors(), facts, images=trainer.images)
 
     def _about(self) -> dict[str, Any]:
+        """What a network file says of its training."""
         trainer = self.trainer
         return {
             "training": {
@@ -172,61 +148,27 @@ class _Session:
                 "hours": round(self.seconds / 3600, 4),
                 "device": machine.name(trainer.device),
                 "precision": "bfloat16" if trainer.bfloat16 else "float32",
-                "command": (runs.command(self.run.path).splitlines() or [command()])[0],
+                "command": runs.command(self.run.path).partition("\n")[0],
                 "commit": machine.commit(),
             },
             "picture": {"crop": list(trainer.data.frame.crop)},
         }
 
+    def _draw(self, count: int, *, psi: float, columns: int) -> Any:
+        drawn = draw(self.trainer.networks.g_ema, seeds=range(count), psi=psi, crop=self.trainer.data.frame.crop)
+        return pictures.grid(drawn, columns=columns)
+
     def _close(self) -> None:
-        newest = runs.newest(self.run.path)
-        if self.stop.asked and self.trainer.images < self.end:
-            if newest is None:
-                say("stopped before the first image; nothing to save")
-            else:
-                say(f"stopped at {self.trainer.images / 1000:g} kimg; saved {newest}; go on with --resume")
+        newest, kimg = runs.newest(self.run.path), self.trainer.images / 1000
+        if self.trainer.images < self.end:
+            saved = f"saved {newest}; go on with --resume" if newest else "nothing to save"
+            say(f"stopped at {kimg:g} kimg; {saved}")
             return
-        say(f"done: {self.trainer.images / 1000:g} kimg; the network is {newest}")
+        say(f"done: {kimg:g} kimg; the network is {newest}")
         if self.grid:
-            drawn = draw(
-                self.trainer.networks.g_ema, seeds=range(self.grid), psi=0.7, crop=self.trainer.data.frame.crop
-            )
             path = self.run.path / runs.GRID
-            pictures.write_png(path, pictures.grid(drawn, columns=max(1, round(self.grid**0.5))))
+            pictures.write_png(path, self._draw(self.grid, psi=GRID_PSI, columns=max(1, round(self.grid**0.5))))
             print(path)
-
-
-# --- pieces ------------------------------------------------------------------------------------------------------
-
-
-def open_data(
-    config: Config, *, folder: Path | None, stop: Callable[[], None] = lambda: None, headers_only: bool = False
-) -> Data:
-    """Read the pictures that the settings name. Raises DataError, SettingError."""
-    size = None if config.size == "auto" else parse_size(config.size)
-    channels = None if config.channels == "auto" else int(config.channels)
-    if config.data == "phantoms":
-        frame = Frame.of(size or SHAPE, size=size, fit=config.fit)
-        config.filters_for(frame.size)
-        return Phantoms(frame=frame, channels=channels or 1)
-    with quiet_bar("looking at the pictures") as look:
-
-        def each() -> None:
-            look.update()
-            stop()
-
-        found = survey(config.data, each=each)
-    frame = Frame.of(found.picture, size=size, fit=config.fit)
-    config.filters_for(frame.size)
-    if headers_only:
-        return Frames.unread(found, frame=frame, channels=channels)
-    with quiet_bar("reading them", total=len(found.source.names)) as read:
-
-        def each_read() -> None:
-            read.update()
-            stop()
-
-        return Frames.read(found, frame=frame, channels=channels, folder=folder, each=each_read)
 
 
 def resolved(trainer: Trainer) -> dict[str, Any]:
@@ -255,79 +197,7 @@ def compare(config: Config, before: dict[str, Any]) -> None:
     refused = [setting for setting in changed if setting.meaning]
     if refused:
         shown = ", ".join(f"{s.flag} {before.get(s.name, s.default)} (now {now[s.name]})" for s in refused)
-        raise SettingError(
-            "resume",
-            ", ".join(s.name for s in refused),
-            f"the run began with {shown}; leave these as they were or begin a new run",
-        )
+        names = ", ".join(s.name for s in refused)
+        raise SettingError("resume", names, f"the run began with {shown}; leave these as they were or begin a new run")
     for setting in changed:
-        say(
-            f"resuming with {setting.flag} {now[setting.name]}, before it was {before.get(setting.name, setting.default)}"
-        )
-
-
-def command() -> str:
-    """This command line, ready to paste."""
-    return shlex.join(["python", "-m", "train", *sys.argv[1:]])
-
-
-def say(sentence: str) -> None:
-    """One line for the person at the terminal."""
-    print(sentence, file=sys.stderr, flush=True)
-
-
-def _refuse_in_use(out: Path, *, resume: bool) -> None:
-    """Before the pictures are read: an --out in use is refused at once, and nothing is made yet."""
-    if out.exists() and not (resume and out.is_dir()):
-        Run.begin(out, resume=resume) if not out.is_dir() or any(out.iterdir()) else None
-
-
-@contextmanager
-def bar(total: int, initial: int) -> Iterator[tqdm]:
-    """Images seen, images a second, time left."""
-    interval = 0.5 if sys.stderr.isatty() else 60.0
-    with tqdm(
-        total=total, initial=initial, unit="img", mininterval=interval, smoothing=0.02, dynamic_ncols=True
-    ) as progress:
-        yield progress
-
-
-@contextmanager
-def quiet_bar(title: str, total: int | None = None) -> Iterator[tqdm]:
-    """A bar that is gone when it is done, and never there where nobody watches."""
-    with tqdm(total=total, desc=title, unit="img", leave=False, disable=not sys.stderr.isatty()) as progress:
-        yield progress
-
-
-class Stopped(Exception):
-    """A person asked to stop before there was anything to save."""
-
-
-class Stop:
-    """Ctrl-C and SIGTERM: the first asks to save and stop, a second Ctrl-C stops at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def raise_if_asked(self) -> None:
-        """For the time before training."""
-        if self.asked:
-            raise Stopped
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the signals while this lasts; in another thread than the main one nothing can be taken."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.asked = True
+        say(f"resuming with {setting.flag} {now[setting.name]} instead of {before.get(setting.name, setting.default)}")

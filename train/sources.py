@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import threading
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from core.errors import DataError
+from core.errors import DataError, PictureError
 
-__all__ = ["Folder", "Zip", "find"]
+__all__ = ["UNREADABLE", "Folder", "Zip", "find"]
 
-SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .gif .pgm .ppm .pbm .pnm .tga .jp2 .avif .dib .pcx .sgi".split()
-)
+SUFFIXES = frozenset((
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm",
+    ".ppm", ".sgi", ".tga", ".tif", ".tiff", ".webp",
+))  # fmt: skip
+# What a file that cannot be read makes zipfile and core.pictures raise; RuntimeError is a member with a password.
+UNREADABLE = (
+    PictureError, OSError, EOFError, ValueError, MemoryError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 _CLIMBS = re.compile(r"(^[A-Za-z]:)|(^[\\/])|((^|[\\/])\.\.([\\/]|$))")
 _OASIS = re.compile(r"keras_png_slices_(seg_)?(train|validate|test)")
 _MEMBER_LIMIT = 2 * 1024**3
@@ -45,7 +53,7 @@ class Zip:
         self._local = threading.local()
 
     def open(self, index: int) -> bytes:
-        """Picture `index` as something core.pictures.read takes. Raises whatever a broken member makes zipfile raise."""
+        """Picture `index` as something core.pictures.read takes. Raises one of UNREADABLE for a broken member."""
         archive = getattr(self._local, "archive", None)
         if archive is None:
             archive = self._local.archive = zipfile.ZipFile(self.path)
@@ -91,9 +99,8 @@ def _members(path: Path) -> list[str]:
         raise DataError(f"{path} cannot be read as a zip ({wrong}); make it again") from wrong
     climbing = [name for name in names if _CLIMBS.search(name)]
     if climbing:
-        raise DataError(
-            f"{path} has {len(climbing)} members that climb out of it, {climbing[0]!r} first; make it again without them"
-        )
+        count = f"{len(climbing)} of its {len(names)} members climb out of it, such as {climbing[0]!r}"
+        raise DataError(f"{path} cannot be used: {count}; make it again without them")
     return sorted({name for name in names if _is_picture(name)})
 
 

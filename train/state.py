@@ -54,7 +54,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], 
 
 
 def latest(folder: Path) -> State | None:
-    """The newest state that can be read, or None where there is none. Raises TrainingError where none of several can."""
+    """The newest state that can be read, or None where there is none. Raises TrainingError where none can be read."""
     wrong: Exception | None = None
     for path in reversed(_files(folder)):
         try:

@@ -1,0 +1,43 @@
+"""What a person reads while a training runs: one line at a time on stderr, and a bar."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+__all__ = ["command", "images_bar", "say", "watched"]
+
+
+def say(sentence: str) -> None:
+    """One line on stderr, above the bar where there is one."""
+    tqdm.write(sentence, file=sys.stderr)
+
+
+def watched() -> bool:
+    """Whether stderr is a terminal."""
+    return sys.stderr.isatty()
+
+
+def command() -> str:
+    """This command line, ready to paste."""
+    return shlex.join(["python", "-m", "train", *sys.argv[1:]])
+
+
+@contextmanager
+def images_bar(*, total: int, seen: int) -> Iterator[tqdm]:
+    """Images seen, images a second, time left; drawn once a minute where nobody watches."""
+    interval = 0.5 if watched() else 60.0
+    with tqdm(
+        total=total,
+        initial=seen,
+        unit="img",
+        mininterval=interval,
+        maxinterval=interval,
+        smoothing=0.05,
+        dynamic_ncols=True,
+    ) as progress:
+        yield progress

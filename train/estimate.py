@@ -1,0 +1,145 @@
+"""--dry-run: the whole configuration, the networks, memory and time, without touching anything."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from train import machine
+from train.cli import Asked
+from train.config import Config, settings
+from train.data import Phantoms
+from train.loop import Trainer
+from train.networks import build
+from train.opening import Plan, glance, plan
+
+__all__ = ["tell"]
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of each phase for one image, and bytes that its gradients wait on."""
+
+    generator: float
+    discriminator: float
+    path_length: float
+    r1: float
+    activations: int
+
+    def seconds(self, config: Config) -> float:
+        """Seconds for one image, the lazy regularisers spread over their intervals."""
+        lazy = self.r1 / config.r1_every
+        if config.path_weight:
+            lazy += self.path_length / (config.path_every * config.path_shrink)
+        return self.generator + self.discriminator + lazy
+
+
+def tell(asked: Asked) -> int:
+    """Print to stdout; returns the exit status. Raises StyloscopeError for what a training would refuse as well."""
+    config = asked.config
+    device = machine.device(config.device)
+    machine.set_threads(config)
+    planned = plan(config)
+    channels = glance(planned)
+    frame = planned.frame
+    stand_in = Phantoms(frame=frame, channels=channels)
+    networks = build(config, size=frame.size, channels=channels, device=device)
+    trainer = Trainer(config, networks, stand_in, device=device)
+    why = machine.precision(config, trainer, resumed=False)
+    for setting in settings():
+        print(f"{setting.name:18} {json.dumps(getattr(config, setting.name))}")
+    for name, text in _resolved(planned, trainer).items():
+        print(f"{name + ':':18} {text}")
+    print(f"{'runs on:':18} {machine.says(device, bfloat16=trainer.bfloat16, why=why)}")
+    cost = measure(trainer)
+    print(f"{'memory:':18} {_memory(planned, trainer, cost)}")
+    print(f"{'time:':18} {_time(config, cost)}")
+    print("nothing was written")
+    return 0
+
+
+def measure(trainer: Trainer) -> Cost:
+    """Time each phase once on a few images; no weights change."""
+    config, n = trainer.config, trainer.networks
+    count = min(trainer.micro, max(config.group, 4))
+    real = torch.zeros(count, n.g.channels, *n.g.size, device=trainer.device)
+    held = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal held
+        held += tensor.numel() * tensor.element_size()
+        return tensor
+
+    def seconds(phase: Callable[[], tuple[torch.Tensor, object]]) -> tuple[float, int]:
+        nonlocal held
+        held = 0
+        machine.wait(trainer.device)
+        began = time.perf_counter()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = phase()[0]
+        loss.backward()
+        machine.wait(trainer.device)
+        for network in (n.g, n.d):
+            network.zero_grad(set_to_none=True)
+        return (time.perf_counter() - began) / count, held // count
+
+    part = slice(0, count)
+    phases: list[Callable[[], tuple[torch.Tensor, object]]] = [
+        lambda: trainer.generator_loss(part),
+        lambda: trainer.discriminator_loss(real),
+        lambda: trainer.path_penalty(part),
+        lambda: trainer.r1_penalty(real),
+    ]
+    measured = [seconds(phase) for phase in phases]
+    times = [one for one, _ in measured]
+    return Cost(times[0], times[1], times[2], times[3], max(bytes for _, bytes in measured))
+
+
+def _resolved(planned: Plan, trainer: Trainer) -> dict[str, str]:
+    g, d, frame = trainer.networks.g, trainer.networks.d, planned.frame
+    count = "without end" if planned.found is None else str(len(planned.found.source.names))
+    top, left, height, width = frame.crop
+    return {
+        "pictures": f"{count}, most of them {frame.picture[0]}x{frame.picture[1]}",
+        "network": f"{_shape(g.size)}, {'gray' if g.channels == 1 else 'RGB'}, from {_shape(g.config.level_sizes[0])}",
+        "shown": f"{height}x{width} at row {top}, column {left}",
+        "channels by level": ", ".join(map(str, g.config.filters)),
+        "generator": f"{sum(p.numel() for p in g.parameters()):,} parameters",
+        "discriminator": f"{sum(p.numel() for p in d.parameters()):,} parameters",
+        "R1 weight": f"{trainer.gamma:g}",
+    }
+
+
+def _shape(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _memory(planned: Plan, trainer: Trainer, cost: Cost) -> str:
+    n = trainer.networks
+    g, d = (sum(p.numel() for p in network.parameters()) * 4 for network in (n.g, n.d))
+    weights = 5 * g + 4 * d  # weights, gradients, two moments each, and the average of the generator
+    data = 0
+    if planned.found is not None:
+        pixel = 2 if planned.found.wide else 1
+        data = len(planned.found.source.names) * n.g.channels * math.prod(n.g.size) * pixel
+    activations = cost.activations * trainer.micro
+    total = weights + data + activations
+    batch = f"{trainer.micro} images at once {activations / GIB:.2f}"
+    parts = f"networks {weights / GIB:.2f}, {batch}, pictures {data / GIB:.2f}"
+    return (
+        f"about {total / GIB:.2f} GiB beside Python itself: {parts}; a network file takes {(2 * g + d) / 2**20:.0f} MiB"
+    )
+
+
+def _time(config: Config, cost: Cost) -> str:
+    rate = 1 / cost.seconds(config)
+    hours = config.kimg * 1000 / rate / 3600
+    whole = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours > 0.02 else "about a minute"
+    return f"about {rate:.3g} images a second as this machine is now, so {whole} for {config.kimg:g} kimg"

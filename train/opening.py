@@ -1,0 +1,87 @@
+"""Settings -> data: what the pictures are, which frame they get, and the pictures themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from core import pictures
+from train import sources
+from train.config import Config, parse_size
+from train.console import watched
+from train.data import Data, Frames, Phantoms, Survey, survey
+from train.frame import Frame
+from train.phantoms import SHAPE
+
+__all__ = ["Plan", "open_data", "plan"]
+
+GLANCE = 48
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the headers of the pictures decide. `channels` is None until the pictures are read."""
+
+    frame: Frame
+    channels: int | None
+    found: Survey | None
+
+
+def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
+    """Look at the pictures' headers. Raises DataError, SettingError; `check` may raise to stop."""
+    size = None if config.size == "auto" else parse_size(config.size)
+    channels = None if config.channels == "auto" else int(config.channels)
+    if config.data == "phantoms":
+        frame, found = Frame.of(size or SHAPE, size=size, fit=config.fit), None
+        channels = channels or 1
+    else:
+        with bar("looking at the pictures") as progress:
+            found = survey(config.data, each=_both(progress, check))
+        frame = Frame.of(found.picture, size=size, fit=config.fit)
+    config.filters_for(frame.size)
+    return Plan(frame, channels, found)
+
+
+def open_data(planned: Plan, *, folder: Path | None = None, check: Callable[[], None] = lambda: None) -> Data:
+    """Read the pictures; `folder` is where they go when memory is short. Raises DataError."""
+    if planned.found is None:
+        return Phantoms(frame=planned.frame, channels=planned.channels or 1)
+    with bar("reading the pictures", total=len(planned.found.source.names)) as progress:
+        each = _both(progress, check)
+        return Frames.read(planned.found, frame=planned.frame, channels=planned.channels, folder=folder, each=each)
+
+
+def glance(planned: Plan) -> int:
+    """The channels, judged from a few pictures where headers and settings leave it open."""
+    if planned.channels is not None or planned.found is None:
+        return planned.channels or 1
+    if planned.found.gray:
+        return 1
+    source = planned.found.source
+    for index in np.unique(np.linspace(0, len(source.names) - 1, GLANCE).astype(int)).tolist():
+        try:
+            if not pictures.is_gray(pictures.read(source.open(index), name=source.names[index])):
+                return 3
+        except sources.UNREADABLE:
+            continue
+    return 1
+
+
+@contextmanager
+def bar(title: str, total: int | None = None) -> Iterator[tqdm]:
+    """A bar that is gone when it is done, and never there where nobody watches."""
+    with tqdm(total=total, desc=title, unit="img", leave=False, disable=not watched()) as progress:
+        yield progress
+
+
+def _both(progress: tqdm, check: Callable[[], None]) -> Callable[[], None]:
+    def each() -> None:
+        progress.update()
+        check()
+
+    return each
