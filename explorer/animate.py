@@ -87,7 +87,8 @@ def write(studio: Studio, walk: Walk, path: str | Path, *, progress: Progress | 
 
 def check(studio: Studio, walk: Walk, path: str | Path) -> None:
     """Check a walk against its network's header and the place it shall go to. Raises SettingError and OutputError."""
-    if animation_suffix(path) == "" and Path(path).is_dir() and any(Path(path).iterdir()):
+    path = Path(path)
+    if animation_suffix(path) == "" and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise OutputError(f"{path} already has something in it; name a new folder for the frames")
     for recipe in walk.recipes:
         network = studio.check(recipe)

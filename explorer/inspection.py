@@ -39,7 +39,7 @@ def do_inspect(flags: argparse.Namespace) -> None:
         "w_dim": config.w_dim,
         "classes": config.num_classes,
         "networks": sorted({name.split(".", 1)[0] for name in header.tensors}),
-        "parameters": sum(math.prod(shape) for name, (_, shape) in header.tensors.items() if name.startswith("g_ema.")),
+        "parameters": _trained(header.tensors),
         "dtypes": sorted({dtype for dtype, _ in header.tensors.values()}),
         "training": about["training"],
         "credit": about["credit"],
@@ -56,6 +56,16 @@ def do_inspect(flags: argparse.Namespace) -> None:
             print("suspicious: " + ("; ".join(value) if value else "nothing"))
         else:
             print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+def _trained(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> int:
+    """How many numbers of the generator were trained: all but its noise maps and the average w."""
+    kept = (".noise", ".w_avg")
+    return sum(
+        math.prod(shape)
+        for name, (_, shape) in tensors.items()
+        if name.startswith("g_ema.") and not name.endswith(kept)
+    )
 
 
 def _file_of(flags: argparse.Namespace, named: str | None) -> Path:

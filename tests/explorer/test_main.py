@@ -1,0 +1,278 @@
+"""The command line: what each verb writes and prints, and every row of the contract's table of errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import pictures
+from core.command import run
+from explorer.__main__ import main, parser
+from explorer.recipe import Recipe
+from explorer.studio import Studio
+from tests.core.gif import decode_gif
+from tests.explorer.conftest import toy
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Do = Callable[..., list[str]]
+
+
+@pytest.fixture
+def do(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Do:
+    """do("grid", ...) runs a verb over `folder` in an empty folder and returns the lines it printed."""
+    monkeypatch.chdir(tmp_path)
+    places = ["--checkpoints", str(folder / "checkpoints"), "--runs", str(folder / "runs"), "--device", "cpu"]
+
+    def call(verb: str, *arguments: str) -> list[str]:
+        status = run(lambda: main([verb, *places, *arguments]))
+        out, err = capsys.readouterr()
+        assert status == 0, err
+        return out.splitlines()
+
+    return call
+
+
+@pytest.fixture
+def refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """refused("grid", ...) runs a verb that must fail, checks how, and returns its sentence."""
+    monkeypatch.chdir(tmp_path)
+    places = ["--checkpoints", str(folder / "checkpoints"), "--runs", str(folder / "runs"), "--device", "cpu"]
+
+    def call(verb: str, *arguments: str) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        status = run(lambda: main([verb, *places, *arguments]))
+        out, err = capsys.readouterr()
+        assert status == 2 and out == "" and err.startswith("error: ") and err.count("\n") == 1
+        assert sorted(tmp_path.rglob("*")) == before, "something was written"
+        return err
+
+    return call
+
+
+def test_list_and_inspect(do: Do, folder: Path) -> None:
+    lines = do("list")
+    assert [line.split("\t")[0] for line in lines] == ["brain", "colour", "first/000012", "first/000004"]
+    found = json.loads(do("list", "--json")[0])["networks"]
+    assert found[1]["classes"] == 3 and found[0]["size"] == [12, 11]
+    facts = json.loads(do("inspect", "colour", "--json")[0])
+    assert (
+        facts["channels"] == 3 and facts["size"] == [16, 16] and facts["layers"] == 6 and facts["networks"] == ["g_ema"]
+    )
+    assert "nothing is said of its training" in facts["suspicious"]
+    assert "architecture: stylegan2" in do("inspect", str(folder / "checkpoints" / "brain.safetensors"))
+
+
+def test_inspect_builds_no_network(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a network was built")
+
+    monkeypatch.setattr("core.generator.Generator.__init__", never)
+    assert do("inspect", "brain") and do("list")
+
+
+def test_render_writes_what_the_studio_draws(do: Do, studio: Studio) -> None:
+    paths = do("render", "--seeds", "3-5", "--psi", "0.5", "--noise", "9", "--out", "out")
+    assert len(paths) == 3
+    for seed, path in zip((3, 4, 5), paths, strict=True):
+        recipe = Recipe(checkpoint="brain", seed=seed, psi=0.5, noise=9)
+        assert np.array_equal(pictures.read(Path(path)), studio.exact(recipe))
+        told = json.loads(pictures.read_text(Path(path))["styloscope"])
+        assert Recipe.parse(told) == recipe and told["sha"] == studio.network("brain").sha
+    assert do("render", "--recipe", f"@{paths[1]}", "--out", "again.png") == ["again.png"]
+    assert Path("again.png").read_bytes() == Path(paths[1]).read_bytes()
+    assert do("render", "--seeds", "4", "--recipe", '{"psi": 0.5, "noise": 9}', "--out", "one.png") == ["one.png"]
+    assert np.array_equal(pictures.read(Path("one.png")), pictures.read(Path("again.png")))
+
+
+def test_render_by_path_and_class(do: Do, tmp_path: Path) -> None:
+    path = toy(tmp_path / "other" / "mine.safetensors", seed=9, num_classes=2)
+    do("render", "--seeds", "1", "--checkpoint", str(path), "--label", "1", "--out", "mine.png")
+    told = json.loads(pictures.read_text(Path("mine.png"))["styloscope"])
+    assert told["checkpoint"] == "mine" and told["label"] == 1
+
+
+def test_grid(do: Do, studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(do("grid", "--number", "6", "--run", "first", "--title", "Heads", "--out", "g.png", "--json")[0])
+    assert len(set(told["seeds"])) == 6 and told["written"] == ["g.png"]
+    text = json.loads(pictures.read_text(Path("g.png"))["styloscope"])
+    assert text["checkpoint"] == "first/000012" and text["seeds"] == told["seeds"] and text["title"] == "Heads"
+    do("grid", "--seeds", "4,5", "--out", "two.png")
+    cell = pictures.read(Path("two.png"))[:, 13:24]
+    assert np.array_equal(cell, studio.exact(Recipe(checkpoint="brain", seed=5)))
+
+
+def test_fresh_seeds_are_printed(do: Do, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ["--checkpoints", str(folder / "checkpoints"), "--device", "cpu"]
+    assert run(lambda: main(["grid", "--number", "3", "--out", "g.png", *places])) == 0
+    out, err = capsys.readouterr()
+    assert out == "g.png\n" and err.startswith("seeds: ") and err.count(",") == 2
+
+
+def test_mix_and_bilinear(do: Do) -> None:
+    assert do("mix", "--rows", "0-1", "--columns", "5,6,7", "--layers", "2-3", "--out", "m.png") == ["m.png"]
+    text = json.loads(pictures.read_text(Path("m.png"))["styloscope"])
+    assert (text["rows"], text["columns"], text["layers"]) == ([0, 1], [5, 6, 7], "2-3")
+    assert do("bilinear", "--seeds", "1,2,3,4", "--steps", "3", "--out", "b.png") == ["b.png"]
+    assert pictures.read(Path("b.png")).shape == (3 * 14 - 2, 3 * 13 - 2)
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_interpolate_counts(do: Do, studio: Studio, loop: bool) -> None:
+    do("interpolate", "--seeds", "3,9,27", "--steps", "4", "--out", "a.gif", *(["--loop"] if loop else []))
+    shown, _ = decode_gif(Path("a.gif").read_bytes())
+    assert len(shown) == (12 if loop else 9)
+    assert np.array_equal(shown[4][..., 0], studio.exact(Recipe(checkpoint="brain", seed=9)))
+
+
+def test_interpolate_between_recipes(do: Do, studio: Studio) -> None:
+    blend = {"blend": [{"seed": 1, "weight": 0.5}, {"seed": 2, "weight": 0.5}]}
+    Path("walk.json").write_text(json.dumps([{"seed": 3, "psi": 1.0}, blend]), encoding="utf-8")
+    assert do("interpolate", "--recipes", "@walk.json", "--steps", "3", "--out", "frames") == ["frames"]
+    files = sorted(Path("frames").iterdir())
+    assert len(files) == 4
+    assert np.array_equal(pictures.read(files[0]), studio.exact(Recipe(checkpoint="brain", seed=3, psi=1.0)))
+    assert np.array_equal(pictures.read(files[3]), studio.exact(Recipe.parse({"checkpoint": "brain", **blend})))
+
+
+def test_progress_lines(do: Do, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ["--checkpoints", str(folder / "checkpoints"), "--device", "cpu", "--progress"]
+    assert run(lambda: main(["interpolate", "--seeds", "1,2", "--steps", "2", "--out", "a.webp", *places])) == 0
+    steps = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert steps == [{"done": k, "total": 3} for k in (1, 2, 3)]
+
+
+def test_map(do: Do) -> None:
+    assert do("map", "--samples", "30", "--method", "pca", "--out", "m.csv") == ["m.csv", "m.png"]
+    lines = Path("m.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "seed,x,y" and len(lines) == 31 and lines[30].startswith("29,")
+    assert pictures.read(Path("m.png")).ndim == 2
+    assert do("map", "--samples", "1", "--out", "one.csv") == ["one.csv", "one.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["render", "--seeds", "1,,a", "--out", "x"], "seeds cannot be '1,,a'"),
+        (["render", "--seeds", "9-3", "--out", "x"], "9-3"),
+        (["render", "--seeds", "0-4096", "--out", "x"], "4096"),
+        (["render", "--seeds=-1", "--out", "x"], "-1"),
+        (["render", "--seeds", "4294967296", "--out", "x"], "4294967295"),
+        (["render", "--out", "x"], "--seeds"),
+        (["render", "--seeds", "1"], "--out"),
+        (["render", "--seeds", "1-2", "--out", "x.png"], "folder"),
+        (["render", "--seeds", "1", "--out", "x.jpg"], ".png"),
+        (["render", "--seeds", "1", "--out", "x", "--psi", "nan"], "psi cannot be 'nan': a number from -5 to 5"),
+        (["render", "--seeds", "1", "--out", "x", "--psi", "inf"], "psi"),
+        (["render", "--seeds", "1", "--out", "x", "--psi=-5.1"], "psi"),
+        (["render", "--seeds", "1", "--out", "x", "--psi", "much"], "psi"),
+        (["render", "--seeds", "1", "--out", "x", "--cutoff", "5"], "cutoff cannot be '5'"),
+        (["render", "--seeds", "1", "--out", "x", "--cutoff=-1"], "cutoff"),
+        (["render", "--seeds", "1", "--out", "x", "--label", "0"], "label"),
+        (["render", "--seeds", "1", "--out", "x", "--noise", "loud"], "noise"),
+        (["render", "--seeds", "1", "--out", "x", "--noise=-1"], "noise"),
+        (["render", "--seeds", "1", "--out", "x", "--device", "abacus"], "device"),
+        (["render", "--seeds", "1", "--out", "x", "--precision", "float8"], "precision"),
+        (["render", "--seeds", "1", "--out", "x", "--checkpoint", "none"], "there is no network 'none'"),
+        (["render", "--seeds", "1", "--out", "x", "--checkpoint", "a/none.safetensors"], "a/none.safetensors"),
+        (["render", "--recipe", '{"nose": 1}', "--out", "x"], "did you mean noise?"),
+        (["render", "--recipe", "@none.json", "--out", "x"], "none.json"),
+        (["render", "--recipe", "{}", "--out", "x", "--psy", "1"], "--psy"),
+        (["grid", "--number", "0", "--out", "x.png"], "number cannot be '0': 1 to 4096"),
+        (["grid", "--number", "5000", "--out", "x.png"], "number"),
+        (["grid", "--number", "4"], "--out"),
+        (["grid", "--number", "4", "--out", "x.gif"], ".png"),
+        (["grid", "--number", "4", "--out", "x.png", "--columns", "0"], "columns"),
+        (["grid", "--number", "4", "--out", "x.png", "--run", "none"], "run cannot be 'none'"),
+        (["grid", "--number", "4", "--out", "x.png", "--title", "a\nb"], "title"),
+        (["mix", "--rows", "0", "--columns", "1", "--layers", "9-3", "--out", "x.png"], "layers cannot be '9-3'"),
+        (["mix", "--rows", "0", "--columns", "1", "--layers", "0-9", "--out", "x.png"], "layers cannot be '0-9'"),
+        (["mix", "--rows", "a", "--columns", "1", "--layers", "0", "--out", "x.png"], "rows cannot be 'a'"),
+        (["mix", "--rows", "0", "--columns", "1", "--out", "x.png"], "layers"),
+        (["mix", "--rows", "0", "--columns", "1", "--layers", "0", "--amount", "2", "--out", "x.png"], "amount"),
+        (["interpolate", "--seeds", "3", "--out", "x.gif"], "at least 2"),
+        (["interpolate", "--out", "x.gif"], "seeds"),
+        (["interpolate", "--seeds", "3,4"], "--out"),
+        (["interpolate", "--seeds", "3,4", "--steps", "0", "--out", "x.gif"], "steps"),
+        (["interpolate", "--seeds", "3,4", "--steps", "1000000000", "--out", "x.gif"], "5000 frames"),
+        (["interpolate", "--seeds", "3,4", "--fps", "0", "--out", "x.gif"], "fps"),
+        (["interpolate", "--seeds", "3,4", "--ease", "odd", "--out", "x.gif"], "ease"),
+        (["interpolate", "--seeds", "3,4", "--space", "v", "--out", "x.gif"], "space"),
+        (["interpolate", "--seeds", "3,4", "--out", "x.avi"], ".gif"),
+        (["interpolate", "--recipes", '{"seed": 1}', "--out", "x.gif"], "recipes"),
+        (["bilinear", "--seeds", "1,2,3", "--out", "x.png"], "four corners"),
+        (["bilinear", "--seeds", "1,2,3,4", "--steps=-3", "--out", "x.png"], "steps"),
+        (["map", "--samples", "0", "--out", "x.csv"], "samples cannot be '0'"),
+        (["map", "--samples", "9", "--out", "x.png"], ".csv"),
+        (["map", "--samples", "9", "--method", "tsne", "--out", "x.csv"], "method"),
+        (["inspect", "none.safetensors"], "none.safetensors"),
+        (["juggle"], "juggle"),
+    ],
+)  # fmt: skip
+def test_the_table_of_errors(refused: Callable[..., str], arguments: list[str], says: str) -> None:
+    assert says in refused(*arguments)
+
+
+def test_files_that_are_no_networks(refused: Callable[..., str], tmp_path: Path, folder: Path) -> None:
+    whole = (folder / "checkpoints" / "brain.safetensors").read_bytes()
+    newer = whole.replace(b'\\"format\\": 1', b'\\"format\\": 9')
+    assert newer != whole
+    for name, data, says in (
+        ("text.safetensors", b"this is not a network", "another program"),
+        ("cut.safetensors", whole[:-100], "truncated"),
+        ("newer.safetensors", newer, "newer"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        for verb in (["inspect", name], ["render", "--seeds", "1", "--out", "x", "--checkpoint", name]):
+            sentence = refused(*verb)
+            assert says in sentence and name in sentence
+
+
+def test_places_that_cannot_be_written(refused: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine", encoding="utf-8")
+    assert "is a file" in refused("grid", "--number", "2", "--out", "file/x.png")
+    assert "is a folder" in refused("grid", "--number", "2", "--out", "folder.png")
+    assert "already has something" in refused("interpolate", "--seeds", "1,2", "--out", "full")
+    assert "file already has something" in refused("interpolate", "--seeds", "1,2", "--out", "file")
+
+
+def test_from_a_shell(folder: Path, tmp_path: Path) -> None:
+    def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "explorer", *arguments, "--checkpoints", str(folder / "checkpoints")]
+        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=120)
+
+    wrong = shell("interpolate", "--seeds", "1,,a", "--out", str(tmp_path / "x.gif"))
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: seeds") and wrong.stderr.count("\n") == 1
+    right = shell("render", "--seeds", "1", "--out", str(tmp_path / "x.png"), "--device", "cpu")
+    assert right.returncode == 0 and right.stdout.splitlines() == [str(tmp_path / "x.png")] and right.stderr == ""
+
+
+def test_every_verb_takes_the_common_flags() -> None:
+    verbs = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    names = {"list", "inspect", "render", "grid", "mix", "interpolate", "bilinear", "map"}
+    assert names <= set(verbs)  # type: ignore[arg-type]
+    for name in names:
+        flags = {flag for action in verbs[name]._actions for flag in action.option_strings}  # type: ignore[index]
+        common = {
+            "--checkpoint",
+            "--checkpoints",
+            "--runs",
+            "--psi",
+            "--cutoff",
+            "--noise",
+            "--label",
+            "--device",
+            "--json",
+        }
+        assert common <= flags
