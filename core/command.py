@@ -28,20 +28,29 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[], int | None]) -> int:
     """Call `main` and return the exit status: 0, 2 with one line `error: ...`, or 130 after Ctrl-C."""
     try:
-        return main() or 0
+        status = main() or 0
+        # What is printed waits in a buffer; flushed at exit, a full disk would end in a traceback after all.
+        sys.stdout.flush()
+        return status
     except StyloscopeError as wrong:
         return _say(str(wrong))
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; stop Python from complaining about it once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as wrong:
-        if wrong.filename is None:
-            raise
-        return _say(f"{wrong.filename}: {wrong.strerror or wrong}")
+        _flush()
+        if isinstance(wrong, BrokenPipeError):
+            return 0  # the reader (head, less) has gone: nothing is wrong
+        reason = wrong.strerror or str(wrong)
+        return _say(reason if wrong.filename is None else f"{wrong.filename}: {reason}")
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def _flush() -> None:
+    """Flush stdout; where it takes nothing any more the rest goes nowhere, lest Python complain once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import OutputError
@@ -21,7 +21,10 @@ def writing(path: str | Path) -> Iterator[Path]:
     OutputError that names `path`. The temporary name keeps the suffix, since some writers choose their format by it.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}")
+    if not path.name:
+        raise OutputError(f"{str(path)!r} is not the name of a file; name one")
+    # Cut, since a name has at most 255 bytes and a character up to four of them.
+    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
     try:
         usable_folder(path.parent)
         try:
@@ -30,12 +33,12 @@ def writing(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
     except OSError as wrong:
         reason = wrong.strerror or str(wrong)
         raise OutputError(
-            f"{path} could not be written ({reason}); what was there before is untouched: free some space or name another place"
+            f"{path} could not be written ({reason}), what was there is untouched; free space or name another place"
         ) from wrong
+    _sync_folder(path.parent)
 
 
 def usable_folder(folder: str | Path) -> Path:
@@ -57,11 +60,11 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The rename itself survives a power cut only once the folder is synced; Windows cannot open a folder.
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # The rename itself survives a power cut only once the folder is synced. Windows cannot open a folder and some
+    # network drives cannot sync one: the file is whole and in its place all the same.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -130,10 +130,10 @@ def test_values_that_are_no_seeds(value: object) -> None:
 
 def test_seeds_from_values() -> None:
     assert parse_seeds(7) == [7]
-    assert parse_seeds(np.int64(7)) == [7]
+    assert parse_seeds(np.int64(7)) == [7]  # type: ignore[arg-type]
     assert parse_seeds(np.array([3, 1])) == [3, 1]
     assert parse_seeds((3, 3, 1)) == [3, 3, 1]
-    assert parse_seeds(["0-2", "7"]) == [0, 1, 2, 7]
+    assert parse_seeds(range(3)) == [0, 1, 2]
     assert parse_seeds("0007") == [7]
 
 
@@ -213,10 +213,10 @@ def test_z_does_not_drift() -> None:
 def test_global_random_state_is_left_alone() -> None:
     np.random.seed(5)
     torch.manual_seed(5)
-    before, stream = np.random.get_state()[1].copy(), torch.get_rng_state()  # type: ignore[union-attr]
+    before, stream = str(np.random.get_state()), torch.get_rng_state()
     seeds_to_z([1, 2], 4)
     noise_maps(3, [(4, 4)])
-    assert np.array_equal(before, np.random.get_state()[1])
+    assert str(np.random.get_state()) == before
     assert torch.equal(stream, torch.get_rng_state())
 
 
