@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import sys
 
-from core import command
-from train.cli import ask
+from train.stop import Stop
 
 
 def main() -> int:
-    """Read the command line, then train or tell what would be done."""
-    asked = ask()
-    if asked.dry_run:
-        from train.estimate import tell
+    """Read the command line, then train or tell what would be done; returns the exit status."""
+    stop = Stop()
+    with stop.listening():
+        # Imported under the listening, since PyTorch takes seconds, in which a person may have changed their mind.
+        from core import command
+        from train import cli
 
-        return tell(asked)
-    from train.session import train
+        def work() -> int:
+            asked = cli.ask()
+            if asked.dry_run:
+                from train.estimate import tell
 
-    return train(asked)
+                return tell(asked)
+            from train.session import train
+
+            return train(asked, stop=stop)
+
+        return command.run(work)
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(main())

@@ -26,14 +26,12 @@ __all__ = ["train"]
 GRID_PSI = 0.7
 
 
-def train(asked: Asked) -> int:
-    """Do what the command line asks. Returns the exit status. Raises StyloscopeError."""
-    stop = Stop()
-    with stop.listening():
-        try:
-            _Session.open(asked, stop=stop).go()
-        except Stopped:
-            say("stopped before the first image; nothing to save")
+def train(asked: Asked, *, stop: Stop) -> int:
+    """Do what the command line asks, until it is done or `stop` is asked. Returns 0. Raises StyloscopeError."""
+    try:
+        _Session.open(asked, stop=stop).go()
+    except Stopped:
+        say("stopped before the first image; nothing to save")
     return 0
 
 
@@ -60,6 +58,7 @@ class _Session:
         saved = state.latest(out / runs.STATE) if asked.resume else None
         if saved is not None:
             compare(config, saved.facts["settings"])
+        stop.check()
         device = machine.device(config.device)
         machine.set_threads(config)
         init = core.load(config.init) if config.init and saved is None else None
