@@ -1,9 +1,8 @@
-"""What all tests share: one thread each, no network look-ups, and browser tests that cannot be skipped where they are required."""
+"""What all tests share: one thread each, no look-ups on the network, no skipped browser test where one is required."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -24,13 +23,10 @@ settings.load_profile("styloscope")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the browser tests, and skip them with a reason where there is no browser, unless they are required."""
-    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    """Mark the browser tests; they skip by themselves, with a reason, where there is no browser."""
     for item in items:
         if BROWSER_TESTS in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            if missing and not REQUIRED:
-                item.add_marker(pytest.mark.skip(reason=f"browser tests need {' and '.join(missing)} on the PATH"))
 
 
 @pytest.hookimpl(wrapper=True)
