@@ -156,7 +156,7 @@ def drawn(atlas: Atlas, *, method: str | None = None, side: int = 1000) -> np.nd
     spots = (points - (low + high) / 2) / span * (side - 2 * margin) + side / 2
     columns, rows = (spots * fine).astype(int).T
     heat = np.zeros((side * fine, side * fine), np.float32)
-    dots = [(dy, dx) for dy in range(-4, 5) for dx in range(-4, 5) if dy * dy + dx * dx <= 18]
+    dots = [(dy, dx) for dy in range(-4, 5) for dx in range(-4, 5) if dy * dy + dx * dx <= 20]
     for dy, dx in dots:
         np.add.at(heat, (side * fine - 1 - np.clip(rows + dy, 0, side * fine - 1), columns + dx), 1.0)
     soft = np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BOX))

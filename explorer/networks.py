@@ -57,6 +57,7 @@ class Networks:
         self.refused: dict[Path, str] = {}  # files that the last listing could not read, and why
         self._admitted: dict[str, Path] = {}
         self._known: dict[Path, Network] = {}
+        self._listed: dict[str, Network] = {}  # full names that were found by listing
 
     def all(self) -> list[Network]:
         """Every network that can be opened, those of the checkpoints folder first, each run's newest first."""
@@ -74,6 +75,9 @@ class Networks:
 
         Raises CheckpointError for a name that is not there, and for a file that cannot be read.
         """
+        known = self._unchanged(name)
+        if known is not None:
+            return known
         files = dict(self._files())
         if not files:
             raise CheckpointError(f"there is no network in {self.checkpoints} or in {self.runs}: {_NOWHERE}")
@@ -88,6 +92,7 @@ class Networks:
             )
         network = self._read(name, files[name])
         self._known[network.path] = network
+        self._listed[name] = network
         return network
 
     def admit(self, text: str) -> str:
@@ -105,6 +110,7 @@ class Networks:
                 raise
         network = self._read(path.stem, path)
         self._admitted = {network.name: path, **self._admitted}
+        self._listed.pop(network.name, None)
         return network.name
 
     def admit_run(self, text: str) -> str:
@@ -121,7 +127,16 @@ class Networks:
         name = f"{folder.resolve().name}/{newest.stem}"
         if dict(self._files()).get(name) != newest:
             self._admitted = {name: newest, **self._admitted}
+            self._listed.pop(name, None)
         return name
+
+    def _unchanged(self, name: str | None) -> Network | None:
+        """A network that was listed under its full name before and whose file is still the same: no listing for it."""
+        network = self._listed.get(name) if name is not None else None
+        try:
+            return network if network is not None and _stamp(network.path) == network.stamp else None
+        except OSError:
+            return None
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         yield from self._admitted.items()
@@ -136,10 +151,9 @@ class Networks:
 
     def _read(self, name: str, path: Path) -> Network:
         try:
-            facts = path.stat()
+            stamp = _stamp(path)
         except OSError:
             raise CheckpointError(f"there is no network at {path}; name a .safetensors file of Styloscope") from None
-        stamp = (facts.st_mtime_ns, facts.st_size)
         known = self._known.get(path)
         if known is not None and known.stamp == stamp and known.name == name:
             return known
@@ -159,3 +173,8 @@ class Networks:
             stamp=stamp,
             about=about,
         )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_mtime_ns, facts.st_size

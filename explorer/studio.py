@@ -172,39 +172,38 @@ class Studio:
 
     def exact(self, recipe: Recipe) -> np.ndarray:
         """The picture in float32 as people see it, uint8 [H, W] or [H, W, 3]: the same pixels by every way in."""
-        self.check(recipe)
-        with self._drawing, _exactly():
-            room = self.open(recipe.checkpoint)
-            return _drawn(room.exact, _styles(room, recipe), network=room.network)
+        return self._draw(recipe, exact=True)[0]
 
     def preview(self, recipe: Recipe) -> np.ndarray:
         """The picture as fast as it comes, uint8 [H, W] or [H, W, 3]; a level or a few beside the exact one."""
-        self.check(recipe)
-        with self._drawing, torch.inference_mode():
-            room = self.open(recipe.checkpoint)
-            return _drawn(room.preview, _styles(room, recipe), network=room.network)
+        return self._draw(recipe, exact=False)[0]
 
     def frame(self, recipe: Recipe, *, format: str = "png", size: int | None = None, exact: bool = True) -> Frame:
         """One encoded picture ("png", "jpeg" or "webp"), shrunk to `size` pixels on its longer side where given."""
         if format not in _MEDIA_TYPES:
             raise SettingError("format", format, "png, jpeg or webp")
-        network = self.check(recipe)
-        with self._drawing:
-            room = self.open(recipe.checkpoint)
-            engine = room.exact if exact else room.preview
-            start = time.perf_counter()
-            picture = self.exact(recipe) if exact else self.preview(recipe)
-            milliseconds = 1000 * (time.perf_counter() - start)
-        picture = _shrunk(picture, size)
+        picture, engine, milliseconds = self._draw(recipe, exact=exact)
         text = self.text(recipe) if format == "png" else None
         return Frame(
-            data=pictures.encode(picture, format, text),
+            data=pictures.encode(_shrunk(picture, size), format, text),
             media_type=_MEDIA_TYPES[format],
             milliseconds=milliseconds,
             precision=str(engine.precision),
             device=str(engine.device),
-            note=self.note(recipe, network),
+            note=self.note(recipe),
         )
+
+    def _draw(self, recipe: Recipe, *, exact: bool) -> tuple[np.ndarray, Engine, float]:
+        """The picture, the engine that made it, and the milliseconds from recipe to pixels."""
+        self.check(recipe)
+        with self._drawing, _exactly() if exact else torch.inference_mode():
+            room = self.open(recipe.checkpoint)
+            engine = room.exact if exact else room.preview
+            start = time.perf_counter()
+            ws, noise = _styles(room, recipe)
+            image = engine.synthesis(ws[None], noise)
+            picture = pictures.crop(pictures.to_8bit(image)[0], room.network.crop)
+            return picture, engine, 1000 * (time.perf_counter() - start)
 
     def text(self, recipe: Recipe) -> dict[str, str]:
         """The text chunk that a PNG of this recipe carries: all of the recipe, the network's full name, its sha."""
@@ -212,10 +211,12 @@ class Studio:
         told = replace(recipe, checkpoint=network.name, sha=network.sha)
         return {TEXT_KEY: json.dumps(told.full())}
 
-    def note(self, recipe: Recipe, network: Network | None = None) -> str | None:
+    def note(self, recipe: Recipe) -> str | None:
         """One sentence where the recipe was made with another network of that name, else None."""
-        network = network or self.network(recipe.checkpoint)
-        if recipe.sha is None or recipe.sha == network.sha:
+        if recipe.sha is None:
+            return None
+        network = self.network(recipe.checkpoint)
+        if recipe.sha == network.sha:
             return None
         return f"this recipe was made with another network named {network.name} ({recipe.sha}, here {network.sha})"
 
@@ -320,12 +321,6 @@ def _noise(room: Room, words: list[str | int], weights: list[float]) -> Noise:
                 total[layer] = total.get(layer, torch.zeros_like(one)) + weight * one
     zeros = [torch.zeros(shape) for shape in room.generator.noise_shapes]
     return [total.get(layer, zero) for layer, zero in enumerate(zeros)]
-
-
-def _drawn(engine: Engine, styles: tuple[Tensor, Noise], *, network: Network) -> np.ndarray:
-    ws, noise = styles
-    image = engine.synthesis(ws[None], noise)
-    return pictures.crop(pictures.to_8bit(image)[0], network.crop)
 
 
 def _shrunk(picture: np.ndarray, size: int | None) -> np.ndarray:
