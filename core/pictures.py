@@ -91,7 +91,9 @@ def read_header(source: Source, *, name: str = "") -> Header:
     shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
     with _open(source, shown=shown, limit=None) as image:
         try:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            # Of a PNG that does not begin with its EXIF all pixels would be decoded in search of it.
+            known = not isinstance(image, PngImagePlugin.PngImageFile) or "exif" in image.info
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1) if known else 1
         except Exception as wrong:  # as in read
             raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
         wide = image.mode in _WIDE_MODES
