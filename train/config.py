@@ -96,7 +96,7 @@ def _whole(default: Any, help: str, *, group: str, low: int, high: int = 2**31, 
     return _numeric(int, default, help, group=group, low=low, high=high, **rest)
 
 
-def _decimal(default: Any, help: str, *, group: str, low: float, high: float = 1e9, **rest: Any) -> Any:
+def _decimal(default: Any, help: str, *, group: str, low: float, high: float = math.inf, **rest: Any) -> Any:
     return _numeric(float, default, help, group=group, low=low, high=high, **rest)
 
 

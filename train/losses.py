@@ -36,7 +36,7 @@ def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
     kept, so that it can be differentiated once more.
     """
     (gradient,) = torch.autograd.grad(outputs=logits.sum(), inputs=images, create_graph=True)
-    return gradient.float().square().sum(dim=(1, 2, 3))
+    return _wide(gradient).square().sum(dim=(1, 2, 3))
 
 
 def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
     """
     y = noise / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad(outputs=(images * y).sum(), inputs=ws, create_graph=True)
-    return gradient.float().square().sum(dim=2).mean(dim=1).sqrt()
+    return _wide(gradient).square().sum(dim=2).mean(dim=1).sqrt()
 
 
 def style_mix(w: Tensor, other: Tensor, *, layer: Tensor, num_ws: int) -> Tensor:
@@ -58,3 +58,8 @@ def style_mix(w: Tensor, other: Tensor, *, layer: Tensor, num_ws: int) -> Tensor
     """
     below = torch.arange(num_ws, device=w.device)[None, :, None] < layer.to(w.device)[:, None, None]
     return torch.where(below, w[:, None, :], other[:, None, :])
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least float32: squares are summed."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
