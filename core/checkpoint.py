@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import struct
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +26,6 @@ from torch import Tensor, nn
 from core.errors import CheckpointError, SettingError
 from core.files import writing
 from core.generator import Generator
-from core.layers import taps
 from core.sizes import LARGEST
 from core.stylegan2 import Discriminator, DiscriminatorConfig, GeneratorConfig
 
@@ -31,14 +33,16 @@ __all__ = ["FORMAT", "Header", "Opened", "load", "read_about", "read_header", "s
 
 FORMAT = 1
 _KEY = "styloscope"
-_MOST_HEADER = 16 << 20
+_MOST_HEADER = 1 << 20
+_MOST_BYTES = 1 << 48
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _ACCEPTED = "a .safetensors file written by Styloscope (format 1) is accepted"
+_AGAIN = "copy it again or take an earlier one"
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A network file, opened. `about` is its header; `live` the trained weights themselves, of which g_ema is the average."""
+    """A network file, opened. `about` is its header; `live` the trained weights, `generator` their average."""
 
     generator: Generator
     discriminator: Discriminator | None
@@ -49,7 +53,7 @@ class Opened:
     @property
     def crop(self) -> tuple[int, int, int, int]:
         """(top, left, height, width) of what people are shown, in pixels of the finished network."""
-        return tuple(self.about["picture"]["crop"])  # type: ignore[return-value]
+        return tuple(self.about["picture"]["crop"])
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,10 @@ def save(
     """Write one network file, whole or not at all.
 
     `about` may hold training, picture and credit; format, arch and config are taken from the networks. `dtype`
-    float32 or float16 is that of the stored tensors. Raises OutputError where `path` cannot be written.
+    float32 or float16 is that of the stored tensors. Raises OutputError where `path` cannot be written, and
+    CheckpointError where the file could not be opened again: a crop outside the picture, weights that are not finite.
     """
+    path = Path(path)
     about = about or {}
     config = dataclasses.asdict(generator.config)
     config["discriminator"] = None if discriminator is None else dataclasses.asdict(discriminator.config)
@@ -88,12 +94,18 @@ def save(
         "picture": about.get("picture") or {"crop": [0, 0, *generator.size]},
         "credit": about.get("credit") or "",
     }
+    # A command line may hold bytes that are no text; they become question marks.
+    text = json.dumps(header, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace").decode("utf-8")
+    _check_about(path, json.loads(text))
     tensors: dict[str, Tensor] = {}
     for prefix, network in (("g_ema", generator), ("g", live), ("d", discriminator)):
         if network is not None:
             for name, tensor in network.state_dict().items():
-                tensors[f"{prefix}.{name}"] = tensor.detach().to("cpu", dtype, copy=True).contiguous()
-    data = serialise(tensors, metadata={_KEY: json.dumps(header, ensure_ascii=False)})
+                stored = tensor.detach().to("cpu", dtype, copy=True).contiguous()
+                if not _finite(stored):
+                    raise CheckpointError(f"{path} was not written: {prefix}.{name} is not finite as {dtype}")
+                tensors[f"{prefix}.{name}"] = stored
+    data = serialise(tensors, metadata={_KEY: text})
     with writing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -104,24 +116,25 @@ def save(
 def read_header(path: str | Path) -> Header:
     """Read and check the header of a network file without reading a tensor. Raises CheckpointError."""
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no network at {path}; {_ACCEPTED}")
-    table, size = _table(path)
+    try:
+        if not path.is_file():
+            raise CheckpointError(f"there is no network at {path}; {_ACCEPTED}")
+        table, size = _table(path)
+    except OSError as wrong:
+        raise CheckpointError(f"{path} could not be read ({wrong.strerror or wrong}); {_ACCEPTED}") from wrong
     metadata = table.pop("__metadata__", None)
     text = metadata.get(_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise CheckpointError(f"{path} is a file of another program; {_ACCEPTED}")
-    try:
-        about = json.loads(text)
-    except (ValueError, RecursionError):
-        about = None
+    about = _json(path, text)
     if not isinstance(about, dict):
-        raise CheckpointError(f"{path} has a header that cannot be read; {_ACCEPTED}")
+        raise CheckpointError(f"{path} has a damaged header; {_ACCEPTED}")
     version = about.get("format")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise CheckpointError(f"{path} does not say its format; {_ACCEPTED}")
     if version > FORMAT:
-        raise CheckpointError(f"{path} has format {version}, newer than this program's {FORMAT}; update Styloscope to open it")
+        found = str(version)[:20]
+        raise CheckpointError(f"{path} has format {found}, newer than this program's {FORMAT}; update Styloscope")
     tensors = _tensors(path, table, size)
     _check_about(path, about)
     return Header(about, tensors)
@@ -166,25 +179,38 @@ def configs(path: Path, about: Mapping[str, Any]) -> tuple[GeneratorConfig, Disc
     values = dict(about["config"])
     nested = values.pop("discriminator", None)
     generator = _config(path, GeneratorConfig, values)
-    return generator, None if nested is None else _config(path, DiscriminatorConfig, nested)
+    if nested is None:
+        return generator, None
+    discriminator = _config(path, DiscriminatorConfig, nested)
+    if (discriminator.size, discriminator.channels) != (generator.size, generator.channels):
+        raise CheckpointError(f"{path} has a discriminator for other pictures than its generator's; {_ACCEPTED}")
+    return generator, discriminator
 
 
 def _table(path: Path) -> tuple[dict[str, Any], int]:
     """The safetensors table of a file, and the number of bytes that follow it."""
     size = path.stat().st_size
+    if size <= 8:
+        raise CheckpointError(f"{path} is truncated: it has {size} bytes; {_AGAIN}")
     with open(path, "rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        text = file.read(length) if 2 <= length <= _MOST_HEADER else b""
+        length = struct.unpack("<Q", file.read(8))[0]
+        text = file.read(min(length, size)) if length <= _MOST_HEADER else b""
     if not text.startswith(b"{"):
-        raise CheckpointError(f"{path} is not a network file; {_ACCEPTED}")
+        raise CheckpointError(f"{path} is a file of another program; {_ACCEPTED}")
     if len(text) < length:
-        raise CheckpointError(f"{path} is truncated inside its header; copy it again or take an earlier one")
+        raise CheckpointError(f"{path} is truncated inside its header; {_AGAIN}")
+    return _json(path, text), size - 8 - length
+
+
+def _json(path: Path, text: str | bytes) -> Any:
+    """Read JSON as the standard has it: a name occurs once, numbers are finite, strings are text."""
     try:
-        table = json.loads(text, object_pairs_hook=_unrepeated)
+        value = json.loads(text if isinstance(text, str) else text.decode("utf-8"), object_pairs_hook=_unrepeated)
+        # NaN, 1e999 and half a surrogate pair can be read but not written again: whoever shows the header would fail.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, RecursionError) as wrong:
         raise CheckpointError(f"{path} has a damaged header; {_ACCEPTED}") from wrong
-    return table, size - 8 - length
+    return value
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -199,26 +225,24 @@ def _tensors(path: Path, table: dict[str, Any], size: int) -> dict[str, tuple[st
     damaged = CheckpointError(f"{path} has a damaged header; {_ACCEPTED}")
     spans, tensors = [], {}
     for name, entry in table.items():
-        try:
-            dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        except (TypeError, KeyError, ValueError) as wrong:
-            raise damaged from wrong
-        if dtype not in _BYTES or any(type(n) is not int or n < 0 for n in (*shape, begin, end)):
+        match entry:
+            case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [begin, end]} if len(shape) <= 8:
+                numbers = (*shape, begin, end)
+            case _:
+                raise damaged
+        if dtype not in _BYTES or any(type(n) is not int or not 0 <= n <= _MOST_BYTES for n in numbers):
             raise damaged
-        count = 1
-        for n in shape:
-            count *= n
-        if len(shape) > 8 or count * _BYTES[dtype] != end - begin:
+        if math.prod(shape) * _BYTES[dtype] != end - begin:
             raise damaged
         spans.append((begin, end))
-        tensors[name] = (dtype, shape)
+        tensors[name] = (dtype, tuple(shape))
     last = 0
     for begin, end in sorted(spans):
         if begin != last:
             raise damaged
         last = end
     if size < last:
-        raise CheckpointError(f"{path} is truncated: {last - size} bytes are missing; copy it again or take an earlier one")
+        raise CheckpointError(f"{path} is truncated: {last - size} bytes are missing; {_AGAIN}")
     if size > last:
         raise damaged
     return tensors
@@ -227,7 +251,8 @@ def _tensors(path: Path, table: dict[str, Any], size: int) -> dict[str, tuple[st
 def _check_about(path: Path, about: dict[str, Any]) -> None:
     """Check the parts of the header that everybody reads, and fill in those that may be missing."""
     if about.get("arch") != "stylegan2":
-        raise CheckpointError(f"{path} holds a network of kind {str(about.get('arch'))[:40]!r}, which this version cannot build")
+        found = str(about.get("arch"))[:40]
+        raise CheckpointError(f"{path} holds a network of kind {found!r}, which this version cannot build")
     for key, default in (("config", None), ("training", {}), ("picture", {}), ("credit", "")):
         value = about.setdefault(key, default)
         if not isinstance(value, dict if key != "credit" else str):
@@ -253,41 +278,38 @@ _BOUNDS = {
 
 def _config(path: Path, kind: type, values: Any) -> Any:
     """Build a configuration from a header's JSON: known fields of the right kind within bounds, nothing else."""
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    wrong: list[str] = []
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} has a damaged header: config is no table; {_ACCEPTED}")
-    for name, value in values.items():
-        if name not in fields or not _fits(name, str(fields[name].type), value):
-            wrong.append(name)
+    kinds = typing.get_type_hints(kind)
+    wrong = [
+        repr(name[:40])
+        for name, value in values.items()
+        if name not in kinds or not _fits(kinds[name], value, _BOUNDS.get(name, 0))
+    ]
     if wrong:
-        names = ", ".join(sorted(str(name)[:40] for name in wrong)[:10])
-        raise CheckpointError(f"{path} has a config this version cannot build: {names}")
+        raise CheckpointError(f"{path} has a config this version cannot build: {', '.join(sorted(wrong)[:10])}")
     try:
         return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
     except (SettingError, TypeError) as reason:
         raise CheckpointError(f"{path} has a config that cannot be built: {reason}") from reason
 
 
-def _fits(name: str, annotation: str, value: Any) -> bool:
-    if value is None:
-        return "None" in annotation
-    if isinstance(value, list | tuple):
-        if "tuple" not in annotation or len(value) > 64 or ("int, int" in annotation and len(value) != 2):
+def _fits(kind: Any, value: Any, most: int) -> bool:
+    """Whether `value`, as JSON has it, is of the annotated `kind`; whole numbers from 0 to `most`, others below 1e9."""
+    parts = typing.get_args(kind)
+    if typing.get_origin(kind) is types.UnionType:
+        return any(_fits(part, value, most) for part in parts)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list) or len(value) > 64:
             return False
-        part = "float" if "float" in annotation else "int"
-        return all(_fits(name, part, entry) for entry in value)
-    if "bool" in annotation or isinstance(value, bool):
-        return "bool" in annotation and isinstance(value, bool)
-    if "tuple" in annotation:
-        return False
-    if isinstance(value, int):
-        if "int" not in annotation and "float" not in annotation:
-            return False
-        return 0 <= value <= _BOUNDS.get(name, 1 << 14) if "int" in annotation else abs(value) < 1e9
-    if isinstance(value, float):
-        return "float" in annotation and abs(value) < 1e9
-    return isinstance(value, str) and "str" in annotation
+        if parts[-1] is ...:
+            parts = parts[:1] * len(value)
+        return len(parts) == len(value) and all(map(_fits, parts, value, [most] * len(value)))
+    if kind is int:
+        return type(value) is int and 0 <= value <= most
+    if kind is float:
+        return type(value) in (int, float) and abs(value) < 1e9
+    return type(value) is kind
 
 
 def _check_tensors(path: Path, header: Header, parts: dict[str, nn.Module], *, whole: bool) -> None:
@@ -301,7 +323,7 @@ def _check_tensors(path: Path, header: Header, parts: dict[str, nn.Module], *, w
     for name, (_, shape) in header.tensors.items():
         if name not in wanted:
             if whole or name.startswith("g_ema."):
-                problems.append(f"{name[:80]} unknown")
+                problems.append(f"{name[:80]!r} unknown")
         elif shape != wanted[name]:
             problems.append(f"{name} is {list(shape)} instead of {list(wanted[name])}")
     if problems:
@@ -317,12 +339,13 @@ def _fill(path: Path, parts: dict[str, nn.Module]) -> None:
                     name: file.get_tensor(f"{prefix}.{name}").to(torch.float32, copy=True)
                     for name in network.state_dict()
                 }
+                broken = next((name for name, tensor in state.items() if not _finite(tensor)), None)
+                if broken is not None:
+                    raise CheckpointError(f"{path} is not finite in {prefix}.{broken}; take an earlier one")
                 network.load_state_dict(state, assign=True)
     except (SafetensorError, OSError) as wrong:
         raise CheckpointError(f"{path} could not be read ({wrong}); {_ACCEPTED}") from wrong
-    for network in parts.values():
-        # Filters follow from the configuration and are not in the file: they were built without storage.
-        filter = taps(network.config.resample_filter)  # type: ignore[union-attr,arg-type]
-        for module in network.modules():
-            if "filter" in module._buffers:
-                module.filter = filter.clone()
+
+
+def _finite(tensor: Tensor) -> bool:
+    return all(bool(bound.isfinite()) for bound in tensor.aminmax())

@@ -27,6 +27,7 @@ __all__ = [
     "is_1331",
     "laid_like",
     "normalise",
+    "normals",
     "taps",
     "upsample",
     "upsampling_conv",
@@ -51,6 +52,12 @@ def laid_like(x: Tensor, weight: Tensor) -> Tensor:
 def wide(x: Tensor) -> Tensor:
     """Lift half precision to float32; leave float32 and float64 as they are."""
     return x.float() if x.dtype in _HALF else x
+
+
+def normals(*shape: int, deviation: float = 1.0) -> Tensor:
+    """Fresh normals; blank on the meta device, where drawing them would import torch's compiler (1.5 s)."""
+    values = torch.empty(shape)
+    return values if values.is_meta else values.normal_(std=deviation)
 
 
 def normalise(x: Tensor) -> Tensor:
@@ -140,13 +147,13 @@ def downsampling_conv(x: Tensor, weight: Tensor, filter: Tensor) -> Tensor:
 
 
 class EqualLinear(nn.Module):
-    """y = x (W lr / sqrt(n_in))^T + b lr, then sqrt(2) lrelu if `activate` (equalised rate: Karras et al. 2018, 4.1)."""
+    """y = x (W lr / sqrt(n_in))^T + b lr, then sqrt(2) lrelu if `activate` (equalised: Karras et al. 2018, 4.1)."""
 
     def __init__(
         self, inputs: int, outputs: int, *, bias: float = 0.0, lr: float = 1.0, activate: bool = False
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr)
+        self.weight = nn.Parameter(normals(outputs, inputs, deviation=1 / lr))
         self.bias = nn.Parameter(torch.full((outputs,), bias / lr))
         self.lr = lr
         self.activate = activate
@@ -182,7 +189,7 @@ class Conv(nn.Module):
         clamp: float | None = None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.weight = nn.Parameter(normals(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.register_buffer("filter", taps(filter), persistent=False)
         self.resample = resample
@@ -233,7 +240,7 @@ class ModulatedConv(nn.Module):
     ) -> None:
         super().__init__()
         self.affine = EqualLinear(w_dim, inputs, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.weight = nn.Parameter(normals(outputs, inputs, kernel, kernel))
         self.register_buffer("filter", taps(filter), persistent=False)
         self.up = up
         self.demodulate = demodulate

@@ -27,6 +27,7 @@ from core.layers import (
     downsample,
     is_1331,
     laid_like,
+    normals,
     taps,
     upsample,
     wide,
@@ -146,7 +147,7 @@ class StyledConv(nn.Module):
         self.use_noise = config.use_noise
         if config.use_noise:
             self.strength = nn.Parameter(torch.zeros(()))
-            self.register_buffer("noise", torch.randn(size))
+            self.register_buffer("noise", normals(*size))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """x [N, n_in, h, w], w [N, w_dim], noise [H, W] or [N, 1, H, W] or None -> [N, n_out, H, W]."""
@@ -205,7 +206,7 @@ class SynthesisBlock(nn.Module):
                     gain=math.sqrt(0.5),
                 )
         else:
-            self.const = nn.Parameter(torch.randn(outputs, *size))
+            self.const = nn.Parameter(normals(outputs, *size))
         gain = math.sqrt(0.5) if self.residual else 1.0
         self.conv1 = StyledConv(outputs, outputs, size=size, config=config, gain=gain)
         self.torgb = ToRGB(outputs, config) if last or config.architecture == "skip" else None
