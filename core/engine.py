@@ -105,7 +105,10 @@ class _Whole(Engine):
 
     @torch.inference_mode()
     def synthesis(self, ws: Tensor, noise: Noise = "const") -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        narrow = self.precision == "bfloat16"
+        # cuDNN rounds the factors of float32 convolutions to 10 bits unless told not to.
+        exactly = torch.backends.cudnn.flags(allow_tf32=narrow)
+        with exactly, torch.autocast(self.device.type, torch.bfloat16, enabled=narrow):
             pictures = [self.network.synthesis(one[None].to(self.device), noise) for one in ws]
         return torch.cat(pictures).float().cpu()
 
