@@ -31,6 +31,7 @@ _TABLE: dict[str, tuple[Any, ...]] = {
 }
 
 _MORE: dict[str, dict[str, Any]] = {
+    "smoke":      dict(r1_every=4),
     "brain-half": dict(gamma=0.5, path_every=8),
     "avatars":    dict(path_every=8),
 }

@@ -46,6 +46,7 @@ class _Session:
         self.stop = stop
         self.end = max(1, round(self.config.kimg * 1000))
         self.tick = max(1, round(self.config.tick * 1000))
+        self._kept = trainer.images
         self._before = seconds
         self._began = time.monotonic()
 
@@ -99,7 +100,7 @@ class _Session:
                     rate = (trainer.images - shown) / max(time.monotonic() - since, 1e-9)
                     self._report(rate)
                     due, shown, since = next_tick(trainer.images, tick=self.tick), trainer.images, time.monotonic()
-        if trainer.images > shown:
+        if trainer.images > self._kept:
             self._save(checkpoint=True)
         self._close()
 
@@ -133,6 +134,7 @@ class _Session:
         trainer.verify()
         if checkpoint:
             self.run.checkpoint(trainer.networks, about=self._about(), images=trainer.images)
+            self._kept = trainer.images
         facts = {**trainer.facts(), "seconds": self.seconds, "settings": self.config.values()}
         state.save(self.run.state, trainer.tensors(), facts, images=trainer.images)
 

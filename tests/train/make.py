@@ -76,4 +76,5 @@ def trainer(*, bfloat16: bool = False, **changes: object) -> Trainer:
     config = Config.read({**TINY, "data": "phantoms", **changes})
     device = torch.device("cpu")
     data = Phantoms(frame=Frame.of((16, 16), size=(16, 16), fit="native"), channels=1)
-    return Trainer(config, build(config, size=(16, 16), channels=1, device=device), data, device=device, bfloat16=bfloat16)
+    networks = build(config, size=(16, 16), channels=1, device=device)
+    return Trainer(config, networks, data, device=device, bfloat16=bfloat16)
