@@ -181,7 +181,8 @@ def _unstored(send: Send) -> Send:
             headers = MutableHeaders(scope=message)
             headers["Cache-Control"] = "no-store"
             headers["X-Content-Type-Options"] = "nosniff"
-            headers["Referrer-Policy"] = "no-referrer"
+            # Stricter than this and the login form would send "Origin: null".
+            headers["Referrer-Policy"] = "same-origin"
             headers["Content-Security-Policy"] = "frame-ancestors 'self'"
         await send(message)
 

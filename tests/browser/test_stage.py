@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import complaints, hosts, recipe_of, shown
+from tests.browser.conftest import RunningApp, complaints, hosts, recipe_of, shown
 
 MOVE = """
 const [id, values] = arguments;
@@ -223,11 +223,12 @@ def test_the_shelf_keeps_names_orders_and_gives_back(tab: Any, app: str) -> None
     shown(tab, seed=None)
     cards = tab.find_elements("css selector", "#shelf-list li")
     assert [card.find_element("css selector", ".name").get_attribute("value") for card in cards] == ["seed 8", "seed 9"]
-    cards[0].find_element("css selector", "[aria-label$='move right']").click()
+    click = "document.querySelector(arguments[0]).click()"
+    tab.execute_script(click, "#shelf-list li [aria-label$='move right']")
     assert [kept["name"] for kept in tab.execute_script("return window.stage.shelf")] == ["seed 9", "seed 8"]
-    tab.find_element("css selector", "#shelf-list li .picture").click()
+    tab.execute_script(click, "#shelf-list li .picture")
     shown(tab, seed=9)
-    tab.find_element("css selector", "#shelf-list li [aria-label$='remove']").click()
+    tab.execute_script(click, "#shelf-list li [aria-label$='remove']")
     assert len(tab.execute_script("return window.stage.shelf")) == 1
 
 
@@ -303,3 +304,22 @@ def test_the_exact_picture_is_the_one_over_http(tab: Any, app: str) -> None:
         b64encode(picture).decode(),
     )
     assert same
+
+
+def test_a_login_comes_first_and_a_page_without_networks_says_how_to_get_one(driver: Any, tmp_path: Path) -> None:
+    folders = ("--checkpoints", str(tmp_path), "--runs", str(tmp_path))
+    with RunningApp("--auth", "anna:secret", *folders) as address:
+        driver.get(f"{address}?recipe={quote('{}')}")
+        for name, word in (("username", "anna"), ("password", "secret\n")):
+            driver.find_element("name", name).send_keys(word)
+        driver.implicitly_wait(15)
+        try:
+            place = driver.find_element("id", "stage-empty")
+            assert "?recipe=" in driver.current_url
+            end = time.monotonic() + 15
+            while not place.is_displayed() and time.monotonic() < end:
+                time.sleep(0.05)
+            assert "python -m train" in place.text
+        finally:
+            driver.implicitly_wait(0)
+            driver.get("about:blank")

@@ -176,6 +176,7 @@ class Stage {
     const { recipe, error } = recipeOfAddress();
     this.view = new View({ canvas: find("stage"), frame: find("stage-frame"), view: find("stage-view"), drag: (way) => this.#drag(way) });
     this.#mountTools(mountKeys(this));
+    this.#canGo({ undo: false, redo: false });
     mountControls(this);
     mountHeader(this);
     mountShelf(this, this.keeper);
