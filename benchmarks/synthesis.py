@@ -13,9 +13,11 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -28,6 +30,7 @@ from core.command import Parser, run
 from core.errors import SettingError
 from core.pictures import to_8bit
 from core.sizes import filters
+from core.stylegan2 import SynthesisBlock
 
 # name: size, picture channels, channel base, channel maximum, w_dim
 NETWORKS = {
@@ -107,7 +110,7 @@ def measure(name: str, *, peaks: dict[str, float], repeat: int) -> list[Row]:
             size=size, channels=channels, filters=filters(size, base=base, maximum=maximum), z_dim=w_dim, w_dim=w_dim
         )
     ).eval()
-    for block in g.synthesis.blocks:
+    for block in blocks_of(g):
         for conv in block.convs():
             conv.strength.fill_(0.1)
     ws = g.mapping(core.latents.seeds_to_z([0, 1], w_dim))
@@ -124,8 +127,8 @@ def measure(name: str, *, peaks: dict[str, float], repeat: int) -> list[Row]:
     rows = []
     for dtype in DTYPES:
         engine = core.engine.prepare(g, device="cpu", precision=dtype)
-        ms = milliseconds(lambda k, e=engine: to_8bit(e.synthesis(turn[k % 2])), repeat)
-        cached = milliseconds(lambda k, e=engine: to_8bit(e.synthesis(half[k % 2])), repeat)
+        ms = milliseconds(partial(picture, engine, turn), repeat)
+        cached = milliseconds(partial(picture, engine, half), repeat)
         rate = gflop / ms * 1000
         rows.append(
             Row(
@@ -135,6 +138,11 @@ def measure(name: str, *, peaks: dict[str, float], repeat: int) -> list[Row]:
             )
         )  # fmt: skip
     return rows
+
+
+def picture(engine: core.engine.Engine, turn: Sequence[Tensor], k: int) -> object:
+    """Draw picture k of those that take turns."""
+    return to_8bit(engine.synthesis(turn[k % len(turn)]))
 
 
 def milliseconds(call: Callable[[int], object], repeat: int) -> float:
@@ -153,10 +161,15 @@ def decibels(ours: Tensor, exact: Tensor) -> float:
     return 20 * math.log10(255 / max(math.sqrt((difference**2).mean()), 1e-9))
 
 
+def blocks_of(g: core.Generator) -> Sequence[SynthesisBlock]:
+    """The synthesis blocks, coarse to fine."""
+    return cast(Sequence[SynthesisBlock], g.synthesis.blocks)
+
+
 def gflops(g: core.Generator) -> float:
     """Multiplications and additions of the convolutions of one picture; an up-convolution has 9 taps an input pixel."""
     total = 0.0
-    for block, (height, width) in zip(g.synthesis.blocks, g.config.level_sizes, strict=True):
+    for block, (height, width) in zip(blocks_of(g), g.config.level_sizes, strict=True):
         for conv in block.convs():
             pixels = height * width / (4 if conv.conv.up else 1)
             total += 2 * conv.conv.weight.numel() * pixels
@@ -171,9 +184,14 @@ def peak(dtype: torch.dtype) -> float:
     for channels, side in ((64, 256), (128, 128), (256, 64), (512, 32)):
         x = torch.randn(1, channels, side, side).to(dtype).contiguous(memory_format=torch.channels_last)
         weight = torch.randn(channels, channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
-        ms = milliseconds(lambda _, x=x, w=weight: F.conv2d(x, w, padding=1), 7)
+        ms = milliseconds(partial(convolve, x, weight), 7)
         best = max(best, 2 * 9 * channels**2 * side**2 / ms / 1e6)
     return best
+
+
+def convolve(x: Tensor, weight: Tensor, k: int) -> Tensor:
+    """One 3x3 convolution, the same for every k."""
+    return F.conv2d(x, weight, padding=1)
 
 
 def modulated(g: core.Generator, ws: Tensor) -> Tensor:
@@ -181,7 +199,7 @@ def modulated(g: core.Generator, ws: Tensor) -> Tensor:
     taps = torch.tensor([1.0, 3, 3, 1]) / 8
     filter = torch.outer(taps, taps) * 4
     x, img, row = None, None, 0
-    for block in g.synthesis.blocks:
+    for block in blocks_of(g):
         x = block.const[None] if x is None else x
         for layer in block.convs():
             style = layer.conv.affine(ws[:, row])
@@ -195,6 +213,7 @@ def modulated(g: core.Generator, ws: Tensor) -> Tensor:
             x = x + layer.noise * layer.strength
             x = F.leaky_relu(x + layer.bias[None, :, None, None], 0.2) * math.sqrt(2)
             row += 1
+        assert block.torgb is not None
         rgb = block.torgb.conv
         style = rgb.affine(ws[:, row]) / math.sqrt(rgb.weight.shape[1])
         y = F.conv2d(x, rgb.weight * style[0][None, :, None, None]) + block.torgb.bias[None, :, None, None]

@@ -139,7 +139,8 @@ def _object(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as wrong:
-        raise DataError(f"{file} is missing, so {file.parent} is no run; name the folder that a training made") from wrong
+        sentence = f"{file} is missing, so {file.parent} is no run; name the folder that a training made"
+        raise DataError(sentence) from wrong
     except ValueError as wrong:
         raise DataError(f"{file} is not readable as JSON ({wrong}); restore it or train again") from wrong
     if not isinstance(value, dict):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import core
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "interop"
-needs_interop = pytest.mark.skipif(not FOLDER.is_dir(), reason="the reference networks (../shared/interop) are not here")
+needs_interop = pytest.mark.skipif(not FOLDER.is_dir(), reason="no reference networks (../shared/interop) here")
 
 
 def reference(name: str) -> dict[str, Tensor]:
@@ -75,7 +75,8 @@ def rosinality() -> tuple[core.Generator, core.Discriminator]:
     config = json.loads((FOLDER / "rosinality" / "config.json").read_text())
     weights = load_file(FOLDER / "rosinality" / "weights.safetensors")
     levels = sorted(map(int, config["channels"]))
-    shared = {"size": (config["size"],) * 2, "channels": 3, "filters": tuple(config["channels"][str(r)] for r in levels)}
+    filters = tuple(config["channels"][str(r)] for r in levels)
+    shared = {"size": (config["size"],) * 2, "channels": 3, "filters": filters}
     generator = core.build_generator(
         core.GeneratorConfig(
             **shared, z_dim=config["style_dim"], w_dim=config["style_dim"], mapping_layers=config["n_mlp"]

@@ -1,4 +1,4 @@
-"""Our networks with other people's weights show other people's pictures: every array of ../shared/interop, within 1e-4."""
+"""Our networks with other people's weights show their pictures: every array of ../shared/interop, within 1e-4."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _watched(g: core.Generator, ws: Tensor) -> Iterator[tuple[str, Tensor]]:
                 hooks.append(layer.register_forward_hook(lambda _m, _i, y, n=f"b{side}.{part}": kept.append((n, y))))
         hooks.append(
             block.register_forward_hook(
-                lambda _m, _i, y, n=f"b{side}": kept.extend((f"{n}.{k}", v) for k, v in zip(("x", "img"), y, strict=True))
+                lambda _m, _i, y, n=f"b{side}.": kept.extend((n + k, v) for k, v in zip(("x", "img"), y, strict=True))
             )
         )
     g.synthesis(ws)
