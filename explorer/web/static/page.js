@@ -19,8 +19,11 @@ function present(ids) {
   });
 }
 
+/** Gradio builds a tab when it is first opened; what a panel takes from elsewhere before that, it announces. */
 async function openPanel(name) {
-  const [panel] = await Promise.all([import(`/static/panel_${name}.js`), present([`panel_${name}`])]);
+  const panel = await import(`/static/panel_${name}.js`);
+  panel.announce?.(window.stage);
+  await present([`panel_${name}`]);
   panel.mount(window.stage);
 }
 

@@ -2,7 +2,7 @@
 
 import { mountCorners } from "./panel_corners.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, choice, h, likeStage, onlySeed, openTab, parseSeeds, place, rested, shaped, shelfMenu, slider, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, choice, h, hand, likeStage, onlySeed, openTab, parseSeeds, place, rested, shaped, shelfMenu, slider, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
 import { frameCount, frameOf, MOST_FRAMES } from "./paths.js";
 import { full, place as placeWords } from "./recipe.js";
 
@@ -11,16 +11,21 @@ const STRIP = 12; // thumbnails of the film strip
 const FOLLOWED = 3000; // frames up to which the scrubber knows the stage's picture again
 const FORMATS = [["gif", "GIF"], ["webp", "WebP"], ["mp4", "MP4"], ["png", "PNG frames"]];
 
+/** What this panel takes from the shelf, also before its tab was first opened. */
+export function announce(stage) {
+  stage.accept("Interpolate", (kept) => {
+    openTab("Interpolate");
+    hand("walk-add", kept);
+  });
+}
+
 export function mount(stage) {
   place("interpolate-panel", (root) => {
     shaped(stage, root);
     const walk = new Walk(stage);
     root.append(pointsOf(stage, walk), settingsOf(walk), playerOf(stage, walk), homeOf(stage, walk), mountCorners(stage));
     walk.begin();
-    document.addEventListener("walk-between", ({ detail: seeds }) => {
-      walk.to(seeds.map((seed) => ({ seed })));
-      openTab("Interpolate");
-    });
+    take("walk-between", (seeds) => walk.to(seeds.map((seed) => ({ seed }))));
   });
 }
 
@@ -119,7 +124,7 @@ function pointsOf(stage, walk) {
     for (let k = 2; taken.has(`@${free}`); k++) free = `${tidy} ${k}`;
     walk.to([...walk.points, { name: free, recipe: full(recipe) }]);
   };
-  stage.accept("Interpolate", (kept) => addKept(kept.name, kept.recipe));
+  take("walk-add", (kept) => addKept(kept.name, kept.recipe));
   const bar = h(
     "div",
     { class: "row wrap" },

@@ -63,6 +63,20 @@ export function openTab(title) {
   [...document.querySelectorAll('[role="tab"]')].find((tab) => tab.textContent.trim() === title)?.click();
 }
 
+/** Hand `detail` to a panel by an event's name; a panel that is only now being built gets it once it listens. */
+export function hand(name, detail, tries = 100) {
+  const event = new CustomEvent(name, { detail, cancelable: true });
+  if (document.dispatchEvent(event) && tries > 0) setTimeout(() => hand(name, detail, tries - 1), 50);
+}
+
+/** Take what is handed over by that name. */
+export function take(name, fn) {
+  document.addEventListener(name, (event) => {
+    event.preventDefault();
+    fn(event.detail);
+  });
+}
+
 /** A function that runs once things have been quiet for `milliseconds`. */
 export function rested(fn, milliseconds) {
   let timer = 0;

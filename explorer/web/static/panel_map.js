@@ -1,7 +1,7 @@
 // W space as a map: PCA at once, UMAP when it is ready; hover shows a picture, a click brings it to the stage.
 
 import { JobBox } from "./panel_jobs.js";
-import { button, choice, h, likeStage, onlySeed, place, shaped, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, choice, h, hand, likeStage, onlySeed, openTab, place, shaped, Thumbs, whenSeen } from "./panel_kit.js";
 import { loadPlotly, Plot } from "./panel_plot.js";
 
 const SAMPLES = [1000, 2000, 5000, 10000, 20000];
@@ -156,7 +156,8 @@ class Atlas {
       this.stage.show(onlySeed(this.stage.recipe, seed));
       this.status.textContent = `From seed ${seed}: click where the walk ends.`;
     } else {
-      document.dispatchEvent(new CustomEvent("walk-between", { detail: [this.first, seed] }));
+      openTab("Interpolate");
+      hand("walk-between", [this.first, seed]);
       this.#walkMode(false);
     }
   }

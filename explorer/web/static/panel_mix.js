@@ -1,10 +1,18 @@
 // Style mixing: sources that live in the stage's recipe, and the matrix of rows x columns.
 
 import { JobBox } from "./panel_jobs.js";
-import { button, h, layerGroups, layersText, layerTicks, likeStage, onlySeed, parseLayers, parseSeeds, place, rested, SEED_LIMIT, shaped, shelfMenu, slider, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, layerGroups, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, place, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
 
 const MOST_SOURCES = 64;
 const MOST_CELLS = 400;
+
+/** What this panel takes from the shelf, also before its tab was first opened. */
+export function announce(stage) {
+  stage.accept("Mix", (kept) => {
+    openTab("Mix");
+    hand("mix-add", kept);
+  });
+}
 
 export function mount(stage) {
   place("mix-panel", (root) => {
@@ -30,7 +38,7 @@ function sources(stage) {
   const bar = h("div", { class: "row wrap" }, button("Add a source", { icon: "plus", kind: "plain strong", press: () => add({}) }), fromShelf, h("span", { class: "spring" }), clear, keep);
   let rows = [];
   let depth = 0;
-  stage.accept("Mix", (kept) => add(sourceOf(kept.recipe)));
+  take("mix-add", (kept) => add(sourceOf(kept.recipe)));
   const draw = () => {
     const { mix } = stage.recipe;
     const layers = stage.network?.layers ?? 0;
@@ -38,6 +46,7 @@ function sources(stage) {
     clear.hidden = mix.length < 2;
     keep.hidden = mix.length < 1;
     if (layers !== depth) rows.splice(0).forEach((row) => row.leave());
+    if (layers && depth && layers < depth) queueMicrotask(() => stage.set({ mix: fitted(mix, stage.network) }));
     depth = layers;
     rows.splice(mix.length).forEach((row) => row.leave());
     while (depth && rows.length < mix.length) {
@@ -54,6 +63,15 @@ function sourceOf(recipe) {
   const { seed = 0, point, label } = recipe;
   const from = point ? { point, seed: undefined } : { seed };
   return label == null ? from : { ...from, label };
+}
+
+/** The sources that another network can take: layers it has, classes it has. */
+function fitted(mix, { layers, classes }) {
+  return mix.flatMap(({ label, ...source }) => {
+    const left = layersOf(source, layers);
+    const own = label != null && label < classes ? { label } : {};
+    return [...left].length ? [{ ...source, ...own, layers: layersText(left) }] : [];
+  });
 }
 
 function layersOf({ layers }, count) {

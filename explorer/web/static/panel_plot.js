@@ -2,6 +2,8 @@
 
 import { h } from "./panel_kit.js";
 
+const STILL = 4; // pixels a click may move
+const ONCE = 600; // ms in which two clicks on one dot are one
 let loading = null;
 
 /** Load plotly.js once; it is large, so nobody pays for it before they open the map. */
@@ -20,6 +22,8 @@ export class Plot {
   #listening = false;
   #at = null;
   #asking = null;
+  #over = null; // the seed under the mouse
+  #last = { seed: null, at: 0 }; // the last click
 
   /** hover(seed) gives {seed, picture(signal)}; click(seed); select(seeds). */
   constructor({ hover, click, select }) {
@@ -53,6 +57,7 @@ export class Plot {
 
   leave() {
     this.#asking?.abort();
+    this.#over = null;
     this.tip.hidden = true;
   }
 
@@ -62,10 +67,30 @@ export class Plot {
     this.#listening = true;
     this.host.on("plotly_hover", ({ points: [point] }) => this.#hover(point));
     this.host.on("plotly_unhover", () => this.leave());
-    this.host.on("plotly_click", ({ points: [point] }) => this.act.click(point.pointNumber));
+    this.host.on("plotly_click", ({ points: [point] }) => this.#chosen(point.pointNumber));
+    this.#listenToMouse();
     this.host.on("plotly_selected", (event) => this.act.select(event?.points?.map((point) => point.pointNumber) ?? []));
     this.host.on("plotly_deselect", () => this.act.select([]));
     for (const name of ["plotly_relayout", "plotly_relayouting", "plotly_afterplot"]) this.host.on(name, () => this.#put());
+  }
+
+  /** Plotly forgets what is pointed at when a click takes long, as it does on a busy machine; so look at the mouse itself. */
+  #listenToMouse() {
+    let down = null;
+    this.host.addEventListener("pointerdown", ({ pointerType, clientX, clientY }) => {
+      down = pointerType === "mouse" && this.#over !== null ? { seed: this.#over, clientX, clientY } : null;
+    }, { capture: true });
+    addEventListener("pointerup", ({ clientX, clientY }) => {
+      if (down && Math.hypot(clientX - down.clientX, clientY - down.clientY) < STILL) this.#chosen(down.seed);
+      down = null;
+    }, { capture: true });
+  }
+
+  #chosen(seed) {
+    const now = performance.now();
+    if (seed === this.#last.seed && now - this.#last.at < ONCE) return;
+    this.#last = { seed, at: now };
+    this.act.click(seed);
   }
 
   /** Where (x, y) of the map lies in this element, in pixels. */
@@ -86,6 +111,7 @@ export class Plot {
   async #hover(point) {
     this.#asking?.abort();
     const asking = (this.#asking = new AbortController());
+    this.#over = point.pointNumber;
     const { seed, picture } = this.act.hover(point.pointNumber);
     const [left, top] = this.pixel(point.x, point.y);
     const [image, words] = this.tip.children;

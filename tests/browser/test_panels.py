@@ -1,0 +1,243 @@
+"""The tabs in a real browser: mixing, walks and films, the map, the facts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio")
+
+from tests.browser.conftest import complaints, hosts, recipe_of, shown
+
+TYPE = """
+const [element, value] = arguments;
+if (element.type === "checkbox") element.checked = value; else element.value = value;
+element.dispatchEvent(new Event("input", { bubbles: true }));
+element.dispatchEvent(new Event("change", { bubbles: true }));
+"""
+DOTS = """
+const plot = document.querySelector("#map-panel .plot");
+const { xaxis, yaxis } = plot._fullLayout;
+const { x, y } = plot._fullData[0];
+const box = plot.getBoundingClientRect();
+const spots = Array.from(x, (_, k) => [xaxis._offset + xaxis.l2p(x[k]), yaxis._offset + yaxis.l2p(y[k])]);
+const gap = ([x, y]) => Math.min(...spots.map(([a, b]) => Math.hypot(a - x, b - y) || Infinity));
+const gaps = spots.map(gap);
+const seeds = [...spots.keys()].slice(1).sort((one, other) => gaps[other] - gaps[one]).slice(0, 3);
+return seeds.map((seed) => [seed, spots[seed][0] - box.width / 2, spots[seed][1] - box.height / 2]);
+"""
+SETTLED = """
+const [done] = arguments;
+import("/static/recipe.js").then(({ short }) => {
+  const look = () => {
+    const canvas = document.getElementById("stage");
+    const there = canvas.dataset.exact === "true" && canvas.dataset.recipe === JSON.stringify(short(stage.recipe));
+    if (there) done(canvas.toDataURL());
+    else setTimeout(look, 20);
+  };
+  look();
+});
+"""
+APART = """
+const [one, other] = [...arguments].map((element) => element.getBoundingClientRect());
+return [one.x + one.width / 2 - other.x - other.width / 2, one.y + one.height / 2 - other.y - other.height / 2];
+"""
+
+
+def until(said: Callable[[], Any], *, seconds: float = 60) -> Any:
+    """Wait for something true and return it; what is redrawn meanwhile is looked up again."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            found = said()
+        except StaleElementReferenceException:
+            found = None
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited too long")
+
+
+def settled(driver: Any) -> str:
+    """Wait until the stage shows the page's recipe exactly; return its pixels as a data URL."""
+    return driver.execute_async_script(SETTLED)
+
+
+def open_tab(driver: Any, title: str) -> None:
+    """Bring a tab to the front."""
+    tabs = driver.find_elements("css selector", "[role=tab]")
+    driver.execute_script("arguments[0].click()", next(one for one in tabs if one.text.strip() == title))
+    until(lambda: any(one.is_displayed() for one in driver.find_elements("id", f"{title.lower()}-panel")))
+
+
+def find(driver: Any, selector: str) -> Any:
+    """An element, brought into sight."""
+
+    def look() -> Any:
+        found = driver.find_elements("css selector", selector)
+        if found:
+            driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", found[0])
+        return found[0] if found else None
+
+    return until(look)
+
+
+def type_into(driver: Any, selector: str, value: object) -> None:
+    """Set a field as if it had been typed."""
+    driver.execute_script(TYPE, find(driver, selector), value)
+
+
+def words(driver: Any, selector: str) -> str:
+    """The text of an element, "" where there is none."""
+    found = driver.find_elements("css selector", selector)
+    return found[0].text if found else ""
+
+
+def test_a_source_changes_the_picture_live_and_can_be_undone(tab: Any) -> None:
+    plain = settled(tab)
+    open_tab(tab, "Mix")
+    find(tab, "#mix-panel .strong").click()
+    [source] = until(lambda: recipe_of(tab)["mix"])
+    assert source["amount"] == 1
+    mixed = settled(tab)
+    assert mixed != plain
+    group = find(tab, "#mix-panel .source [role=group][aria-label=Layers]")
+    ticks = group.find_elements("css selector", "input[type=checkbox]")
+    assert len(ticks) == tab.execute_script("return stage.network.layers")
+    assert "pixels" in ticks[0].get_attribute("aria-label")
+    ticks[0].click()
+    assert recipe_of(tab)["mix"][0]["layers"].startswith("0")
+    assert settled(tab) != mixed
+    type_into(tab, "#mix-panel .source [type=range]", 0)
+    assert settled(tab) == plain
+    coarse = group.find_element("css selector", "[data-group=coarse]")
+    coarse.click()
+    assert coarse.get_attribute("aria-pressed") == "true"
+    tab.back()
+    until(lambda: coarse.get_attribute("aria-pressed") == "false")
+    find(tab, "#mix-panel [aria-label='Remove source 1']").click()
+    assert settled(tab) == plain
+    assert not complaints(tab)
+
+
+def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
+    open_tab(tab, "Mix")
+    type_into(tab, "#mix-panel .ruled .text:nth-child(1) input", "0-1")
+    type_into(tab, "#mix-panel .ruled .text:nth-child(2) input", "10,11")
+    until(lambda: len(tab.find_elements("css selector", "#mix-panel .matrix .cell")) == 4)
+    cell = find(tab, "[aria-label='row 1, column 11']")
+    until(lambda: cell.find_element("tag name", "img").get_attribute("src"))
+    cell.click()
+    until(lambda: recipe_of(tab)["seed"] == 1)
+    [source] = recipe_of(tab)["mix"]
+    assert (source["seed"], source["amount"]) == (11, 1)
+    assert settled(tab)
+    type_into(tab, "#mix-panel .ruled .text:nth-child(2) input", "10,,x")
+    assert "“”" in words(tab, "#mix-panel .ruled .text:nth-child(2) .wrong")
+
+
+def test_a_walk_is_scrubbed_played_and_taken_home(tab: Any, downloads: Path) -> None:
+    open_tab(tab, "Interpolate")
+    type_into(tab, "#interpolate-panel .text input", "1, 2")
+    type_into(tab, "[aria-label=Steps][type=number]", 3)
+    type_into(tab, "#interpolate-panel .tick input", True)
+    until(lambda: words(tab, ".frame-words").startswith("1 of 6"))
+    type_into(tab, "[aria-label=Frame]", 2)
+    toward = until(lambda: recipe_of(tab)["toward"])
+    assert (toward["seed"], round(toward["t"], 6), toward["space"]) == (2, 0.666667, "w")
+    assert settled(tab)
+    find(tab, "#interpolate-panel .play").click()
+    until(lambda: words(tab, ".frame-words")[:1] not in ("3", ""))
+    find(tab, "#interpolate-panel .play").click()
+    buttons = tab.find_elements("css selector", "#interpolate-panel [aria-label='Take home'] button")
+    next(one for one in buttons if one.text == "GIF").click()
+    film = downloads / "brain-interpolate.gif"
+    until(lambda: film.exists() and film.stat().st_size, seconds=60)
+    with Image.open(film) as gif:
+        assert (gif.n_frames, gif.size) == (6, (44, 52))
+    assert not complaints(tab)
+
+
+def test_a_kept_blend_is_a_picture_of_a_walk(tab: Any) -> None:
+    blend = [{"seed": 5, "weight": 0.25}, {"seed": 6, "weight": 0.75}]
+    tab.execute_script("stage.keep({ ...stage.recipe, blend: arguments[0] }, 'between, two')", blend)
+    type_into(tab, "#shelf .into", "Interpolate")
+    until(lambda: "@between" in find(tab, "#interpolate-panel .text input").get_attribute("value"))
+    type_into(tab, "[aria-label=Steps][type=number]", 2)
+    type_into(tab, "[aria-label=Frame]", 5)
+    now = until(lambda: recipe_of(tab)["blend"])
+    assert [part["weight"] for part in now] == [0.5, 0.125, 0.375]
+    assert settled(tab)
+    assert not complaints(tab)
+
+
+def test_a_corner_of_the_sheet_is_its_seed(tab: Any) -> None:
+    open_tab(tab, "Interpolate")
+    type_into(tab, "[aria-label='Cells a side'][type=number]", 3)
+    find(tab, "[aria-label='bottom right, seed 41']").click()
+    assert shown(tab, seed=41, blend=None)
+    find(tab, "[aria-label='row 2, column 2']").click()
+    assert [part["weight"] for part in until(lambda: recipe_of(tab)["blend"])] == [0.25] * 4
+
+
+def test_a_dot_of_the_map_comes_to_the_stage_and_its_umap_can_be_cancelled(tab: Any, app: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    open_tab(tab, "Map")
+    type_into(tab, "[aria-label=Samples]", 1000)
+    until(lambda: words(tab, "#map-panel [role=status].hint") == "1,000 seeds by PCA")
+    cancel = until(
+        lambda: next((b for b in tab.find_elements("css selector", "#map-panel .job button") if b.is_displayed()), None)
+    )
+    until(lambda: tab.execute_script("return document.querySelector('#map-panel .job-left').textContent") != "")
+    began = time.monotonic()
+    cancel.click()
+    until(lambda: words(tab, "#map-panel .job-result") == "Cancelled.")
+    assert time.monotonic() - began < 1.5
+
+    def click(seed: int, across: float, down: float) -> None:
+        plot = find(tab, "#map-panel .plot")
+        there = ActionChains(tab).move_to_element_with_offset(plot, round(across), round(down))
+        until(lambda: there.perform() or words(tab, "#map-panel .tip").startswith(f"seed {seed}"))
+        ActionChains(tab).click().perform()
+
+    (seed, *spot), (start, *begin), (stop, *end) = tab.execute_script(DOTS)
+    click(seed, *spot)
+    until(lambda: recipe_of(tab)["seed"] == seed)
+    until(lambda: words(tab, "#map-panel .near .seed") == str(seed))
+    ring, plot = find(tab, "#map-panel .ring"), find(tab, "#map-panel .plot")
+    assert tab.execute_script(APART, ring, plot) == pytest.approx(spot, abs=3)
+    next(b for b in tab.find_elements("css selector", "#map-panel button") if b.text == "Walk").click()
+    click(start, *begin)
+    until(lambda: recipe_of(tab)["seed"] == start)
+    click(stop, *end)
+    field = find(tab, "#interpolate-panel .text input")
+    until(lambda: field.get_attribute("value") == f"{start}, {stop}")
+    assert hosts(tab) == {app.split("/")[2]}
+
+
+def test_the_facts_of_the_network_follow_it(tab: Any) -> None:
+    open_tab(tab, "About")
+    until(lambda: "52 × 44" in words(tab, "#about-panel .facts"))
+    assert "not for diagnosis" in words(tab, "#about-panel .caution")
+    tab.execute_script("stage.set({ checkpoint: 'classes' })")
+    until(lambda: "Classes\n3" in words(tab, "#about-panel .facts"))
+
+
+def test_every_tab_fits_a_telephone(tab: Any) -> None:
+    narrow = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    tab.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    try:
+        tab.execute_script("stage.set({ mix: [{ seed: 1, layers: '0', amount: 1 }] })")
+        for title in ("Mix", "Interpolate", "Map", "About"):
+            open_tab(tab, title)
+            assert tab.execute_script("return document.documentElement.scrollWidth") <= 390, title
+    finally:
+        tab.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
