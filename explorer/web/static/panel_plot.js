@@ -118,7 +118,7 @@ export class Plot {
     words.textContent = `seed ${seed}`;
     this.tip.hidden = false;
     const flip = left > this.host.clientWidth / 2;
-    this.tip.style.transform = `translate(${left}px, ${Math.min(top, this.host.clientHeight - 120)}px) translate(${flip ? "calc(-100% - 12px)" : "12px"}, -12px)`;
+    this.tip.style.transform = `translate(${left}px, ${Math.min(top, this.host.clientHeight - 140)}px) translate(${flip ? "calc(-100% - 12px)" : "12px"}, -12px)`;
     try {
       const blob = await picture(asking.signal);
       if (asking.signal.aborted) return;
