@@ -75,9 +75,8 @@ def _numeric(
 ) -> Any:
     """A whole or decimal number between `low` and `high`, both included; or the word auto where `auto`."""
     what = "a whole number" if kind is int else "a number"
-    allowed = (
-        f"{what} from {low:g}" + (f" to {high:g}" if math.isfinite(high) else " up") + (", or auto" if auto else "")
-    )
+    upper = f" to {high:.10g}" if math.isfinite(high) else " up"
+    allowed = f"{what} from {low:.10g}{upper}" + (", or auto" if auto else "")
 
     def read(text: str) -> Any:
         return text if auto and text == "auto" else kind(text)
@@ -190,7 +189,7 @@ class Config:
         group=_DATA,
         choices=("native", "pad", "crop", "stretch"),
     )
-    mirror: bool = _switch("show every second picture mirrored left to right", group=_DATA)
+    mirror: bool = _switch("mirror a random half of the pictures left to right", group=_DATA)
 
     # The networks
     channel_base: int = _whole(

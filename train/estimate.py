@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+import core
 from train import machine
 from train.cli import Asked
 from train.config import Config, settings
@@ -50,7 +51,8 @@ def tell(asked: Asked) -> int:
     channels = glance(planned)
     frame = planned.frame
     stand_in = Phantoms(frame=frame, channels=channels)
-    networks = build(config, size=frame.size, channels=channels, device=device)
+    init = core.load(config.init) if config.init else None
+    networks = build(config, size=frame.size, channels=channels, device=device, init=init)
     trainer = Trainer(config, networks, stand_in, device=device)
     why = machine.precision(config, trainer, resumed=False)
     for setting in settings():

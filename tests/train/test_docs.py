@@ -16,9 +16,8 @@ GROUPS = {setting.group for setting in settings()}
 def row(setting: Setting) -> str:
     """One line of a table of flags."""
     default = "off" if setting.default is False else f"`{setting.default}`" if setting.default != "" else ""
-    allowed = "" if setting.default is False or setting.allowed in setting.help else f"; {setting.allowed}"
-    text = f"{setting.help}{allowed}".replace("|", "\\|")
-    return f"| `{setting.flag}` | {default} | {text} |"
+    allowed = "" if setting.default is False else setting.allowed
+    return f"| `{setting.flag}` | {default} | {allowed} | {setting.help} |"
 
 
 @pytest.mark.parametrize("setting", settings(), ids=lambda setting: setting.name)
