@@ -43,6 +43,7 @@ export class Frames {
   #waiting = null;
   #newest = "";
   #previewsPay = true;
+  #showing = Promise.resolve();
   #rest = 0;
   #small = [];
   #smallBusy = false;
@@ -79,17 +80,29 @@ export class Frames {
     this.#waiting = null;
     try {
       const frame = await fetchFrame(wish.recipe, { format: wish.exact ? "png" : "jpeg", client: this.#client });
-      const bitmap = await createImageBitmap(frame.blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
-      this.show(bitmap, { ...frame, ...wish });
       if (!wish.exact) this.#previewsPay = frame.precision !== "float32";
       if (wish.followed) this.#waiting ??= { recipe: wish.recipe, exact: true };
+      // The next picture is asked for while this one is decoded; no more than one waits to be shown.
+      await this.#showing;
+      this.#showing = this.#display(frame, wish);
     } catch (wrong) {
+      // An older picture that is still being decoded must not wipe the sentence away.
+      await this.#showing;
       this.#failed(wrong, wish);
     } finally {
       this.#busy = false;
     }
     this.#next();
     this.#nextSmall();
+  }
+
+  async #display(frame, wish) {
+    try {
+      const bitmap = await createImageBitmap(frame.blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
+      this.show(bitmap, { ...frame, ...wish });
+    } catch (wrong) {
+      this.fail(`The picture could not be shown (${wrong.message}).`);
+    }
   }
 
   #failed(wrong, wish) {
