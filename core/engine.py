@@ -11,8 +11,8 @@ which is for the hand while it moves, takes for each layer the route that was th
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -22,13 +22,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.errors import SettingError
+from core.folded import RGB, SQRT2, Phases, Plain, Styled, Transposed, channels_last, faster, milliseconds
 from core.generator import Generator
-from core.layers import SLOPE, upsample
-from core.stylegan2 import Noise, StyledConv, SynthesisBlock, ToRGB
+from core.layers import upsample
+from core.stylegan2 import Noise, StyledConv, SynthesisBlock
 
 __all__ = ["Engine", "choose_device", "prepare"]
 
-_SQRT2 = math.sqrt(2)
+_QUICK = 20  # milliseconds: with the browser's share of 30, the picture still follows the hand
 
 
 class Engine:
@@ -48,8 +49,8 @@ class Engine:
 def prepare(generator: Generator, *, device: str = "auto", precision: str = "auto") -> Engine:
     """Make `generator` ready for looking; it must not be changed afterwards.
 
-    `device` auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. Auto measures both where bfloat16 could
-    be the faster one, which takes a fraction of a second. Raises SettingError.
+    `device` auto, cpu, cuda or mps; `precision` auto, float32 or bfloat16. On a CPU auto measures both, which takes
+    a fraction of a second, and keeps to one thread where that is quick enough. Raises SettingError.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise SettingError("precision", precision, "auto, float32 or bfloat16")
@@ -59,13 +60,40 @@ def prepare(generator: Generator, *, device: str = "auto", precision: str = "aut
             return _Whole(generator, device=where, precision=precision)
         if precision != "auto":
             return _Unrolled(generator, precision=precision, why="as asked")
-        narrow = _Unrolled(generator, precision="bfloat16", why="")
-        wide = _Unrolled(generator, precision="float32", why="")
-        ws = generator.w_avg.expand(1, generator.num_ws, -1)
-        fast, slow = (_milliseconds(partial(engine.fresh, ws), 3) for engine in (narrow, wide))
-        chosen, other = (narrow, wide) if fast < slow else (wide, narrow)
-        chosen.says += f": {min(fast, slow):.0f} ms a picture, {other.precision} {max(fast, slow):.0f} ms"
-        return chosen
+        return _measured(generator)
+
+
+def _measured(generator: Generator) -> Engine:
+    """The engine for this processor: by its own measure of precisions and of threads."""
+    narrow, wide = (_Unrolled(generator, precision=precision) for precision in ("bfloat16", "float32"))
+    ws = generator.w_avg.expand(1, generator.num_ws, -1)
+    # Threads wait for each other: beside a busy process two of them are several times slower than one, and a second
+    # core is of more use to the browser. More than one only where one would keep the hand waiting.
+    for threads in sorted({1, torch.get_num_threads()}):
+        with _threads(threads):
+            fast, slow = (milliseconds(partial(engine.fresh, ws), 3) for engine in (narrow, wide))
+        if min(fast, slow) <= _QUICK:
+            break
+    # Where both are about as fast, a preview that is the exact picture is the better one.
+    chosen, other = (narrow, wide) if fast < 0.85 * slow else (wide, narrow)
+    taken, beside = (fast, slow) if chosen is narrow else (slow, fast)
+    chosen.threads = threads
+    plural = "thread" if threads == 1 else "threads"
+    chosen.says += f": {taken:.0f} ms a picture on {threads} {plural}, {other.precision} {beside:.0f} ms"
+    return chosen
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute on `count` threads (None: as many as the caller does), and put back what was set."""
+    before = torch.get_num_threads()
+    if count is not None and count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def choose_device(name: str) -> torch.device:
@@ -77,16 +105,6 @@ def choose_device(name: str) -> torch.device:
         there = ", ".join(device for device, is_there in has.items() if is_there)
         raise SettingError("device", name, f"auto or one that this machine has: {there}")
     return torch.device(name)
-
-
-def _milliseconds(run: Callable[[], object], times: int) -> float:
-    run()
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return 1000 * min(taken)
 
 
 # --- other devices -----------------------------------------------------------------------------------------------
@@ -101,7 +119,7 @@ class _Whole(Engine):
         self.network = _copy(generator).to(device)
         for name, parameter in self.network.named_parameters():
             if name.endswith("conv.weight"):
-                parameter.data = _channels_last(parameter.data)
+                parameter.data = channels_last(parameter.data)
 
     @torch.inference_mode()
     def synthesis(self, ws: Tensor, noise: Noise = "const") -> Tensor:
@@ -135,10 +153,11 @@ _Step = Callable[[_State, Tensor, Tensor | None], _State]
 
 
 class _Unrolled(Engine):
-    def __init__(self, generator: Generator, *, precision: str, why: str) -> None:
+    def __init__(self, generator: Generator, *, precision: str, why: str = "") -> None:
         says = f"{precision}, cpu" + (f", {why}" if why else "")
         super().__init__(generator, device=torch.device("cpu"), precision=precision, says=says)
         self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.threads: int | None = None
         self.steps: list[_Step] = []
         self.rows: list[int] = []  # the w that each step takes
         self.maps: list[StyledConv | None] = []  # the layer whose noise each step takes
@@ -164,7 +183,8 @@ class _Unrolled(Engine):
 
     @torch.inference_mode()
     def synthesis(self, ws: Tensor, noise: Noise = "const") -> Tensor:
-        return torch.cat([self._one(one.float().cpu(), noise) for one in ws])
+        with _threads(self.threads):
+            return torch.cat([self._one(one.float().cpu(), noise) for one in ws])
 
     def fresh(self, ws: Tensor) -> Tensor:
         """Synthesis that keeps nothing from the picture before."""
@@ -202,27 +222,23 @@ class _Unrolled(Engine):
     def _prepared(self, layer: StyledConv, noise: Tensor | None) -> Tensor | None:
         if noise is None or not layer.use_noise or layer.strength.item() == 0:
             return None
-        return (noise * (layer.strength * (_SQRT2 * layer.gain))).to(self.dtype).reshape(1, 1, *layer.size)
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+        return (noise * (layer.strength * (SQRT2 * layer.gain))).to(self.dtype).reshape(1, 1, *layer.size)
 
 
 def _conv_step(layer: StyledConv, block: SynthesisBlock, *, dtype: torch.dtype, first: bool, last: bool) -> _Step:
     """The step of one styled convolution; `first` and `last` of its block, where shortcuts begin and end."""
-    run: _Styled
+    run: Styled
     if not layer.conv.up:
-        run = _Plain(layer, dtype)
+        run = Plain(layer, dtype)
     elif dtype == torch.float32 or not block.plain:
-        run = _Transposed(layer, dtype)
+        run = Transposed(layer, dtype)
     else:
-        run = _faster(_Transposed(layer, dtype), _Phases(layer, dtype))
-    const = None if block.level else _channels_last(block.const[None].to(dtype))
+        run = faster(Transposed(layer, dtype), Phases(layer, dtype))
+    const = None if block.level else channels_last(block.const[None].to(dtype))
     skip = block.skip if block.residual else None
     weight = None
     if skip is not None:
-        weight = _channels_last((skip.weight * (skip.gain / math.sqrt(skip.weight.shape[1]))).to(dtype))
+        weight = channels_last((skip.weight * (skip.gain / math.sqrt(skip.weight.shape[1]))).to(dtype))
 
     def step(state: _State, w: Tensor, noise: Tensor | None) -> _State:
         x = state.x if const is None else const
@@ -242,7 +258,7 @@ def _conv_step(layer: StyledConv, block: SynthesisBlock, *, dtype: torch.dtype, 
 
 def _picture_step(block: SynthesisBlock, *, dtype: torch.dtype) -> _Step:
     """The step that doubles the running picture and adds this block's toRGB."""
-    rgb = None if block.torgb is None else _RGB(block.torgb, dtype)
+    rgb = None if block.torgb is None else RGB(block.torgb, dtype)
 
     def step(state: _State, w: Tensor, noise: Tensor | None) -> _State:
         img = state.img
@@ -255,165 +271,3 @@ def _picture_step(block: SynthesisBlock, *, dtype: torch.dtype) -> _Step:
         return _State(state.x, img, state.shortcut)
 
     return step
-
-
-def _convolution(weight: Tensor, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    """A convolution, padded by 1, with a weight that oneDNN has laid out once for inputs of `size`.
-
-    Otherwise it lays the weight out anew in each call, which at the coarse levels costs more than the arithmetic.
-    Where this torch or this processor has no such operation, the ordinary one runs.
-    """
-    ones = [1, 1]
-    try:
-        shape = [1, weight.shape[1], *size]
-        reorder: Callable[..., Tensor] = torch._C._nn.mkldnn_reorder_conv2d_weight
-        laid = reorder(weight.to_mkldnn(), ones, ones, ones, 1, shape)
-        operation = torch.ops.mkldnn._convolution_pointwise.default
-
-        def run(x: Tensor) -> Tensor:
-            return operation(x, laid, None, ones, ones, ones, 1, "none", [], "")
-
-        run(_channels_last(weight.new_zeros(shape)))
-    except (AttributeError, RuntimeError):
-        return partial(F.conv2d, weight=_channels_last(weight), padding=1)
-    return run
-
-
-class _Styled:
-    """What every route to a styled convolution shares: style and demodulation of a w, and the end of the layer."""
-
-    def __init__(self, layer: StyledConv, dtype: torch.dtype) -> None:
-        conv = layer.conv
-        self.dtype = dtype
-        self.affine = (conv.affine.weight / math.sqrt(conv.affine.weight.shape[1])).contiguous()
-        self.affine_bias = conv.affine.bias
-        self.energy = conv.weight.square().sum(dim=(2, 3))
-        self.gain = _SQRT2 * layer.gain
-        self.bias = (layer.bias * self.gain).to(dtype)
-        height, width = layer.size
-        self.half_size = (height // 2, width // 2)
-        # Where the picture outweighs the weights, scaling the weights touches less memory than scaling the picture.
-        self.fold = height * width > 18 * conv.weight.shape[0]
-
-    def scales(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """w [w_dim] -> style [n_in], demodulation times gain [n_out], float32."""
-        style = torch.addmv(self.affine_bias, self.affine, w)
-        return style, torch.rsqrt(torch.mv(self.energy, style.square()) + 1e-8).mul_(self.gain)
-
-    def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        """x [1, n_in, h, w], w [w_dim], noise [1, 1, H, W] scaled or None -> [1, n_out, H, W]."""
-        raise NotImplementedError
-
-    def styled(self, x: Tensor, style: Tensor) -> Tensor:
-        return x * style.to(self.dtype)[:, None, None]
-
-    def end(self, y: Tensor, scale: Tensor | None, noise: Tensor | None) -> Tensor:
-        """Demodulate (unless folded), add noise (bias is in y when folded), activate."""
-        if scale is not None:
-            y = torch.addcmul(self.bias[:, None, None], y, scale.to(self.dtype)[:, None, None])
-        if noise is not None:
-            y = y.add_(noise)
-        return F.leaky_relu_(y, SLOPE)
-
-
-class _Plain(_Styled):
-    """3x3 at the same size."""
-
-    def __init__(self, layer: StyledConv, dtype: torch.dtype) -> None:
-        super().__init__(layer, dtype)
-        if self.fold:
-            self.weight = _channels_last(layer.conv.weight)
-        else:
-            self.convolve = _convolution(layer.conv.weight.to(dtype), layer.size)
-
-    def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        style, scale = self.scales(w)
-        if self.fold:
-            weight = (self.weight * (scale[:, None] * style)[:, :, None, None]).to(self.dtype)
-            return self.end(F.conv2d(x, weight, self.bias, padding=1), None, noise)
-        return self.end(self.convolve(self.styled(x, style)), scale, noise)
-
-
-class _Transposed(_Styled):
-    """Twice the size by a transposed convolution, then the filter, which demodulates: any filter."""
-
-    def __init__(self, layer: StyledConv, dtype: torch.dtype) -> None:
-        super().__init__(layer, dtype)
-        filter = layer.conv.filter
-        self.kernel = torch.outer(filter, filter) * 4
-        self.pad = ((len(filter) + 1) // 2 - 1, (len(filter) - 2) // 2)
-        # Stored as [n_in, n_out, 3, 3]: otherwise the convolution would turn the weight round in each picture.
-        weight = layer.conv.weight.transpose(0, 1)
-        self.weight = _channels_last(weight if self.fold else weight.to(dtype))
-
-    def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        style, scale = self.scales(w)
-        weight = self.weight
-        if self.fold:
-            weight = (weight * style[:, None, None, None]).to(self.dtype)
-        else:
-            x = self.styled(x, style)
-        return self.end(self.filtered(F.conv_transpose2d(x, weight, stride=2), scale), None, noise)
-
-    def filtered(self, y: Tensor, scale: Tensor) -> Tensor:
-        before, after = self.pad
-        if before != after:
-            y, before = _channels_last(F.pad(y, [before, after] * 2)), 0
-        kernel = (self.kernel * scale[:, None, None]).to(self.dtype)[:, None]
-        return F.conv2d(y, kernel, self.bias, padding=before, groups=len(scale))
-
-
-class _Phases(_Styled):
-    """Twice the size for [1, 3, 3, 1] = [1, 1] * [1, 2, 1], as one convolution at the small size.
-
-    [1, 1] is folded into the 3x3 kernel; the 4x4 one falls into four phases of 2x2 taps, which one convolution to
-    four times the channels computes; a depthwise [1, 2, 1] over the interleaved phases ends it, and demodulates.
-    """
-
-    def __init__(self, layer: StyledConv, dtype: torch.dtype) -> None:
-        super().__init__(layer, dtype)
-        weight = layer.conv.weight
-        outputs, inputs = weight.shape[:2]
-        ones = weight.new_ones(1, 1, 2, 2)
-        wide = F.conv_transpose2d(weight.reshape(-1, 1, 3, 3), ones).reshape(outputs, inputs, 4, 4)
-        phases = [wide[:, :, [2 + dy, dy]][:, :, :, [2 + dx, dx]] for dy in (0, 1) for dx in (0, 1)]
-        self.convolve = _convolution(torch.cat(phases).to(dtype), self.half_size)
-        small = weight.new_tensor([1, 2, 1]) / 4
-        self.small = torch.outer(small, small)
-
-    def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        style, scale = self.scales(w)
-        y = self.convolve(self.styled(x, style))
-        outputs, (height, width) = len(scale), y.shape[2:]
-        y = y.permute(0, 2, 3, 1).reshape(height, width, 2, 2, outputs).permute(0, 2, 1, 3, 4)
-        y = y.reshape(1, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
-        kernel = (self.small * scale[:, None, None]).to(self.dtype)[:, None]
-        return self.end(F.conv2d(y, kernel, self.bias, groups=outputs), None, noise)
-
-
-def _faster(a: _Styled, b: _Styled) -> _Styled:
-    """The faster of two routes to the same layer on this machine, measured on a picture of its size."""
-    inputs, w_dim = a.affine.shape
-    w = a.affine.new_zeros(w_dim)
-    x = _channels_last(torch.ones(1, inputs, *a.half_size, dtype=a.dtype))
-    return min((a, b), key=lambda route: _milliseconds(lambda: route(x, w, None), 2))
-
-
-class _RGB:
-    """toRGB: the style goes into the 1x1 weight."""
-
-    def __init__(self, layer: ToRGB, dtype: torch.dtype) -> None:
-        conv = layer.conv
-        self.dtype = dtype
-        gain = 1 / math.sqrt(conv.weight.shape[1])
-        self.affine = conv.affine.weight * (gain / math.sqrt(conv.affine.weight.shape[1]))
-        self.affine_bias = conv.affine.bias * gain
-        self.weight = conv.weight[:, :, 0, 0]
-        self.bias = layer.bias
-        self.clamp = layer.clamp
-
-    def __call__(self, x: Tensor, w: Tensor) -> Tensor:
-        style = torch.addmv(self.affine_bias, self.affine, w)
-        weight = (self.weight * style).to(self.dtype)
-        y = F.conv2d(x, weight[:, :, None, None]).float().add_(self.bias[:, None, None])
-        return y if self.clamp is None else y.clamp_(-self.clamp, self.clamp)

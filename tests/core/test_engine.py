@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 import core
-from core.engine import _Phases, _Transposed, _Unrolled, choose_device, prepare
+from core.engine import _Unrolled, choose_device, prepare
 from core.errors import SettingError
+from core.folded import Phases, Transposed
 
 
 def network(**changes: object) -> core.Generator:
@@ -67,8 +68,8 @@ def test_both_routes_to_a_larger_size_agree() -> None:
     x = torch.randn(1, 8, 7, 6)
     w = torch.randn(9)
     with torch.inference_mode():
-        a = _Transposed(layer, torch.float32)(x, w, None)
-        b = _Phases(layer, torch.float32)(x, w, None)
+        a = Transposed(layer, torch.float32)(x, w, None)
+        b = Phases(layer, torch.float32)(x, w, None)
     torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
@@ -139,6 +140,7 @@ def test_auto_says_what_it_chose_and_why() -> None:
     engine = prepare(network(), device="cpu")
     assert engine.precision in ("float32", "bfloat16")
     assert engine.says.startswith(f"{engine.precision}, cpu: ") and engine.says.count(" ms") == 2
+    assert "1 thread," in engine.says
 
 
 @pytest.mark.parametrize(("field", "value"), [("precision", "float16"), ("device", "tpu"), ("device", "nowhere")])
