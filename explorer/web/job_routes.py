@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from core.latents import parse_layers, parse_seeds
 from explorer.animate import Walk
 from explorer.recipe import Recipe
 from explorer.web.jobs import Jobs, UnknownJobError
+from explorer.web.routes import PIXEL_LIMIT
 
 if TYPE_CHECKING:
     from explorer.networks import Network
@@ -69,7 +71,9 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
     found, since it does not know what the server was opened with. Raises what the command would say.
     """
     clean = {key: value for key, value in settings.items() if value is not None}
-    seeds = {key: parse_seeds(clean[key], field=key) for key in ("seeds", "rows", "columns") if key in clean}
+    seeds: dict[str, list[int]] = {
+        key: parse_seeds(clean[key], field=key) for key in ("seeds", "rows", "columns") if key in clean
+    }
     given: dict[str, Any] = {key: clean[key] for key in _FIELDS if key in clean}
     base = Recipe.parse({**Recipe.parse(clean.get("recipe", {})).to_dict(), **given})
     network = check(base)
@@ -84,6 +88,7 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         _walk(tuple(ends), **walk)
     if verb == "bilinear" and len(ends) != 4:
         raise SettingError("seeds", clean.get("seeds", f"{len(ends)} pictures"), "a sheet has four corners")
+    _small_enough(verb, clean, seeds=seeds, network=network)
     # A run's network is known by RUN/000012 wherever the command looks; any other by its stem, which a path gives too.
     found = str(network.path.resolve()) if network.path.stem == network.name else network.name
     return {**clean, "checkpoint": found}
@@ -94,6 +99,20 @@ def _walk(ends: tuple[Recipe, ...], **settings: Any) -> None:
         if isinstance(settings.get(key), bool) or not isinstance(settings.get(key, 1), kind):
             raise SettingError(key, settings[key], "a number")
     Walk(ends, **settings)
+
+
+def _small_enough(verb: str, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]], network: Network) -> None:
+    """Hold a sheet to what one request may ask for; the command line knows no such limit."""
+    if verb == "mix":
+        cells = math.prod(len(seeds.get(side, [0])) + 1 for side in ("rows", "columns"))
+    elif verb == "bilinear" and isinstance(settings.get("steps"), int):
+        cells = settings["steps"] ** 2
+    else:
+        return
+    if cells * math.prod(network.size) > PIXEL_LIMIT:
+        largest = PIXEL_LIMIT // math.prod(network.size)
+        allowed = f"a request may ask for {PIXEL_LIMIT // 10**6} megapixels, here {largest} cells"
+        raise SettingError("cells", cells, allowed)
 
 
 def _listed(points: object) -> list[Any]:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import OutputError, SettingError, StyloscopeError
+from explorer.networks import Network
+from explorer.web.job_routes import looked_at
 from explorer.web.jobs import Jobs, UnknownJobError, arguments
 
 VERB = """
@@ -175,3 +177,18 @@ def test_recipes_travel_in_a_file_beside(tmp_path: Path) -> None:
 def test_settings_that_cannot_be(tmp_path: Path, verb: str, settings: dict[str, object], word: str) -> None:
     with pytest.raises(SettingError, match=f"^{word} cannot be"):
         arguments(verb, settings, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("verb", "settings"),
+    [("mix", {"rows": "0-99", "columns": "0-99"}), ("bilinear", {"seeds": "1,2,3,4", "steps": 64})],
+)
+def test_a_request_asks_for_sixteen_megapixels_at_most(verb: str, settings: dict[str, object]) -> None:
+    network = Network(
+        name="brain", path=Path("brain.safetensors"), sha="0", architecture="stylegan2", size=(208, 176), channels=1,
+        layers=12, classes=0, credit="", stamp=(0, 0), about={},
+    )  # fmt: skip
+    small = {"rows": "0-3", "columns": "0-3"} if verb == "mix" else {**settings, "steps": 20}
+    assert looked_at(verb, small, check=lambda recipe: network)["checkpoint"]
+    with pytest.raises(SettingError, match="16 megapixels, here 437 cells"):
+        looked_at(verb, settings, check=lambda recipe: network)
