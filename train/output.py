@@ -93,11 +93,14 @@ class Run:
             ) from wrong
 
     def forget_after(self, images: int) -> None:
-        """Take out of the log what a run did after the state that it now goes on from."""
-        lines = runs.log(self.path)
-        kept = [line for line in lines if line["kimg"] * 1000 <= images + 0.5]
-        if len(kept) < len(lines):
-            self._text(runs.LOG, "".join(json.dumps(line) + "\n" for line in kept))
+        """Take out of the log what a run did after the state that it now goes on from, and half a line at its end."""
+        file = self.path / runs.LOG
+        if not file.is_file():
+            return
+        kept = [line for line in runs.log(self.path) if line["kimg"] * 1000 <= images + 0.5]
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        if file.read_text(encoding="utf-8") != text:
+            self._text(runs.LOG, text)
 
     def sample(self, sheet: np.ndarray, *, images: int) -> None:
         """samples/KIMG.png, and evolution.gif and losses.png drawn again."""

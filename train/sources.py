@@ -85,8 +85,13 @@ def find(path: str | Path) -> Folder | Zip:
 
 
 def _below(path: Path) -> list[str]:
+    """Names of the pictures below a folder, links followed, but for one that leads back to a folder it lies in."""
     names = []
-    for folder, _, files in os.walk(path, followlinks=True):
+    above: dict[str, frozenset[str]] = {str(path): frozenset()}
+    for folder, inner, files in os.walk(path, followlinks=True):
+        chain = above.pop(folder) | {os.path.realpath(folder)}
+        inner[:] = [name for name in inner if os.path.realpath(os.path.join(folder, name)) not in chain]
+        above |= {os.path.join(folder, name): chain for name in inner}
         names += [(Path(folder) / file).relative_to(path).as_posix() for file in files]
     return sorted(name for name in names if _is_picture(name))
 

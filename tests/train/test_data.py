@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.errors import DataError
 from tests.train import make
-from train import phantoms
+from train import phantoms, sources
 from train.config import Config
 from train.data import Frames, Phantoms, survey
 from train.frame import Frame
@@ -92,6 +92,19 @@ def test_zips_and_nested_folders_are_alike(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "set")
     (tmp_path / "set" / "__MACOSX" / "a" / "0.png").unlink()
     assert np.array_equal(opened(zipped).pixels, opened(tmp_path / "set").pixels)
+
+
+def test_a_link_that_leads_back_is_not_followed(tmp_path: Path) -> None:
+    make.folder(tmp_path / "set" / "deep", count=3)
+    make.folder(tmp_path / "elsewhere", count=2)
+    try:
+        (tmp_path / "set" / "deep" / "up").symlink_to(tmp_path / "set", target_is_directory=True)
+        (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set", target_is_directory=True)
+        (tmp_path / "set" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    except OSError:
+        pytest.skip("links cannot be made here")
+    expected = [*(f"deep/{index:03}.png" for index in range(3)), *(f"link/{index:03}.png" for index in range(2))]
+    assert sources.find(tmp_path / "set").names == tuple(expected)
 
 
 @pytest.mark.parametrize("extra", ["", "data"])
