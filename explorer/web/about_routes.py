@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import StyloscopeError
+from explorer.web.answers import refusal
 
 if TYPE_CHECKING:
     from explorer.studio import Network, Studio
@@ -33,18 +34,18 @@ def add_about_routes(app: Starlette, *, studio: Studio) -> None:
             network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
             return JSONResponse(await asyncio.to_thread(_facts, network))
         except StyloscopeError as wrong:
-            return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=400)
+            return refusal(wrong)
 
     async def picture(request: Request) -> Response:
         name = request.query_params.get("file", "")
         try:
             network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
         except StyloscopeError as wrong:
-            return JSONResponse({"error": str(wrong)}, status_code=400)
+            return refusal(wrong)
         # A card shows pictures that lie beside it and bear its network's name; nothing else leaves the folder.
         path = network.path.with_name(name) if _PICTURE.fullmatch(name) else None
         if path is None or not name.startswith(network.path.stem) or path.is_symlink() or not path.is_file():
-            return JSONResponse({"error": f"the card of {network.name} has no picture {name[:60]!r}"}, status_code=404)
+            return refusal(f"the card of {network.name} has no picture {name[:60]!r}", status=404)
         return FileResponse(path)
 
     app.router.add_route("/about", facts, methods=["GET"])

@@ -17,15 +17,15 @@ from core.errors import SettingError, StyloscopeError
 from core.latents import parse_layers, parse_seeds
 from explorer.animate import Walk
 from explorer.recipe import Recipe
+from explorer.web.answers import read_body, refusal
 from explorer.web.jobs import Jobs, UnknownJobError
 from explorer.web.routes import PIXEL_LIMIT
 
 if TYPE_CHECKING:
     from explorer.networks import Network
 
-__all__ = ["BODY_LIMIT", "add_job_routes", "looked_at"]
+__all__ = ["add_job_routes", "looked_at"]
 
-BODY_LIMIT = 1 << 20  # bytes: some hundreds of kept pictures
 MOST_POINTS = 256  # kept pictures in one walk
 _FIELDS = ("checkpoint", "psi", "cutoff", "noise", "label")
 
@@ -35,7 +35,7 @@ def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], Netw
 
     async def submit(request: Request) -> Response:
         try:
-            wish = await _body(request)
+            wish = await _wish(request)
             verb = wish.pop("verb", None)
             if not isinstance(verb, str):
                 raise SettingError("verb", verb, "the name of what is to be made")
@@ -121,12 +121,8 @@ def _listed(points: object) -> list[Any]:
     return points
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    text = b""
-    async for part in request.stream():
-        text += part
-        if len(text) > BODY_LIMIT:
-            raise SettingError("job", f"{len(text)} bytes and more", f"at most {BODY_LIMIT} bytes")
+async def _wish(request: Request) -> dict[str, Any]:
+    text = await read_body(request, field="job")
     try:
         wish = json.loads(text)
     except (ValueError, RecursionError):
@@ -144,5 +140,4 @@ def _answer(make: Callable[[], Response]) -> Response:
 
 
 def _error(wrong: StyloscopeError) -> JSONResponse:
-    status = 404 if isinstance(wrong, UnknownJobError) else 400
-    return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=status)
+    return refusal(wrong, status=404 if isinstance(wrong, UnknownJobError) else 400)

@@ -16,13 +16,13 @@ from core.errors import SettingError, StyloscopeError
 from explorer import atlas
 from explorer.atlas import Atlas
 from explorer.recipe import Recipe
+from explorer.web.answers import read_body, refusal
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
 
-__all__ = ["BODY_LIMIT", "Maps", "add_map_routes"]
+__all__ = ["Maps", "add_map_routes"]
 
-BODY_LIMIT = 1 << 20  # bytes of a recipe
 _MOST_MAPS = 3
 _MOST_NEAREST = 64
 _CLOSE = 4  # decimals of a place on the map
@@ -77,16 +77,16 @@ def add_map_routes(app: Starlette, *, studio: Studio) -> None:
             settings: dict[str, Any] = {**_settings(request), "label": label}
             return JSONResponse(await asyncio.to_thread(maps.points, name, **settings))
         except StyloscopeError as wrong:
-            return _error(wrong)
+            return refusal(wrong)
 
     async def place(request: Request) -> Response:
         try:
-            recipe = Recipe.parse(await _body(request))
+            recipe = Recipe.parse(await read_body(request, field="recipe"))
             nearest = _whole(request.query_params.get("nearest", "8"), "nearest", highest=_MOST_NEAREST)
             settings: dict[str, Any] = {**_settings(request), "nearest": nearest}
             return JSONResponse(await asyncio.to_thread(maps.place, recipe, **settings))
         except StyloscopeError as wrong:
-            return _error(wrong)
+            return refusal(wrong)
 
     app.router.add_route("/map", points, methods=["GET"])
     app.router.add_route("/map/place", place, methods=["POST"])
@@ -104,16 +104,3 @@ def _whole(text: str | None, field: str, *, highest: int) -> int:
     if text is None or not text.isascii() or not text.isdigit() or not int(text[:9]) <= highest:
         raise SettingError(field, text, f"a whole number up to {highest}")
     return int(text)
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_LIMIT:
-            raise SettingError("recipe", f"{len(body)} bytes and more", f"at most {BODY_LIMIT} bytes")
-    return body
-
-
-def _error(wrong: StyloscopeError) -> JSONResponse:
-    return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=400)

@@ -14,16 +14,16 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError, StyloscopeError
 from explorer.recipe import Recipe
+from explorer.web.answers import read_body, refusal
 from explorer.web.desk import Desk
 
 if TYPE_CHECKING:
     from explorer.studio import Frame, Studio
 
-__all__ = ["BODY_LIMIT", "PIXEL_LIMIT", "add_routes"]
+__all__ = ["PIXEL_LIMIT", "add_routes"]
 
 FORMATS = ("png", "webp", "jpeg")
 PIXEL_LIMIT = 16_000_000  # pixels that one request may ask for
-BODY_LIMIT = 1 << 20  # bytes of a recipe; 64 entries in each of its lists fit many times over
 CLIENT_LIMIT = 64  # characters
 GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is still there
 SUPERSEDED = 409
@@ -59,7 +59,7 @@ async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:
     try:
         wish = await read_wish(request)
     except StyloscopeError as wrong:
-        return _error(400, wrong)
+        return refusal(wrong)
     drawing = desk.ask(lambda: _draw(studio, wish), client=wish.client)
     waiting = asyncio.wrap_future(drawing)
     try:
@@ -73,9 +73,9 @@ async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:
         if not drawing.cancelled():
             drawing.cancel()
             raise
-        return _error(SUPERSEDED, "a newer request of the same tab took the place of this one")
+        return refusal("a newer request of the same tab took the place of this one", status=SUPERSEDED)
     except StyloscopeError as wrong:
-        return _error(400, wrong)
+        return refusal(wrong)
 
 
 def _draw(studio: Studio, wish: Wish) -> Frame:
@@ -105,7 +105,7 @@ async def read_wish(request: Request) -> Wish:
     client = query.get("client")
     if client is not None and not 0 < len(client) <= CLIENT_LIMIT:
         raise SettingError("client", client, f"it must have 1 to {CLIENT_LIMIT} characters")
-    text = await _body(request) if request.method == "POST" else query.get("recipe", "{}")
+    text = await _text(request) if request.method == "POST" else query.get("recipe", "{}")
     return Wish(recipe=Recipe.parse(text), format=picture_format, size=_size(query.get("size")), client=client)
 
 
@@ -118,14 +118,9 @@ def _size(text: str | None) -> int | None:
     return int(text)
 
 
-async def _body(request: Request) -> str:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_LIMIT:
-            raise SettingError("recipe", f"{len(body)} bytes and more", f"it must have at most {BODY_LIMIT} bytes")
+async def _text(request: Request) -> str:
     try:
-        return body.decode("utf-8")
+        return (await read_body(request, field="recipe")).decode("utf-8")
     except UnicodeDecodeError as wrong:
         raise SettingError("recipe", "these bytes", "it must be JSON in UTF-8") from wrong
 
@@ -134,7 +129,7 @@ async def _networks(studio: Studio) -> Response:
     try:
         networks = await asyncio.to_thread(studio.networks)
     except StyloscopeError as wrong:
-        return _error(400, wrong)
+        return refusal(wrong)
     return JSONResponse([network.entry() for network in networks])
 
 
@@ -142,10 +137,6 @@ async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     path = STATIC / name
     if name.startswith(".") or path.parent != STATIC or not path.is_file():
-        return _error(404, f"there is no /static/{name[:60]}")
+        return refusal(f"there is no /static/{name[:60]}", status=404)
     kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
     return FileResponse(path, media_type=kinds.get(path.suffix))
-
-
-def _error(status: int, wrong: StyloscopeError | str) -> JSONResponse:
-    return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=status)
