@@ -262,6 +262,10 @@ class Config:
         24, "pictures on the sample sheet, seeds 0 and up", group=_REPORT, low=1, high=256, meaning=False
     )
 
+    credit: str = _setting(
+        "", "whom the pictures are owed to; kept in every network file", group=_REPORT, meaning=False
+    )
+
     # What it runs on
     device: str = _setting(
         "auto",

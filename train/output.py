@@ -93,7 +93,10 @@ class Run:
             ) from wrong
 
     def forget_after(self, images: int) -> None:
-        """Take out of the log what a run did after the state that it now goes on from, and half a line at its end."""
+        """Take out what a run did after the state that it now goes on from: samples, lines of the log, half a line."""
+        for sheet in runs.samples(self.path):
+            if int(sheet.stem) > images // 1000:
+                sheet.unlink()
         file = self.path / runs.LOG
         if not file.is_file():
             return

@@ -24,14 +24,14 @@ _COLUMNS = ("size", "kimg", "batch", "channel_base", "channel_max", "z_dim", "w_
 
 _TABLE: dict[str, tuple[Any, ...]] = {
     #              size      kimg   batch  base   max    z    w  map   ema   tick  snap  samples
-    "smoke":      ("32",      0.6,     8,   512,   32,   64,   64,  2,  0.1,  0.04,   5,  16),
+    "smoke":      ("32",      0.4,     4,   512,   32,   64,   64,  2,  0.1,  0.008, 10,  12),
     "brain":      ("auto", 5000.0,    16,  8192,  256,  256,  256,  4, 10.0,  4.0,   10,  24),
     "brain-half": ("112x96", 400.0,    8,  2048,  256,  256,  256,  4,  3.0,  1.0,   10,  24),
     "avatars":    ("64",    400.0,    16,  4096,  256,  256,  256,  4,  3.0,  2.0,   10,  24),
 }
 
 _MORE: dict[str, dict[str, Any]] = {
-    "smoke":      dict(r1_every=4),
+    "smoke":      dict(r1_every=2, precision="float32", threads=1),
     "brain-half": dict(gamma=0.5, path_every=8),
     "avatars":    dict(path_every=8),
 }

@@ -139,7 +139,7 @@ class _Session:
         state.save(self.run.state, trainer.tensors(), facts, images=trainer.images)
 
     def _about(self) -> dict[str, Any]:
-        """What a network file says of its training."""
+        """What a network file says of itself."""
         trainer = self.trainer
         return {
             "training": {
@@ -153,6 +153,7 @@ class _Session:
                 "commit": machine.commit(),
             },
             "picture": {"crop": list(trainer.data.frame.crop)},
+            "credit": self.config.credit,
         }
 
     def _draw(self, count: int, *, psi: float, columns: int) -> Any:

@@ -24,7 +24,7 @@ def test_every_setting_has_a_flag_a_help_and_a_legal_default() -> None:
     flags = {flag for action in parser()._actions for flag in action.option_strings}
     for setting in settings():
         assert setting.flag in flags and setting.help
-        assert setting.allowed or setting.name in ("data", "init")
+        assert setting.allowed or setting.name in ("data", "init", "credit")
 
 
 def test_flags_override_the_preset() -> None:

@@ -41,7 +41,8 @@ def test_smoke_learns_from_a_folder_of_every_kind(
     data = make.folder(tmp_path / "in" / "nested", count=24, kinds=make.KINDS, size=(26, 20)).parent
     out = tmp_path / "out"
     began = time.monotonic()
-    flags = ["--preset", "smoke", *TINY, "--kimg", "0.08", "--grid", 4]
+    flags = ["--preset", "smoke", *TINY, "--batch", "8", "--tick", "0.04", "--kimg", "0.08", "--grid", 4]
+    flags += ["--credit", "Me"]
     assert run(monkeypatch, "--data", data, "--out", out, *flags) == 0
     assert time.monotonic() - began < 60
     said = capsys.readouterr()
@@ -59,7 +60,11 @@ def test_smoke_learns_from_a_folder_of_every_kind(
     opened = core.load(out / "checkpoints" / "000000.safetensors")
     assert opened.generator.size == (32, 32) and opened.generator.channels == 3
     assert opened.discriminator is not None and opened.live is not None and opened.crop == (3, 6, 26, 20)
-    assert opened.about["training"]["images_seen"] == 80 and opened.about["training"]["pictures"] == 24
+    assert (
+        opened.about["credit"] == "Me"
+        and opened.about["training"]["images_seen"] == 80
+        and opened.about["training"]["pictures"] == 24
+    )
     assert pictures.read(out / "samples" / "000000.png").shape[:2] == (26, 4 * 20 + 3 * 2)
     assert pictures.read(out / "grid.png").shape[:2] == (2 * 26 + 2, 2 * 20 + 2)
 
