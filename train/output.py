@@ -38,7 +38,11 @@ class Run:
 
     @staticmethod
     def check(path: Path, *, resume: bool) -> None:
-        """Raise OutputError where the folder is in use; writes nothing."""
+        """Raise OutputError where the folder is in use or cannot be named in our files; writes nothing."""
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as wrong:
+            raise OutputError(f"{path} has bytes in its name that are no text; give --out another name") from wrong
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path} is a file; give --out a folder that is empty or new")
         if not resume and path.exists() and any(path.iterdir()):
@@ -127,7 +131,8 @@ class Run:
 
     def _text(self, name: str, text: str) -> None:
         with writing(self.path / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            # A name on the disk may hold bytes that are no text; written so, JSON gives them back as they were.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def log_line(

@@ -1,4 +1,4 @@
-"""What a run keeps in its log when it goes on."""
+"""What a run keeps in its log when it goes on, and names that are no text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core import runs
+from core.errors import OutputError
 from train.output import Run
 
 LINES = [json.dumps({"kimg": kimg, "loss_g": 0.5}) for kimg in (0.1, 0.2, 0.3)]
@@ -40,3 +41,13 @@ def test_a_whole_log_is_left_alone(tmp_path: Path) -> None:
     before = (tmp_path / runs.LOG).stat()
     run.forget_after(100)
     assert (tmp_path / runs.LOG).stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_names_with_bytes_that_are_no_text(tmp_path: Path) -> None:
+    name = b"/pictures \xff".decode("utf-8", "surrogateescape")
+    with pytest.raises(OutputError, match="bytes in its name that are no text"):
+        Run.check(Path(name), resume=False)
+    run = Run(tmp_path)
+    run.asked(settings={"data": name}, resolved={}, command=f"python -m train --data {name}")
+    assert runs.config(tmp_path)["data"] == name
+    assert runs.command(tmp_path) == "python -m train --data /pictures \\udcff"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from core.errors import OutputError, TrainingError
 from tests.train import make
@@ -26,11 +27,21 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert found.facts == facts and all(torch.equal(found.tensors[name], value) for name, value in strided.items())
 
 
-def test_the_one_before_goes_only_when_the_new_one_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_the_one_before_goes_only_when_the_new_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Exception
+) -> None:
     state.save(tmp_path, *a_state(8), images=8)
 
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(held: object, path: Path, **kwargs: object) -> None:
+        path.write_bytes(b"half")
+        raise wrong
 
     with monkeypatch.context() as patch:
         patch.setattr(state, "save_file", full)
