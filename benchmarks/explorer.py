@@ -40,7 +40,7 @@ look();
 """
 MEASURE = """
 const [key, [first, step, count], events, seconds, finished] = arguments;
-const slider = document.getElementById(key);
+const slider = document.querySelector(`#${key} input[type=range], input#${key}`);
 const stage = document.getElementById("stage");
 const sent = new Map();
 let heard = () => {};

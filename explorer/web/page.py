@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from explorer.web import panels
 from explorer.web.api import add_endpoints
+from explorer.web.controls import connect_menus, controls, header, piece
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -58,10 +59,10 @@ def _blocks(studio: Studio, *, jobs: Jobs, desk: Desk, checkpoint: str | None) -
     shown = found_panels()
     facts = json.dumps({"checkpoint": checkpoint, "panels": [name for name, _ in shown]})
     with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True) as blocks:
-        _html("header", facts=escape(facts, quote=True))
+        menus = header(brand=_markup("brand", facts=escape(facts, quote=True)), save_menu=_markup("save-menu"))
         with gr.Row(elem_id="bench", elem_classes=[] if shown else ["alone"]):
             with gr.Column(elem_id="bench-stage", min_width=280):
-                _html("stage")
+                piece(_markup("stage"), "part-stage")
             with (
                 gr.Column(elem_id="bench-panels", min_width=280),
                 gr.Tabs(elem_id="panels", overflow_behavior="wrap"),
@@ -71,14 +72,11 @@ def _blocks(studio: Studio, *, jobs: Jobs, desk: Desk, checkpoint: str | None) -
                         gr.HTML(f"<p class='sentence'>{escape(panel.SENTENCE)}</p>", js_on_load=None)
                         panel.build(studio)
             with gr.Column(elem_id="bench-controls", min_width=280):
-                _html("controls")
-        _html("shelf")
+                menus |= controls(readout=_markup("readout"))
+        piece(_markup("shelf"), "part-shelf")
+        connect_menus(menus)
         add_endpoints(studio, jobs, desk)
     return blocks
-
-
-def _html(name: str, **words: str) -> None:
-    gr.HTML(_markup(name, **words), elem_id=f"part-{name}", apply_default_css=False, js_on_load=None)
 
 
 def _markup(name: str, **words: str) -> str:

@@ -17,17 +17,12 @@ from tests.browser.conftest import RunningApp, complaints, hosts, recipe_of, sho
 
 MOVE = """
 const [id, values] = arguments;
-const slider = document.getElementById(id);
+const slider = document.querySelector(`#${id} input[type=range]`);
 for (const value of values) {
   slider.value = value;
   slider.dispatchEvent(new Event("input", { bubbles: true }));
 }
 slider.dispatchEvent(new Event("change", { bubbles: true }));
-"""
-CHOOSE = """
-const [id, value] = arguments;
-document.getElementById(id).value = value;
-document.getElementById(id).dispatchEvent(new Event("change", { bubbles: true }));
 """
 DROP = """
 const [bytes, name] = arguments;
@@ -42,6 +37,26 @@ document.getElementById("stage").dispatchEvent(drop);
 def press(driver: Any, selector: str) -> None:
     """Click the element as a person would."""
     driver.find_element("css selector", selector).click()
+
+
+def choose(driver: Any, name: str, word: str) -> None:
+    """Pick a word from one of the page's dropdowns as a person would."""
+    box = driver.find_element("css selector", f"input[role=combobox][aria-label={name}]")
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if box.get_attribute("aria-expanded") != "true":
+            box.click()
+        for option in driver.find_elements("css selector", "[role=listbox] [role=option]"):
+            if option.get_attribute("aria-label") == word:
+                option.click()
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{name} does not offer {word}")
+
+
+def field(driver: Any, name: str, kind: str = "number") -> Any:
+    """The number box of a control, or its slider (kind="range")."""
+    return driver.find_element("css selector", f"#{name} input[type={kind}]")
 
 
 def keys(driver: Any, *pressed: str) -> None:
@@ -71,7 +86,7 @@ def test_a_drag_changes_the_picture_and_ends_exact_at_the_last_value(tab: Any) -
     assert last != first
     tab.execute_script(MOVE, "psi", [0.6, 0.5, 0.31])
     assert shown(tab, psi=0.31) != last
-    assert tab.find_element("id", "seed-number").get_attribute("value") == "40"
+    assert field(tab, "seed").get_attribute("value") == "40"
     assert "float32" in tab.find_element("id", "readout").text
     assert not complaints(tab)
 
@@ -114,7 +129,7 @@ def test_keys_work_where_nothing_else_has_the_focus(tab: Any) -> None:
 
     keys(tab, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT, Keys.ARROW_UP)
     shown(tab, seed=1, psi=0.75)
-    number = tab.find_element("id", "seed-number")
+    number = field(tab, "seed")
     number.click()
     number.send_keys(Keys.ARROW_LEFT)
     assert recipe_of(tab)["seed"] == 1
@@ -140,17 +155,37 @@ def test_back_and_forward_are_undo_and_redo(tab: Any) -> None:
     shown(tab, seed=None)
     tab.forward()
     shown(tab, seed=3)
-    assert tab.find_element("id", "seed").get_attribute("value") == "3"
+    assert field(tab, "seed", "range").get_attribute("value") == "3"
 
 
 def test_every_reset_is_grey_at_its_default(tab: Any) -> None:
-    resets = tab.find_elements("css selector", "#controls .reset")
+    resets = tab.find_elements("css selector", "#controls [aria-label^=Reset], #controls .reset")
     assert resets and not any(reset.is_enabled() for reset in resets)
     tab.execute_script(MOVE, "psi", [1.1])
     shown(tab, psi=1.1)
-    press(tab, "[data-reset=psi]")
+    press(tab, "#psi .reset-button")
     shown(tab, psi=None)
-    assert not tab.find_element("css selector", "[data-reset=psi]").is_enabled()
+    assert not tab.find_element("css selector", "#psi .reset-button").is_enabled()
+
+
+def test_what_the_page_writes_and_what_is_typed_agree_in_gradios_controls(tab: Any) -> None:
+    number, slider = field(tab, "seed"), field(tab, "seed", "range")
+    tab.execute_script("arguments[0].select()", number)
+    number.send_keys("3000000\t")
+    shown(tab, seed=3000000)
+    assert int(slider.get_attribute("min")) <= int(slider.get_attribute("value")) == 3000000
+    tab.execute_script("window.stage.show({ seed: 12, psi: -2.5, noise: 7 })")
+    shown(tab, seed=12, psi=-2.5, noise=7)
+    values = [field(tab, name).get_attribute("value") for name in ("seed", "psi", "noise-number")]
+    assert values == ["12", "-2.50", "7"] and slider.get_attribute("value") == "12"
+    noise = tab.find_element("css selector", "input[aria-label=Noise]")
+    assert noise.get_attribute("value") == "by number"
+    choose(tab, "Noise", "none")
+    shown(tab, seed=12, noise="none")
+    press(tab, "#seed .reset-button")
+    shown(tab, seed=None)
+    assert number.get_attribute("value") == slider.get_attribute("value") == "0"
+    assert not complaints(tab)
 
 
 def test_a_link_restores_the_state(tab: Any, app: str) -> None:
@@ -162,7 +197,7 @@ def test_a_link_restores_the_state(tab: Any, app: str) -> None:
     tab.get("about:blank")
     tab.get(address)
     assert shown(tab, seed=77, noise=5) == before
-    assert tab.find_element("id", "noise-number").get_attribute("value") == "5"
+    assert field(tab, "noise-number").get_attribute("value") == "5"
     tab.get(f"{app}?recipe={quote('{nonsense')}")
     error(tab, part="cannot be read")
     tab.get(f"{app}?recipe={quote(json.dumps({'sed': 3}))}")
@@ -194,22 +229,22 @@ def test_a_saved_png_restores_the_picture_when_it_is_dropped(tab: Any, downloads
 
 def test_an_error_stands_over_the_old_picture_until_the_next_good_one(tab: Any) -> None:
     before = shown(tab)
-    number = tab.find_element("id", "psi-number")
+    number = field(tab, "psi")
     tab.execute_script("arguments[0].value = ''; arguments[0].focus()", number)
     number.send_keys("7\t")
     assert "psi" in error(tab, part="psi")
     assert tab.execute_script("return document.getElementById('stage').toDataURL()") == before
-    press(tab, "[data-reset=psi]")
+    press(tab, "#psi .reset-button")
     shown(tab, psi=None)
     assert not error(tab)
 
 
 def test_a_conditional_network_has_a_menu_of_classes(tab: Any) -> None:
     assert not tab.find_element("id", "control-label").is_displayed()
-    tab.execute_script(CHOOSE, "network", "classes")
+    choose(tab, "Network", "classes")
     first = shown(tab, checkpoint="classes")
     assert tab.find_element("id", "control-label").is_displayed()
-    tab.execute_script(CHOOSE, "label", "2")
+    choose(tab, "Class", "2")
     assert shown(tab, checkpoint="classes", label=2) != first
 
 
@@ -248,7 +283,7 @@ def test_two_tabs_do_not_disturb_each_other(tab: Any, app: str) -> None:
     finally:
         tab.switch_to.window(first)
     assert recipe_of(tab)["seed"] == 22
-    assert tab.find_element("id", "seed").get_attribute("value") == "22"
+    assert field(tab, "seed", "range").get_attribute("value") == "22"
 
 
 def test_light_and_dark_are_remembered(tab: Any, app: str) -> None:

@@ -1,5 +1,6 @@
 // The header: which network, and taking the picture home as a link, a PNG, a walk or a recipe; bringing it back.
 
+import { adorn, nameGroup } from "./fields.js";
 import { fetchFrame } from "./frames.js";
 import { addressOf } from "./history.js";
 import { recipeOfFile } from "./png.js";
@@ -8,24 +9,20 @@ import { full, short } from "./recipe.js";
 const find = (id) => document.getElementById(id);
 
 export function mountHeader(stage) {
+  nameGroup("masthead", "Styloscope", "banner");
   mountNetworks(stage);
   mountLink(stage);
-  find("png").addEventListener("click", () => savePNG(stage));
+  adorn("png", "save").addEventListener("click", () => savePNG(stage));
   mountSave(stage);
   mountDrop(stage);
 }
 
 function mountNetworks(stage) {
-  const menu = find("network");
-  menu.addEventListener("change", () => stage.set({ checkpoint: menu.value, label: null, grown: null }));
-  menu.addEventListener("pointerdown", () => stage.refreshNetworks());
-  stage.subscribeNetworks((networks) => {
-    menu.replaceChildren(...networks.map(({ name }) => new Option(name, name)));
-    menu.disabled = networks.length === 0;
-    menu.value = stage.network?.name ?? "";
-  });
+  const menu = stage.menus.mount("network", (checkpoint) => stage.set({ checkpoint, label: null, grown: null }));
+  menu.addEventListener("focus", () => stage.refreshNetworks());
+  const choices = () => stage.networks.map(({ name }) => name);
   stage.subscribe((recipe, network) => {
-    if (network && menu.value !== network.name) menu.value = network.name;
+    stage.menus.show("network", { choices: choices(), value: network?.name ?? null });
     find("network-facts").textContent = network ? factsOf(network) : "";
   });
 }
@@ -35,25 +32,26 @@ function factsOf({ size, channels, architecture }) {
 }
 
 function mountLink(stage) {
-  find("link").addEventListener("click", async () => {
+  const button = adorn("link", "link");
+  button.addEventListener("click", async () => {
     const address = addressOf(stage.recipe);
     try {
       await navigator.clipboard.writeText(address);
       stage.tell("Link copied");
-      flash(find("link"), "Copied");
+      flash(button, "Copied");
     } catch (wrong) {
       // Browsers give the clipboard only to secure pages with the focus; the address bar has the same link.
       console.debug(wrong.message);
       history.replaceState(history.state, "", address);
       stage.tell("The link is in the address bar");
-      flash(find("link"), "In the address bar");
+      flash(button, "In the address bar");
     }
   });
 }
 
 /** Say something on a button for a moment. */
 function flash(button, text) {
-  const word = button.lastChild;
+  const word = [...button.childNodes].findLast((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
   const before = word.data;
   if (button.dataset.flash) return;
   button.dataset.flash = "1";
@@ -81,7 +79,10 @@ function fileName(recipe) {
 }
 
 function mountSave(stage) {
-  const [button, menu] = [find("save"), find("save-menu")];
+  const [button, menu] = [adorn("save", "down", { after: true }), find("save-menu")];
+  button.setAttribute("aria-haspopup", "menu");
+  button.setAttribute("aria-controls", "save-menu");
+  button.setAttribute("aria-expanded", "false");
   const items = [...menu.querySelectorAll("[role=menuitem]")];
   const open = (shown) => {
     menu.hidden = !shown;

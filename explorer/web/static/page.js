@@ -3,12 +3,17 @@
 import { openStage } from "./stage.js";
 import { mountTheme } from "./theme.js";
 
-const PARTS = ["masthead", "stage-box", "controls", "shelf"];
+// Gradio builds each kind of component when its script has come, in any order.
+const PARTS = [
+  "#facts", "#network input", "#link", "#png", "#save", "#save-menu", "#theme", "#stage-box", "#readout", "#shelf", "#menus-sync",
+  "#seed input[type=range]", "#seed-previous", "#seed-next", "#dice", "#seed-hint", "#psi input[type=range]", "#psi-hint",
+  "#noise input", "#noise-reset", "#noise-number input", "#label input", "#label-reset",
+];
 
-/** Resolve once every element with these ids is in the page. */
-function present(ids) {
+/** Resolve once there is an element for each of these selectors. */
+function present(selectors) {
   return new Promise((resolve) => {
-    const all = () => ids.every((id) => document.getElementById(id));
+    const all = () => selectors.every((selector) => document.querySelector(selector));
     if (all()) return resolve();
     const watch = new MutationObserver(() => {
       if (!all()) return;
@@ -23,13 +28,13 @@ function present(ids) {
 async function openPanel(name) {
   const panel = await import(`/static/panel_${name}.js`);
   panel.announce?.(window.stage);
-  await present([`panel_${name}`]);
+  await present([`#panel_${name}`]);
   panel.mount(window.stage);
 }
 
 await present(PARTS);
 mountTheme();
-const facts = JSON.parse(document.getElementById("masthead").dataset.facts);
+const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const opened = openStage(facts);
 for (const name of facts.panels) {
   openPanel(name).catch((wrong) => console.error(`The panel ${name} did not open:`, wrong));

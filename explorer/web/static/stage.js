@@ -7,10 +7,12 @@
 //   keep(recipe, name)  shelf            the shelf
 //   accept(title, fn)                    a panel that takes kept pictures: fn({id, name, recipe}); returns an undo
 //   walk                                 {recipes, steps, loop, ease, space, fps}, or null: what "Play" and "Save as" take
+//   menus                                Gradio's dropdowns: mount(id, choose), show(id, {choices, value})
 //   say(sentence)  tell(words)           an error over the picture, until the next good one; a status for screen readers
 //   download(blobOrURL, filename)  play()
 
 import { mountControls } from "./controls.js";
+import { Menus } from "./fields.js";
 import { saveWalk } from "./film.js";
 import { Frames } from "./frames.js";
 import { mountHeader } from "./header.js";
@@ -35,6 +37,7 @@ class Stage {
   #held = null;
   #answered = true;
   walk = null;
+  menus = new Menus();
   receivers = new Map();
 
   constructor({ checkpoint }) {

@@ -1,11 +1,13 @@
 // Light or dark: the system's choice until a person makes their own.
 
+import { adorn } from "./fields.js";
+
 const KEY = "styloscope.theme";
 
 export function mountTheme() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   let own = read();
-  const button = document.getElementById("theme");
+  const button = adorn("theme", "theme", { title: "Light or dark" });
   const apply = () => {
     const dark = own ? own === "dark" : system.matches;
     if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);

@@ -1,0 +1,87 @@
+"""The header and the control row, of Gradio's own components. static/controls.js and static/header.js listen to them.
+
+No event of theirs goes to Python: the page's script takes hold of the elements inside each slider, number and button,
+so that the picture does not wait for Gradio. A dropdown's choices are data of Gradio's own; the script hands them over
+by way of the hidden button at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+__all__ = ["connect_menus", "controls", "header", "piece"]
+
+LAST_SEED = 2**32 - 1
+MOST_PSI = 5
+NOISES = [("const", "const"), ("none", "none"), ("by number", "number")]
+SILENT: dict[str, Any] = {"fn": None, "queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def header(*, brand: str, save_menu: str) -> dict[str, gr.Dropdown]:
+    """Lay out the header; return its dropdowns by name."""
+    with gr.Row(elem_id="masthead", equal_height=False):
+        piece(brand, "brand")
+        network = _dropdown("Network", "network", choices=[])
+        piece('<span id="network-facts"></span>', "network-box")
+        _button("Link", "link")
+        _button("PNG", "png")
+        with gr.Column(elem_id="save-box", elem_classes=["menu"], min_width=0):
+            _button("Save as", "save")
+            piece(save_menu, "save-parts")
+        _button("Light or dark", "theme", "icon")
+    return {"network": network}
+
+
+def controls(*, readout: str) -> dict[str, gr.Dropdown]:
+    """Lay out seed, truncation, noise and class; return the dropdowns by name."""
+    with gr.Row(elem_id="controls", equal_height=False):
+        with _control("seed"):
+            # The slider itself reaches the thousand around the seed; the script narrows it.
+            gr.Slider(0, LAST_SEED, value=0, step=1, label="Seed", elem_id="seed", interactive=True)
+            _button("Previous seed", "seed-previous", "icon")
+            _button("Next seed", "seed-next", "icon")
+            _button("Dice", "dice", "icon")
+            piece('<p class="hint" id="seed-hint"></p>', "seed-below")
+        with _control("psi"):
+            gr.Slider(-MOST_PSI, MOST_PSI, value=0.7, step=0.01, label="Truncation", elem_id="psi", interactive=True)
+            piece('<p class="hint" id="psi-hint">0 is the average picture, 1 as trained.</p>', "psi-below")
+        with _control("noise", "small"):
+            noise = _dropdown("Noise", "noise", choices=NOISES, value="const")
+            _button("Reset noise", "noise-reset", "icon", "reset")
+            number: dict[str, Any] = {"minimum": 0, "maximum": LAST_SEED, "precision": 0, "interactive": True}
+            gr.Number(0, label="Noise number", elem_id="noise-number", **number)
+            piece('<p class="hint" id="noise-hint">The network\'s own, none, or by number.</p>', "noise-below")
+        with _control("label", "small"):
+            label = _dropdown("Class", "label", choices=["0"], value="0")
+            _button("Reset class", "label-reset", "icon", "reset")
+        piece(readout, "readout-box")
+    return {"noise": noise, "label": label}
+
+
+def connect_menus(menus: dict[str, gr.Dropdown]) -> None:
+    """Tell the page's script what is chosen in each dropdown, and let it say what they offer and show."""
+    for name, menu in menus.items():
+        menu.input(**SILENT, inputs=[menu], js=f"(value) => {{ window.stage?.menus.chosen('{name}', value); }}")
+    outputs: list[Component] = list(menus.values())
+    sync = gr.Button("Sync", elem_id="menus-sync", visible="hidden")
+    sync.click(**SILENT, outputs=outputs, js=f"() => window.stage.menus.updates({list(menus)})")
+
+
+def piece(markup: str, elem_id: str) -> None:
+    """Put a piece of the page's own markup here."""
+    gr.HTML(markup, elem_id=elem_id, apply_default_css=False, js_on_load=None)
+
+
+def _control(name: str, *classes: str) -> gr.Column:
+    return gr.Column(elem_id=f"control-{name}", elem_classes=["control", *classes], min_width=0)
+
+
+def _dropdown(label: str, elem_id: str, *, choices: list, value: str | None = None) -> gr.Dropdown:
+    return gr.Dropdown(choices, value=value, label=label, elem_id=elem_id, filterable=False, interactive=True)
+
+
+def _button(words: str, elem_id: str, *classes: str) -> None:
+    gr.Button(words, elem_id=elem_id, elem_classes=list(classes), size="sm")

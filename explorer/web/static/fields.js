@@ -1,0 +1,148 @@
+// Gradio's own components by their native elements. A listener on the element itself hears the hand in the same tick,
+// which Gradio's event path does not; what the script writes it says to the element as if typed, so that Gradio's state,
+// its number box and its reset follow.
+
+import { icon } from "./panel_kit.js";
+
+/** A gr.Slider whose range reaches from `min` to `max`, or a gr.Number; `change(value, moving)`, `reset()`. */
+export class NumberField {
+  #held; // what Gradio holds
+  #shown; // what was written last
+  #writing = false;
+
+  constructor(id, { name, change, reset, spell = String }) {
+    this.root = document.getElementById(id);
+    this.range = this.root.querySelector("input[type=range]");
+    this.number = this.root.querySelector("input[type=number]");
+    this.back = this.root.querySelector(".reset-button");
+    this.spell = spell;
+    this.#held = this.number.valueAsNumber;
+    for (const element of [this.range, this.number]) this.#listen(element, name, change);
+    // Gradio clamps what was typed; the page shows what was asked for until it is answered.
+    this.number.addEventListener("blur", () => queueMicrotask(() => this.#rewrite()));
+    if (this.back) this.#mountReset(name, reset);
+  }
+
+  /** Narrow what the range reaches; typing goes as far as Gradio's own limits. */
+  reach(min, max) {
+    [this.range.min, this.range.max] = [min, max];
+  }
+
+  get min() {
+    return Number(this.range.min);
+  }
+
+  get max() {
+    return Number(this.range.max);
+  }
+
+  /** Show a value, without disturbing somebody who is typing it. */
+  write(value) {
+    this.#shown = value;
+    if (value !== this.#held) this.#tell(value);
+    this.#dress();
+  }
+
+  #listen(element, name, change) {
+    if (!element) return;
+    element.setAttribute("aria-label", name);
+    const hear = (moving) => {
+      if (this.#writing || element.value === "" || element.validity.badInput) return;
+      this.#held = element.valueAsNumber;
+      change(this.#held, moving);
+    };
+    element.addEventListener("input", () => hear(true));
+    element.addEventListener("change", () => hear(false));
+  }
+
+  #mountReset(name, reset) {
+    this.back.setAttribute("aria-label", `Reset ${name.toLowerCase()}`);
+    this.back.replaceChildren(icon("reset"));
+    this.back.addEventListener("click", reset);
+  }
+
+  #tell(value) {
+    this.#held = value;
+    this.#writing = true;
+    try {
+      this.number.value = value;
+      this.number.dispatchEvent(new Event("input", { bubbles: true }));
+    } finally {
+      this.#writing = false;
+    }
+    if (this.range) this.range.value = value;
+  }
+
+  #rewrite() {
+    if (this.#shown === undefined) return;
+    this.#held = null;
+    this.write(this.#shown);
+  }
+
+  #dress() {
+    const { range, number } = this;
+    const share = range ? (this.#shown - this.min) / (this.max - this.min) : 0;
+    range?.style.setProperty("--fill", `${100 * Math.min(1, Math.max(0, share))}%`);
+    // After Gradio's own writing of the same number, which is queued.
+    queueMicrotask(() => {
+      if (document.activeElement !== number) number.value = this.spell(this.#shown);
+    });
+  }
+}
+
+/** Gradio's dropdowns: what they offer and show goes over to Gradio when it changed, what people choose comes back. */
+export class Menus {
+  #menus = new Map();
+
+  /** Hear what is chosen in the dropdown `id`: `choose(value)`; returns its combobox. */
+  mount(id, choose) {
+    const box = document.querySelector(`#${id} input`);
+    this.#menus.set(id, { choose, told: "", value: null, choices: undefined });
+    return box;
+  }
+
+  /** Offer `choices`, a list of words, and show `value`; either may be left as it is. */
+  show(id, { choices, value }) {
+    const menu = this.#menus.get(id);
+    menu.choices = choices ?? menu.choices;
+    menu.value = value;
+    const told = JSON.stringify([menu.choices, value]);
+    if (told === menu.told) return;
+    menu.told = told;
+    document.getElementById("menus-sync").click();
+  }
+
+  /** Called by Gradio: somebody chose. */
+  chosen(id, value) {
+    const menu = this.#menus.get(id);
+    if (!menu || value === menu.value) return;
+    menu.value = value;
+    menu.told = JSON.stringify([menu.choices, value]);
+    menu.choose(value);
+  }
+
+  /** Called by Gradio: what to show in these dropdowns. */
+  updates(ids) {
+    return ids.map((id) => {
+      const { choices, value } = this.#menus.get(id) ?? {};
+      const offered = choices && { choices: choices.map((word) => [word, word]), interactive: choices.length > 0 };
+      return { __type__: "update", ...offered, value: value ?? null };
+    });
+  }
+}
+
+/** Put one of the page's icons before (or after) the words of a button, and say what it does when pointed at. */
+export function adorn(id, name, { title, after = false } = {}) {
+  const button = document.getElementById(id);
+  button[after ? "append" : "prepend"](icon(name));
+  if (title) button.title = title;
+  return button;
+}
+
+/** A group with a name for people who hear the page. */
+export function nameGroup(id, name, role = "group") {
+  const root = document.getElementById(id);
+  root.setAttribute("role", role);
+  root.setAttribute("aria-label", name);
+  return root;
+}
