@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     from explorer.web.guard import Login
 
     studio = Studio(flags.checkpoints, flags.runs)
-    checkpoint = studio.admit(flags.checkpoint) if flags.checkpoint else None
+    checkpoint = studio.prefer(flags.checkpoint) if flags.checkpoint else None
     listening = listen(flags.host, flags.port)
     port = listening.getsockname()[1]
     login = Login(user, password, cookie=f"styloscope-{port}") if flags.auth else None

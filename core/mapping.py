@@ -47,9 +47,7 @@ class Mapping(nn.Module):
         if not layers and width != w_dim:
             raise ValueError(f"a mapping without layers keeps its width, but {width} is not {w_dim}")
         widths = [width] + [w_dim] * layers
-        self.layers = nn.ModuleList(
-            EqualLinear(a, b, lr=lr, activate=True) for a, b in pairwise(widths)
-        )
+        self.layers = nn.ModuleList(EqualLinear(a, b, lr=lr, activate=True) for a, b in pairwise(widths))
         if z_dim:
             self.register_buffer("w_avg", torch.zeros(w_dim))
 

@@ -1,7 +1,7 @@
 """The names of what lies in a run folder, and its readers. Nothing here writes.
 
-    RUN/config.json  command.txt  data.png  log.jsonl  losses.png  evolution.gif  best.json  metrics.jsonl
-    RUN/samples/000012.png  checkpoints/000012.safetensors  state/          the number is kimg, rounded down
+RUN/config.json  command.txt  data.png  log.jsonl  losses.png  evolution.gif  best.json  metrics.jsonl
+RUN/samples/000012.png  checkpoints/000012.safetensors  state/          the number is kimg, rounded down
 """
 
 from __future__ import annotations

@@ -12,6 +12,14 @@ __all__ = ["Layout", "grid"]
 
 _PAPER = 18
 _INK = 225
+_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "Arial.ttf",
+    "arial.ttf",
+    "Helvetica.ttc",
+)
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,12 @@ def _font_size(cell: tuple[int, int]) -> int:
 
 
 def _font(cell: tuple[int, int]) -> ImageFont.FreeTypeFont:
+    # Pillow's own font has the letters of ASCII alone; the first of these that the system has knows many alphabets.
+    for name in _FONTS:
+        try:
+            return ImageFont.truetype(name, size=_font_size(cell))
+        except OSError:
+            continue
     font = ImageFont.load_default(size=_font_size(cell))
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font

@@ -55,6 +55,7 @@ class Networks:
         self.checkpoints = Path(checkpoints)
         self.runs = Path(runs)
         self.refused: dict[Path, str] = {}  # files that the last listing could not read, and why
+        self.preferred: str | None = None  # the one meant where no name is given
         self._admitted: dict[str, Path] = {}
         self._known: dict[Path, Network] = {}
         self._listed: dict[str, Network] = {}  # full names that were found by listing
@@ -71,7 +72,7 @@ class Networks:
         return found
 
     def find(self, name: str | None) -> Network:
-        """The network of that name: a stem, RUN (its newest) or RUN/000012; `brain` or the first for None.
+        """The network of that name: a stem, RUN (its newest) or RUN/000012; None is `preferred`, `brain` or the first.
 
         Raises CheckpointError for a name that is not there, and for a file that cannot be read.
         """
@@ -82,7 +83,7 @@ class Networks:
         if not files:
             raise CheckpointError(f"there is no network in {self.checkpoints} or in {self.runs}: {_NOWHERE}")
         if name is None:
-            name = DEFAULT if DEFAULT in files else next(iter(files))
+            name = next((known for known in (self.preferred, DEFAULT) if known in files), next(iter(files)))
         if name not in files:
             name = next((full for full in files if full.startswith(f"{name}/")), name)  # RUN: the newest comes first
         if name not in files:

@@ -127,6 +127,12 @@ class Studio:
         with self._listing:
             return self._networks.admit(text)
 
+    def prefer(self, text: str) -> str:
+        """Admit a network, and mean it wherever a recipe names none. Raises CheckpointError."""
+        with self._listing:
+            self._networks.preferred = self._networks.admit(text)
+            return self._networks.preferred
+
     def admit_run(self, text: str) -> str:
         """The name of the newest network of a run, given by name or path. Raises SettingError, CheckpointError."""
         with self._listing:

@@ -196,6 +196,8 @@ def compare(config: Config, before: dict[str, Any]) -> None:
     """Say which settings differ from the run's; raise SettingError where one would change what the run means."""
     now = config.values()
     changed = [setting for setting in settings() if now[setting.name] != before.get(setting.name, setting.default)]
+    if _same_place(now["data"], before.get("data")):
+        changed = [setting for setting in changed if setting.name != "data"]
     refused = [setting for setting in changed if setting.meaning]
     if refused:
         shown = ", ".join(f"{s.flag} {before.get(s.name, s.default)} (now {now[s.name]})" for s in refused)
@@ -203,3 +205,8 @@ def compare(config: Config, before: dict[str, Any]) -> None:
         raise SettingError("resume", names, f"the run began with {shown}; leave these as they were or begin a new run")
     for setting in changed:
         say(f"resuming with {setting.flag} {now[setting.name]} instead of {before.get(setting.name, setting.default)}")
+
+
+def _same_place(a: Any, b: Any) -> bool:
+    """Whether two spellings name the same folder or zip."""
+    return isinstance(a, str) and isinstance(b, str) and Path(a).resolve() == Path(b).resolve()

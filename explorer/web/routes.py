@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is s
 SUPERSEDED = 409
 CLOSED_BY_CLIENT = 499
 STATIC = Path(__file__).with_name("static")
+STATIC_NAME = re.compile(r"[a-z_]{1,40}\.[a-z]{2,4}")
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ async def _networks(studio: Studio) -> Response:
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     path = STATIC / name
-    if name.startswith(".") or path.parent != STATIC or not path.is_file():
+    if not STATIC_NAME.fullmatch(name) or not path.is_file():
         return refusal(f"there is no /static/{name[:60]}", status=404)
     kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
     return FileResponse(path, media_type=kinds.get(path.suffix))

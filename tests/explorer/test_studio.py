@@ -227,3 +227,11 @@ def test_any_thread_may_ask(studio: Studio) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_preferred_network_is_meant_where_none_is_named(folder: Path) -> None:
+    studio = Studio(folder / "checkpoints", folder / "runs", device="cpu")
+    assert studio.network().name == "brain"
+    assert studio.prefer("colour") == "colour"
+    assert studio.network().name == "colour" and studio.check(Recipe()).name == "colour"
+    assert studio.network("brain").name == "brain"

@@ -14,8 +14,11 @@ from safetensors.torch import load_file
 
 import core
 from core import pictures, runs
+from core.errors import SettingError
 from tests.train import make
+from train import session
 from train.__main__ import main
+from train.config import Config
 from train.loop import Trainer
 from train.output import LOG_KEYS, Run
 
@@ -257,3 +260,13 @@ def test_a_signal_before_the_first_image(
     assert run(monkeypatch, "--data", data, "--out", tmp_path / "run", *SHORT) == 0
     assert "stopped before the first image; nothing to save" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_another_spelling_of_the_same_place_is_no_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    config = Config(data="set/")
+    before = {**config.values(), "data": str(tmp_path / "set")}
+    session.compare(config, before)
+    with pytest.raises(SettingError, match="--data"):
+        session.compare(config, {**before, "data": str(tmp_path / "other")})

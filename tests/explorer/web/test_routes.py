@@ -133,7 +133,7 @@ def test_networks_and_static_files(client: TestClient) -> None:
     }  # fmt: skip
     script = client.get("/static/stage.js")
     assert script.status_code == 200 and script.headers["content-type"].startswith("text/javascript")
-    for name in ("..%2fpage.py", "%2e%2e%2fpage.py", ".hidden", "nothing.js", "..%5cpage.py"):
+    for name in ("..%2fpage.py", "%2e%2e%2fpage.py", ".hidden", "nothing.js", "..%5cpage.py", "x" * 3000 + ".js"):
         assert client.get(f"/static/{name}").status_code in (403, 404)
 
 
