@@ -7,6 +7,7 @@ by way of the hidden button at the end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -61,13 +62,13 @@ def controls(*, readout: str) -> dict[str, gr.Dropdown]:
     return {"noise": noise, "label": label}
 
 
-def connect_menus(menus: dict[str, gr.Dropdown]) -> None:
-    """Tell the page's script what is chosen in each dropdown, and let it say what they offer and show."""
+def connect_menus(menus: Mapping[str, gr.Dropdown | gr.CheckboxGroup], *, sync: str = "menus-sync") -> None:
+    """Tell the page's script what is chosen in each menu; by the button `sync` it says what they offer and show."""
     for name, menu in menus.items():
         menu.input(**SILENT, inputs=[menu], js=f"(value) => {{ window.stage?.menus.chosen('{name}', value); }}")
     outputs: list[Component] = list(menus.values())
-    sync = gr.Button("Sync", elem_id="menus-sync", visible="hidden")
-    sync.click(**SILENT, outputs=outputs, js=f"() => window.stage.menus.updates({list(menus)})")
+    button = gr.Button("Sync", elem_id=sync, visible="hidden")
+    button.click(**SILENT, outputs=outputs, js=f"() => window.stage.menus.updates({list(menus)})")
 
 
 def piece(markup: str, elem_id: str) -> None:

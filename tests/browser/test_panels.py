@@ -147,7 +147,7 @@ def test_a_walk_is_scrubbed_played_and_taken_home(tab: Any, downloads: Path) -> 
     open_tab(tab, "Interpolate")
     type_into(tab, "#interpolate-panel .text input", "1, 2")
     type_into(tab, "[aria-label=Steps][type=number]", 3)
-    type_into(tab, "#interpolate-panel .tick input", True)
+    type_into(tab, "#loop input", True)
     until(lambda: words(tab, ".frame-words").startswith("1 of 6"))
     type_into(tab, "[aria-label=Frame]", 2)
     toward = until(lambda: recipe_of(tab)["toward"])

@@ -17,4 +17,4 @@ SENTENCE = "What this network is, what it was trained on, and how to read what i
 
 def build(studio: Studio) -> None:
     """Lay out the place that static/panel_about.js fills; its pictures come from /frame."""
-    gr.HTML('<div class="panel" id="about-panel"></div>', apply_default_css=False, js_on_load=None)
+    gr.HTML('<div class="pane" id="about-panel"></div>', apply_default_css=False, js_on_load=None)

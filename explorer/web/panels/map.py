@@ -17,4 +17,4 @@ SENTENCE = "Every dot is a seed, near ones look alike: point at a dot to see it,
 
 def build(studio: Studio) -> None:
     """Lay out the place that static/panel_map.js fills; its pictures come from /frame."""
-    gr.HTML('<div class="panel" id="map-panel"></div>', apply_default_css=False, js_on_load=None)
+    gr.HTML('<div class="pane" id="map-panel"></div>', apply_default_css=False, js_on_load=None)

@@ -3,6 +3,7 @@
 // its number box and its reset follow.
 
 import { icon } from "./panel_kit.js";
+import { same } from "./recipe.js";
 
 /** A gr.Slider whose range reaches from `min` to `max`, or a gr.Number; `change(value, moving)`, `reset()`. */
 export class NumberField {
@@ -90,15 +91,48 @@ export class NumberField {
   }
 }
 
-/** Gradio's dropdowns: what they offer and show goes over to Gradio when it changed, what people choose comes back. */
+/** A gr.Slider of whole numbers that belongs to the page alone; `change(value, moving)`, `write(value)` shows one. */
+export function wholeField(id, { name, reach: [min, max], most = max, start, change }) {
+  const field = new NumberField(id, {
+    name,
+    change: (value, moving) => {
+      const fits = Number.isInteger(value) && value >= min && value <= most;
+      field.number.setAttribute("aria-invalid", String(!fits));
+      if (!fits) return;
+      show(value);
+      change(value, moving);
+    },
+    reset: () => (show(start), change(start, false)),
+  });
+  const show = (value) => {
+    field.write(value);
+    field.back.disabled = value === start;
+  };
+  field.number.addEventListener("blur", () => field.number.removeAttribute("aria-invalid"));
+  field.back.title = `Back to ${start}`;
+  field.reach(min, max);
+  show(start);
+  return field;
+}
+
+/** A gr.Radio, made one group for keys and for people who hear the page; `change(value)`. `titles`: value -> words. */
+export function radioField(id, { name, titles, change }) {
+  const root = nameGroup(id, name, "radiogroup");
+  for (const radio of root.querySelectorAll("input")) {
+    radio.name = id;
+    radio.closest("label").title = titles[radio.value];
+  }
+  root.addEventListener("change", (event) => change(event.target.value));
+}
+
+/** Gradio's dropdowns and groups of ticks: what they offer and show goes over to Gradio when it changed, what people choose comes back. */
 export class Menus {
   #menus = new Map();
 
-  /** Hear what is chosen in the dropdown `id`: `choose(value)`; returns its combobox. */
-  mount(id, choose) {
-    const box = document.querySelector(`#${id} input`);
-    this.#menus.set(id, { choose, told: "", value: null, choices: undefined });
-    return box;
+  /** Hear what is chosen in the menu `id`: `choose(value)`; returns its combobox. `sync` is the button it hangs on. */
+  mount(id, choose, { sync = "menus-sync" } = {}) {
+    this.#menus.set(id, { choose, sync, told: "", value: null, choices: undefined });
+    return document.querySelector(`#${id} input`);
   }
 
   /** Offer `choices`, a list of words, and show `value`; either may be left as it is. */
@@ -109,13 +143,13 @@ export class Menus {
     const told = JSON.stringify([menu.choices, value]);
     if (told === menu.told) return;
     menu.told = told;
-    document.getElementById("menus-sync").click();
+    document.getElementById(menu.sync).click();
   }
 
   /** Called by Gradio: somebody chose. */
   chosen(id, value) {
     const menu = this.#menus.get(id);
-    if (!menu || value === menu.value) return;
+    if (!menu || same(value, menu.value)) return;
     menu.value = value;
     menu.told = JSON.stringify([menu.choices, value]);
     menu.choose(value);

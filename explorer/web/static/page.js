@@ -1,5 +1,6 @@
 // The way in: wait until Gradio has built the page, then open the stage and each panel.
 
+import { present } from "./panel_kit.js";
 import { openStage } from "./stage.js";
 import { mountTheme } from "./theme.js";
 
@@ -10,29 +11,17 @@ const PARTS = [
   "#noise input", "#noise-reset", "#noise-number input", "#label input", "#label-reset",
 ];
 
-/** Resolve once there is an element for each of these selectors. */
-function present(selectors) {
-  return new Promise((resolve) => {
-    const all = () => selectors.every((selector) => document.querySelector(selector));
-    if (all()) return resolve();
-    const watch = new MutationObserver(() => {
-      if (!all()) return;
-      watch.disconnect();
-      resolve();
-    });
-    watch.observe(document.documentElement, { childList: true, subtree: true });
-  });
-}
+const parts = (selectors) => new Promise((resolve) => present(selectors, resolve));
 
 /** Gradio builds a tab when it is first opened; what a panel takes from elsewhere before that, it announces. */
 async function openPanel(name) {
   const panel = await import(`/static/panel_${name}.js`);
   panel.announce?.(window.stage);
-  await present([`#panel_${name}`]);
+  await parts([`#panel_${name}`]);
   panel.mount(window.stage);
 }
 
-await present(PARTS);
+await parts(PARTS);
 mountTheme();
 const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const opened = openStage(facts);

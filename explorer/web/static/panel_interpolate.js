@@ -1,11 +1,13 @@
 // A walk between any number of pictures: typed, kept or the stage's; scrubbed and played on the stage, taken home as a film.
 
+import { nameGroup, radioField, wholeField } from "./fields.js";
 import { mountCorners } from "./panel_corners.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, choice, h, hand, likeStage, onlySeed, openTab, parseSeeds, place, rested, shaped, shelfMenu, slider, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, likeStage, onlySeed, openTab, parseSeeds, present, rested, shaped, shelfMenu, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
 import { frameCount, frameOf, MOST_FRAMES } from "./paths.js";
 import { full, place as placeWords } from "./recipe.js";
 
+const PARTS = ["#walk-pictures", "#steps [type=range]", "#fps [type=range]", "#space [type=radio]", "#ease [type=radio]", "#loop input", "#walk-rest"];
 const MOST_POINTS = 64;
 const STRIP = 12; // thumbnails of the film strip
 const FOLLOWED = 3000; // frames up to which the scrubber knows the stage's picture again
@@ -20,10 +22,13 @@ export function announce(stage) {
 }
 
 export function mount(stage) {
-  place("interpolate-panel", (root) => {
+  present(PARTS, () => {
+    const [root, pictures, rest] = ["interpolate-panel", "walk-pictures", "walk-rest"].map((id) => document.getElementById(id));
     shaped(stage, root);
     const walk = new Walk(stage);
-    root.append(pointsOf(stage, walk), settingsOf(walk), playerOf(stage, walk), homeOf(stage, walk), mountCorners(stage));
+    settingsOf(walk);
+    pictures.append(pointsOf(stage, walk));
+    rest.append(playerOf(stage, walk), homeOf(stage, walk), mountCorners(stage));
     walk.begin();
     take("walk-between", (seeds) => walk.to(seeds.map((seed) => ({ seed }))));
   });
@@ -174,13 +179,16 @@ function pointCard(stage, walk, thumbs, index) {
 }
 
 function settingsOf(walk) {
-  const steps = slider({ label: "Steps", min: 1, max: 120, most: 2000, value: 24, hint: "from picture to picture", oninput: (value) => walk.change({ steps: value }) });
-  const fps = slider({ label: "Frames a second", min: 1, max: 60, value: 24, oninput: (value) => walk.change({ fps: value }) });
-  const space = choice({ label: "Space", options: [["w", "w, straight", "A straight line between styles"], ["z", "z, round", "Round the sphere the latents lie on; for plain seeds"]], value: "w", oninput: (value) => walk.change({ space: value }) });
-  const ease = choice({ label: "Ease", options: [["linear", "linear", "The same pace all the way"], ["smooth", "smooth", "Rests at every picture"]], value: "linear", oninput: (value) => walk.change({ ease: value }) });
-  const loop = h("input", { type: "checkbox", onchange: () => walk.change({ loop: loop.checked }) });
-  const looped = h("div", { class: "control stack" }, h("span", { class: "label" }, "End"), h("label", { class: "tick" }, loop, "Loop back to the first"));
-  return h("section", { class: "settings", "aria-label": "Settings of the walk" }, h("div", { class: "columns" }, steps.root, fps.root), h("div", { class: "row wrap" }, space.root, ease.root, looped));
+  nameGroup("walk-settings", "Settings of the walk");
+  const { steps, fps } = walk.settings;
+  wholeField("steps", { name: "Steps", reach: [1, 120], most: 2000, start: steps, change: (value) => walk.change({ steps: value }) });
+  wholeField("fps", { name: "Frames a second", reach: [1, 60], start: fps, change: (value) => walk.change({ fps: value }) });
+  document.getElementById("steps").title = "Frames from picture to picture";
+  radioField("space", { name: "Space", titles: { w: "A straight line between styles", z: "Round the sphere the latents lie on; for plain seeds" }, change: (space) => walk.change({ space }) });
+  radioField("ease", { name: "Ease", titles: { linear: "The same pace all the way", smooth: "Rests at every picture" }, change: (ease) => walk.change({ ease }) });
+  const loop = document.querySelector("#loop input");
+  loop.closest("label").title = "From the last picture back to the first";
+  loop.addEventListener("change", () => walk.change({ loop: loop.checked }));
 }
 
 function playerOf(stage, walk) {

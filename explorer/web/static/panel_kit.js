@@ -44,6 +44,18 @@ export function place(id, found) {
   watch.observe(document.documentElement, { childList: true, subtree: true });
 }
 
+/** Call `found` once there is an element for each of these selectors, now or later: Gradio builds its parts in any order. */
+export function present(selectors, found) {
+  const all = () => selectors.every((selector) => document.querySelector(selector));
+  if (all()) return found();
+  const watch = new MutationObserver(() => {
+    if (!all()) return;
+    watch.disconnect();
+    found();
+  });
+  watch.observe(document.documentElement, { childList: true, subtree: true });
+}
+
 /** Tell a panel's thumbnails the shape of the network's pictures. */
 export function shaped(stage, root) {
   stage.subscribe((recipe, network) => {

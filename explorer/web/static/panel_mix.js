@@ -1,8 +1,10 @@
 // Style mixing: sources that live in the stage's recipe, and the matrix of rows x columns.
 
+import { nameGroup } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, layerGroups, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, place, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
 
+const PARTS = ["#mix-sources", "#matrix-seeds", "#matrix-layers", "#matrix-coarse", "#matrix-middle", "#matrix-fine", "#matrix-rest", "#matrix-sync"];
 const MOST_SOURCES = 64;
 const MOST_CELLS = 400;
 
@@ -15,9 +17,10 @@ export function announce(stage) {
 }
 
 export function mount(stage) {
-  place("mix-panel", (root) => {
-    shaped(stage, root);
-    root.append(sources(stage), matrix(stage));
+  present(PARTS, () => {
+    shaped(stage, document.getElementById("mix-panel"));
+    document.getElementById("mix-sources").append(sources(stage));
+    matrix(stage);
   });
 }
 
@@ -164,41 +167,68 @@ function matrix(stage) {
   const later = rested(redraw, 150);
   const rows = textField({ label: "Row seeds", value: wish.rows, hint: "give the picture", read: seeds("rows") });
   const columns = textField({ label: "Column seeds", value: wish.columns, hint: "give the styles of these layers", read: seeds("columns") });
-  const layers = h("div", {});
   const save = button("Save PNG", {
     icon: "save",
     press: () => job.run({ verb: "mix", ...wish, layers: wish.layers, ...likeStage(stage.recipe) }, { words: "Drawing the matrix" }),
   });
+  const showLayers = mountLayers(stage, (layers) => {
+    wish = { ...wish, layers: layersText(layers) };
+    save.disabled = layers.size === 0;
+    later();
+  });
   const fit = () => {
     if (!stage.network || stage.network.layers === fit.layers) return;
     fit.layers = stage.network.layers;
-    wish = { ...wish, layers: layersText(layerGroups(fit.layers).middle) };
-    const ticks = layerTicks({
-      network: stage.network,
-      value: parseLayers(wish.layers, fit.layers),
-      oninput: (chosen) => {
-        wish = { ...wish, layers: layersText(chosen) };
-        save.disabled = chosen.size === 0;
-        later();
-      },
-    });
-    layers.replaceChildren(ticks.root);
+    showLayers(new Set(layerGroups(fit.layers).middle));
   };
   const settled = rested(redraw, 400);
   stage.subscribe(() => (fit(), settled()));
-  fit();
-  const root = h(
-    "section",
-    { class: "ruled", "aria-label": "Mixing matrix" },
-    h("h3", {}, "Matrix"),
-    h("div", { class: "columns" }, rows.root, columns.root),
-    layers,
+  const root = nameGroup("matrix", "Mixing matrix", "region");
+  document.getElementById("matrix-seeds").append(h("h3", {}, "Matrix"), h("div", { class: "columns" }, rows.root, columns.root));
+  document.getElementById("matrix-rest").append(
     h("div", { class: "scroller" }, grid),
     h("div", { class: "row wrap" }, h("p", { class: "hint" }, "Click a cell to bring it to the stage."), h("span", { class: "spring" }), save),
     job.root,
   );
   whenSeen(root, (now) => ((seen = now), redraw()));
-  return root;
+}
+
+/** The gr.CheckboxGroup of layers and the words for groups of them; `choose(Set)`. Returns what shows a Set. */
+function mountLayers(stage, choose) {
+  const root = nameGroup("matrix-layers", "Layers");
+  const words = Object.fromEntries(["coarse", "middle", "fine"].map((name) => [name, document.getElementById(`matrix-${name}`)]));
+  let value = new Set();
+  const groups = () => layerGroups(stage.network.layers);
+  const name = () => {
+    const sizes = layerSizes(stage.network);
+    root.querySelectorAll("input").forEach((tick, layer) => {
+      tick.setAttribute("aria-label", `Layer ${layer}, ${sizes[layer]} pixels`);
+      tick.title = `Layer ${layer}, works at ${sizes[layer]} pixels`;
+    });
+  };
+  const take = (next) => {
+    value = next;
+    for (const [word, button] of Object.entries(words)) {
+      button.title = `Layers ${layersText(groups()[word])}`;
+      button.setAttribute("aria-pressed", String(groups()[word].every((layer) => value.has(layer))));
+    }
+    choose(value);
+  };
+  const show = (next) => {
+    take(next);
+    const choices = layerSizes(stage.network).map((_, layer) => String(layer));
+    stage.menus.show("matrix-layers", { choices, value: [...next].sort((a, b) => a - b).map(String) });
+  };
+  for (const [word, button] of Object.entries(words)) {
+    button.addEventListener("click", () => {
+      const layers = groups()[word];
+      const on = !layers.every((layer) => value.has(layer));
+      show(new Set(on ? [...value, ...layers] : [...value].filter((layer) => !layers.includes(layer))));
+    });
+  }
+  stage.menus.mount("matrix-layers", (layers) => take(new Set(layers.map(Number))), { sync: "matrix-sync" });
+  new MutationObserver(name).observe(root, { childList: true, subtree: true });
+  return show;
 }
 
 function recipeOf(base, { row, column, layers }) {
