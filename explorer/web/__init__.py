@@ -74,8 +74,9 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as wrong:
         raise OutputError(f"--host {host} is not an address of this machine; 127.0.0.1 always is") from wrong
-    family, kind, _, _, address = found[0]
-    listening = socket.socket(family, kind)
+    family, kind, protocol, _, address = found[0]
+    # With the protocol named, asyncio sends each answer at once; without it Nagle's algorithm holds pictures for 40 ms.
+    listening = socket.socket(family, kind, protocol)
     if os.name == "posix":
         # On Windows the same option would let two servers share a port.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -29,7 +29,7 @@ from core import sizes
 from core.command import run
 from core.stylegan2 import GeneratorConfig
 from explorer.studio import Studio
-from explorer.web import build
+from explorer.web import build, listen
 from explorer.web.desk import Desk
 from explorer.web.guard import Login, host_allowed, origin_allowed
 
@@ -248,3 +248,9 @@ def assert_one_line(out: str, err: str, *, part: str) -> None:
     assert out == ""
     (line,) = err.splitlines()
     assert line.startswith("error: ") and part in line
+
+
+def test_answers_are_not_held_back() -> None:
+    """asyncio turns Nagle's algorithm off on sockets that say they are TCP, and on no other."""
+    with listen("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
