@@ -181,6 +181,7 @@ def test_a_kept_blend_is_a_picture_of_a_walk(tab: Any) -> None:
 def test_a_corner_of_the_sheet_is_its_seed(tab: Any) -> None:
     open_tab(tab, "Interpolate")
     type_into(tab, "[aria-label='Cells a side'][type=number]", 3)
+    until(lambda: len(tab.find_elements("css selector", ".sheet .cell")) == 9)
     find(tab, "[aria-label='bottom right, seed 41']").click()
     assert shown(tab, seed=41, blend=None)
     find(tab, "[aria-label='row 2, column 2']").click()
