@@ -132,6 +132,8 @@ def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
     type_into(tab, "#mix-panel .ruled .text:nth-child(1) input", "0-1")
     type_into(tab, "#mix-panel .ruled .text:nth-child(2) input", "10,11")
     until(lambda: len(tab.find_elements("css selector", "#mix-panel .matrix .cell")) == 4)
+    heads = tab.find_elements("css selector", "#mix-panel .matrix .head")
+    assert len(heads) == 4 and all(min(head.size.values()) > 10 for head in heads)
     cell = find(tab, "[aria-label='row 1, column 11']")
     until(lambda: cell.find_element("tag name", "img").get_attribute("src"))
     cell.click()

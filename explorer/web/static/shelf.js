@@ -124,7 +124,12 @@ function makeCard(stage, shelf, item) {
   name.addEventListener("change", () => shelf.rename(item.id, name.value));
   const left = button("icon", "i-left", () => refocus(left, right, () => shelf.move(item.id, -1)));
   const right = button("icon", "i-right", () => refocus(right, left, () => shelf.move(item.id, 1)));
-  const remove = button("icon", "i-close", () => shelf.remove(item.id));
+  const remove = button("icon", "i-close", () => {
+    // The keyboard stays on the shelf: at the next picture's button, or at the one that keeps.
+    const next = element.nextElementSibling ?? element.previousElementSibling;
+    shelf.remove(item.id);
+    (next?.querySelector(".tools button:last-child") ?? document.querySelector("[data-do=keep]"))?.focus();
+  });
   const into = document.createElement("select");
   into.className = "into";
   into.addEventListener("change", () => {

@@ -14,7 +14,7 @@
 import { mountControls } from "./controls.js";
 import { Menus } from "./fields.js";
 import { saveWalk } from "./film.js";
-import { Frames } from "./frames.js";
+import { Frames, fetchFrame } from "./frames.js";
 import { mountHeader } from "./header.js";
 import { History, recipeOfAddress } from "./history.js";
 import { mountKeys } from "./keys.js";
@@ -176,7 +176,7 @@ class Stage {
 
   /** Called once the page's elements are there: find the networks, then the first picture. */
   async open() {
-    const { recipe, error } = recipeOfAddress();
+    let { recipe, error } = recipeOfAddress();
     this.view = new View({ canvas: find("stage"), frame: find("stage-frame"), view: find("stage-view"), drag: (way) => this.#drag(way) });
     this.#mountTools(mountKeys(this));
     this.#canGo({ undo: false, redo: false });
@@ -190,7 +190,9 @@ class Stage {
       await this.refreshNetworks();
     }
     find("stage-empty").hidden = true;
-    this.#recipe = full({ checkpoint: this.#firstNetwork(), ...recipe });
+    // A recipe that the server refuses would stay in every change made from it: say why, and begin afresh.
+    if (recipe) error = await refusedAs({ checkpoint: this.#firstNetwork(), ...recipe });
+    this.#recipe = full({ checkpoint: this.#firstNetwork(), ...(error ? {} : recipe) });
     this.history.begin(this.#recipe);
     this.#change(this.#recipe, { moving: false, kept: true });
     if (error) this.say(error);
@@ -270,6 +272,16 @@ class Stage {
       button.addEventListener("click", acts[button.dataset.do]);
     }
   }
+}
+
+/** The sentence with which the server refuses a recipe; undefined where it draws it. */
+async function refusedAs(recipe) {
+  try {
+    await fetchFrame(recipe, { format: "jpeg", size: 16 });
+  } catch (wrong) {
+    if (!wrong.again) return wrong.message;
+  }
+  return undefined;
 }
 
 export function openStage(facts) {
