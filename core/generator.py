@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from core import latents
@@ -85,9 +84,3 @@ def build_generator(config: GeneratorConfig) -> Generator:
 def build_discriminator(config: DiscriminatorConfig) -> Discriminator:
     """Return a fresh discriminator; its weights come from torch's global random stream."""
     return Discriminator(config)
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Return the number of trained numbers in a network."""
-    with torch.no_grad():
-        return sum(p.numel() for p in network.parameters())
