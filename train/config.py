@@ -123,6 +123,19 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, str) and (value == "auto" or re.fullmatch(r"[0-9]{1,5}(x[0-9]{1,5})?", value) is not None)
 
 
+def _is_augment(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    if value in ("none", "ada"):
+        return True
+    found = re.fullmatch(r"fixed:([0-9]+(\.[0-9]+)?|\.[0-9]+)", value, re.ASCII)
+    return found is not None and float(found[1]) <= 1
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"([a-z0-9_-]+(,[a-z0-9_-]+)*)?", value) is not None
+
+
 def _is_taps(value: Any) -> bool:
     return (
         isinstance(value, str)
@@ -137,7 +150,8 @@ def _is_filters(value: Any) -> bool:
     )
 
 
-_RUN, _DATA, _NET, _TRAIN, _REPORT, _MACHINE = "run", "data", "networks", "training", "reports", "machine"
+_RUN, _DATA, _NET, _TRAIN, _AUGMENT = "run", "data", "networks", "training", "augmentation"
+_REPORT, _MACHINE = "reports", "machine"
 
 
 @dataclass(frozen=True)
@@ -190,6 +204,14 @@ class Config:
         choices=("native", "pad", "crop", "stretch"),
     )
     mirror: bool = _switch("mirror a random half of the pictures left to right", group=_DATA)
+    labels: bool = _switch("train a network with classes, one for each folder of pictures", group=_DATA)
+    holdout: float = _decimal(
+        0.0,
+        "share of the pictures that is kept out of the training, to see overfitting and for measures",
+        group=_DATA,
+        low=0.0,
+        high=0.5,
+    )
 
     # The networks
     channel_base: int = _whole(
@@ -247,6 +269,23 @@ class Config:
         0.05, "and never more than this share of the images seen; 0 is no ramp", group=_TRAIN, low=0.0, high=1.0
     )
     w_avg_beta: float = _decimal(0.998, "how slowly the average w follows, a step", group=_TRAIN, low=0.0, high=1.0)
+    freeze_d: int = _whole(
+        0, "levels of the discriminator, from the finest on, that are not trained", group=_TRAIN, low=0, high=16
+    )
+
+    # For small sets
+    augment: str = _setting(
+        "none",
+        "augment what the discriminator sees: never, each with probability P, or ada: as much as overfitting needs",
+        group=_AUGMENT,
+        check=_is_augment,
+        allowed="none, fixed:P with P from 0 to 1, or ada",
+    )
+    ada_target: float = _decimal(
+        0.6, "mean sign of the discriminator on real pictures that ada steers to", group=_AUGMENT, low=0.0, high=1.0
+    )
+    ada_kimg: float = _decimal(500.0, "kimg in which ada's p can go from 0 to 1", group=_AUGMENT, low=0.001)
+    ada_every: int = _whole(4, "steps from one move of ada's p to the next", group=_AUGMENT, low=1, high=1024)
 
     # What it leaves
     tick: float = _decimal(4.0, "kimg from one line of the log and sample sheet to the next", group=_REPORT, low=0.001)
@@ -260,6 +299,34 @@ class Config:
     )
     samples: int = _whole(
         24, "pictures on the sample sheet, seeds 0 and up", group=_REPORT, low=1, high=256, meaning=False
+    )
+
+    metrics: str = _setting(
+        "",
+        "measures taken while training, names with commas between",
+        group=_REPORT,
+        check=_is_names,
+        allowed="names of measures with commas between",
+        meaning=False,
+    )
+    every: float = _decimal(
+        100.0, "kimg from one round of measures to the next", group=_REPORT, low=0.001, meaning=False
+    )
+    keep: int = _whole(
+        0,
+        "network files kept; 0 keeps all, and the best, the newest and the last are never deleted",
+        group=_REPORT,
+        low=0,
+        high=10**6,
+        meaning=False,
+    )
+    best: str = _setting(
+        "",
+        "the measure by which best.json names the best network; the first of --metrics where none is given",
+        group=_REPORT,
+        check=lambda value: _is_names(value) and "," not in value,
+        allowed="the name of one measure",
+        meaning=False,
     )
 
     credit: str = _setting(

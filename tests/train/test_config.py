@@ -72,7 +72,12 @@ def test_the_presets_of_the_contract() -> None:
         (["--preset", "knee"], "preset cannot be 'knee': one of smoke"),
         (["--grid", "0"], "grid cannot be '0': a whole number from 1 to 1024"),
         (["--path-shrink", "32"], "path_shrink cannot be '32': at most the batch, 16"),
-        (["--augment", "ada"], "unrecognized arguments: --augment ada"),
+        (["--augment", "often"], "augment cannot be 'often': none, fixed:P with P from 0 to 1, or ada"),
+        (["--augment", "fixed:1.5"], "augment cannot be 'fixed:1.5'"),
+        (["--augment", "fixed:"], "augment cannot be 'fixed:'"),
+        (["--holdout", "0.6"], "holdout cannot be '0.6': a number from 0 to 0.5"),
+        (["--metrics", "a,,b"], "metrics cannot be 'a,,b': names of measures"),
+        (["--best", "a,b"], "best cannot be 'a,b': the name of one measure"),
     ],
 )
 def test_complaints(flags: list[str], said: str) -> None:
