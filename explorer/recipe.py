@@ -23,7 +23,10 @@ Given = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True)
 class Mix:
-    """ws[l] <- (1 - amount) ws[l] + amount source[l] in `layers` (None: all of them), the source truncated alike."""
+    """ws[l] <- (1 - amount) ws[l] + amount source[l] in `layers` (None: all of them), the source truncated alike.
+
+    `label` None is the class of the picture that it is mixed into.
+    """
 
     seed: int = 0
     point: str | None = None

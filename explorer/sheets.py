@@ -62,7 +62,7 @@ def matrix(
     _cells("rows x columns", len(rows) * len(columns))
     latents.parse_layers(layers)
     cells = tuple(
-        replace(one, mix=(*one.mix, Mix(seed=column, label=base.label, layers=layers, amount=amount)))
+        replace(one, mix=(*one.mix, Mix(seed=column, layers=layers, amount=amount)))
         for one in (_with_seed(base, row) for row in rows)
         for column in columns
     )

@@ -308,7 +308,8 @@ def _finished(room: Room, recipe: Recipe, w: Tensor) -> Tensor:
     generator = room.generator
     ws = generator.truncate(w, psi=recipe.psi, cutoff=recipe.cutoff)[0]
     for entry in recipe.mix:
-        source = generator.truncate(room.map_seed(entry.seed, entry.label), psi=recipe.psi, cutoff=recipe.cutoff)[0]
+        label = recipe.label if entry.label is None else entry.label
+        source = generator.truncate(room.map_seed(entry.seed, label), psi=recipe.psi, cutoff=recipe.cutoff)[0]
         layers = latents.parse_layers(entry.layers, generator.num_ws) if entry.layers else range(generator.num_ws)
         ws = latents.mix(ws, source, layers, entry.amount)
     return ws

@@ -95,6 +95,18 @@ def test_classes(studio: Studio) -> None:
         studio.exact(replace(BRAIN, label=0))
 
 
+def test_a_class_left_out_is_this_recipes(studio: Studio) -> None:
+    recipe = Recipe(checkpoint="colour", seed=1, label=2)
+    mixed = studio.ws(replace(recipe, mix=(Mix(seed=5),)))
+    assert torch.equal(mixed, studio.ws(replace(recipe, seed=5)))
+    assert not torch.equal(mixed, studio.ws(replace(recipe, mix=(Mix(seed=5, label=0),))))
+    of_another_class = Recipe.parse({"checkpoint": "colour", "mix": [{"seed": 5}], "toward": {"label": 2, "t": 1}})
+    assert torch.equal(studio.ws(of_another_class), mixed)
+    for other in ({"toward": {"seed": 5, "t": 1}}, {"blend": [{"seed": 5, "weight": 1}]}):
+        there = Recipe.parse({"checkpoint": "colour", "seed": 1, "label": 2, **other})
+        assert torch.equal(studio.ws(there), mixed)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
