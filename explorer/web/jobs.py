@@ -24,7 +24,7 @@ from typing import Any
 
 from core.errors import OutputError, SettingError, StyloscopeError
 
-__all__ = ["VERBS", "Job", "Jobs", "UnknownJobError", "Verb", "arguments"]
+__all__ = ["VERBS", "Job", "Jobs", "UnknownJobError", "Verb", "arguments", "start_process"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LONGEST_TEXT = 50_000
@@ -301,7 +301,7 @@ class Jobs:
                     self._sweep()
                     continue
                 try:
-                    job.process = _start(job.command, folder=job.folder)
+                    job.process = start_process(job.command, folder=job.folder)
                     job.state = "running"
                 except OSError as wrong:
                     job.state, job.error = "failed", f"the job could not be started ({wrong.strerror or wrong})"
@@ -342,9 +342,13 @@ class Jobs:
             shutil.rmtree(job.folder, ignore_errors=True)
 
 
-def _start(command: Sequence[str], *, folder: Path) -> subprocess.Popen[str]:
+def start_process(command: Sequence[str], *, folder: Path | None, **more: str) -> subprocess.Popen[str]:
+    """Start `command` in `folder` at low priority, in a group of its own, with this project importable from anywhere.
+
+    `more` are variables of its environment; what it says on stderr can be read, the rest is dropped. Raises OSError.
+    """
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **more}
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.BELOW_NORMAL_PRIORITY_CLASS | subprocess.CREATE_NEW_PROCESS_GROUP
