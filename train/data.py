@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from core import pictures
 from core.errors import DataError
-from train import phantoms, schedule, sources
+from train import people, phantoms, schedule, sources
 from train.frame import Frame
 
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
@@ -34,6 +35,24 @@ class Data(Protocol):
     frame: Frame
     channels: int
     says: list[str]
+    labels: np.ndarray | None  # the class of each picture, int64 [N], only where classes are asked for
+    classes: tuple[str, ...]  # their names
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits that tell these pictures in this frame from any others."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What travels into the network file under `picture`, beside the crop; empty where there is nothing to say."""
+        ...
+
+    def split(self, share: float, *, seed: int) -> tuple[Data, Data]:
+        """What is trained on, and what is held out: about `share` of the pictures, whole people where names say who.
+
+        The training part's `says` ends with a sentence about it. Raises DataError where there are too few pictures.
+        """
+        ...
 
     def __len__(self) -> int:
         """How many different pictures there are."""
@@ -112,13 +131,28 @@ class Frames:
     """
 
     def __init__(
-        self, pixels: np.ndarray, *, frame: Frame, says: list[str], kept: tempfile.TemporaryDirectory[str] | None = None
+        self,
+        pixels: np.ndarray,
+        *,
+        frame: Frame,
+        says: list[str],
+        kept: tempfile.TemporaryDirectory[str] | None = None,
+        names: Sequence[str] = (),
+        labels: np.ndarray | None = None,
+        classes: tuple[str, ...] = (),
+        facts: Mapping[str, Any] | None = None,
+        rows: np.ndarray | None = None,
     ) -> None:
         self.pixels = pixels
         self.frame = frame
         self.channels = pixels.shape[1]
         self.says = says
+        self.names = tuple(names)
+        self.labels = labels
+        self.classes = classes
+        self._facts = dict(facts or {})
         self._kept = kept
+        self._rows = np.arange(len(pixels)) if rows is None else rows
         self._resident: Tensor | None = None
 
     @classmethod
@@ -128,16 +162,19 @@ class Frames:
         *,
         frame: Frame,
         channels: int | None,
+        labels: bool = False,
         folder: Path | None = None,
         each: Callable[[], None] = lambda: None,
         memory: int | None = None,
     ) -> Frames:
         """Read every picture of a survey. Raises DataError naming those that cannot be read when there are too many.
 
-        channels None is gray where all pictures are, three equal planes counting as gray; `folder` is where the
-        temporary file goes when the frames need more than `memory` bytes (None: half of what is free).
+        channels None is gray where all pictures are, three equal planes counting as gray; `labels` asks for classes;
+        `folder` is where the temporary file goes when the frames need more than `memory` bytes (None: half of what is
+        free).
         """
         source, count = found.source, len(found.source.names)
+        classes, numbers = sources.classes(source) if labels else ((), None)
         planes = channels or (1 if found.gray else 3)
         shape, dtype = (count, planes, *frame.size), np.uint16 if found.wide else np.uint8
         kept, pixels = _room(shape, np.dtype(dtype), folder=folder, memory=_free() // 2 if memory is None else memory)
@@ -169,14 +206,52 @@ class Frames:
             pixels = pixels[:, :1] if kept else np.ascontiguousarray(pixels[:, :1])
         says = [source.says] if source.says else []
         says += _remarks(found, broken, pixels)
-        return cls(pixels[good] if broken else pixels, frame=frame, says=says, kept=kept)
+        return cls(
+            _compact(pixels, good),
+            frame=frame,
+            says=says,
+            kept=kept,
+            names=[source.names[index] for index in good],
+            labels=None if numbers is None else numbers[good],
+            classes=classes,
+        )
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self._rows)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The first 12 hex digits of a SHA-256 over shape, depth and pixels, in the order of the names."""
+        digest = hashlib.sha256(f"{len(self)} {self.pixels.shape[1:]} {self.pixels.dtype.name}".encode())
+        for row in self._rows.tolist():
+            digest.update(self.pixels[row].tobytes())
+        return digest.hexdigest()[:12]
+
+    def facts(self) -> dict[str, Any]:
+        """What travels into the network file under `picture`, beside the crop."""
+        return dict(self._facts)
+
+    def split(self, share: float, *, seed: int) -> tuple[Frames, Frames]:
+        """What is trained on, and what is held out; both look at the same pixels."""
+        found = people.split([people.person(name) for name in self.names] or [None] * len(self), share, seed=seed)
+        return self._part(found.training, [*self.says, found.says]), self._part(found.held, [])
+
+    def _part(self, chosen: np.ndarray, says: list[str]) -> Frames:
+        return Frames(
+            self.pixels,
+            frame=self.frame,
+            says=says,
+            kept=self._kept,
+            names=[self.names[index] for index in chosen.tolist()] if self.names else (),
+            labels=None if self.labels is None else self.labels[chosen],
+            classes=self.classes,
+            facts=self._facts,
+            rows=self._rows[chosen],
+        )
 
     def picture(self, index: int) -> np.ndarray:
         """Picture `index` in its frame, [C, H, W], uint8 or uint16."""
-        return self.pixels[index]
+        return self.pixels[self._rows[index]]
 
     def order(self, shown: np.ndarray, *, seed: int) -> np.ndarray:
         """Every epoch shows every picture once, in an order of its own."""
@@ -187,32 +262,52 @@ class Frames:
         if self._resident is not None and self._resident.device == device:
             chosen = self._resident[torch.from_numpy(indices).to(device)]
             return chosen.float().div_(127.5).sub_(1)
-        return _floats(self.pixels[indices]).to(device, non_blocking=True)
+        return _floats(self.pixels[self._rows[indices]]).to(device, non_blocking=True)
 
     def move(self, device: torch.device) -> bool:
         """Keep the 8-bit pictures on a GPU where they take at most a quarter of its free memory."""
         if device.type != "cuda" or self.pixels.dtype != np.uint8:
             return False
-        if self.pixels.nbytes * 4 > torch.cuda.mem_get_info(device)[0]:
+        if self.pixels[:1].nbytes * len(self) * 4 > torch.cuda.mem_get_info(device)[0]:
             return False
-        self._resident = torch.from_numpy(np.ascontiguousarray(self.pixels)).to(device)
+        self._resident = torch.from_numpy(np.ascontiguousarray(self.pixels[self._rows])).to(device)
         return True
 
 
 class Phantoms:
-    """Head phantoms without end, each drawn when it is shown."""
+    """Head phantoms without end, each drawn when it is shown; `heads` are the first and the end of those it draws."""
 
-    def __init__(self, *, frame: Frame, channels: int) -> None:
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    fingerprint = "phantoms"
+
+    def __init__(self, *, frame: Frame, channels: int, heads: tuple[int, int] = (0, 2**31)) -> None:
         self.frame = frame
         self.channels = channels
+        self.heads = heads
         self.says = ["phantoms: random heads after Shepp and Logan, drawn on the fly, none shown twice"]
 
     def __len__(self) -> int:
-        return 2**31
+        return self.heads[1] - self.heads[0]
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing: drawn heads have no units."""
+        return {}
+
+    def split(self, share: float, *, seed: int) -> tuple[Phantoms, Phantoms]:
+        """Heads to train on, and others that no training draws: the last `share` of all."""
+        first, end = self.heads
+        edge = end - min(max(1, round(share * (end - first))), end - first - 1)
+        parts = [
+            Phantoms(frame=self.frame, channels=self.channels, heads=heads) for heads in ((first, edge), (edge, end))
+        ]
+        parts[0].says = [*self.says, f"held out {end - edge} heads, which no step draws"]
+        return parts[0], parts[1]
 
     def picture(self, index: int) -> np.ndarray:
         """Head `index`, uint8 [C, H, W]."""
-        return _planes(self.frame.place(phantoms.phantom(index, size=self.frame.picture)), self.channels)
+        head = phantoms.phantom(self.heads[0] + index, size=self.frame.picture)
+        return _planes(self.frame.place(head), self.channels)
 
     def order(self, shown: np.ndarray, *, seed: int) -> np.ndarray:
         """Every place has a head of its own."""
@@ -248,6 +343,14 @@ def _planes(array: np.ndarray, channels: int) -> np.ndarray:
         return array.transpose(2, 0, 1)
     luma = array.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     return np.rint(luma).astype(array.dtype)[None]
+
+
+def _compact(pixels: np.ndarray, good: list[int]) -> np.ndarray:
+    """The rows `good`, ascending, moved together in place, so that pictures on the disk stay there."""
+    for target, row in enumerate(good):
+        if target != row:
+            pixels[target] = pixels[row]
+    return pixels[: len(good)]
 
 
 def _room(

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core import pictures
+from core.errors import DataError
 from train import sources
 from train.config import Config, parse_size
 from train.console import watched
@@ -30,6 +31,7 @@ class Plan:
     frame: Frame
     channels: int | None
     found: Survey | None
+    labels: bool = False
 
 
 def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
@@ -44,16 +46,25 @@ def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
             found = survey(config.data, each=_both(progress, check))
         frame = Frame.of(found.picture, size=size, fit=config.fit)
     config.filters_for(frame.size)
-    return Plan(frame, channels, found)
+    return Plan(frame, channels, found, config.labels)
 
 
 def open_data(planned: Plan, *, folder: Path | None = None, check: Callable[[], None] = lambda: None) -> Data:
     """Read the pictures; `folder` is where they go when memory is short. Raises DataError."""
     if planned.found is None:
+        if planned.labels:
+            raise DataError("phantoms have no classes; leave --labels out, or give --data a folder of class folders")
         return Phantoms(frame=planned.frame, channels=planned.channels or 1)
     with bar("reading the pictures", total=len(planned.found.source.names)) as progress:
         each = _both(progress, check)
-        return Frames.read(planned.found, frame=planned.frame, channels=planned.channels, folder=folder, each=each)
+        return Frames.read(
+            planned.found,
+            frame=planned.frame,
+            channels=planned.channels,
+            labels=planned.labels,
+            folder=folder,
+            each=each,
+        )
 
 
 def glance(planned: Plan) -> int:

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from core.errors import DataError, PictureError
 
-__all__ = ["UNREADABLE", "Folder", "Zip", "find"]
+__all__ = ["UNREADABLE", "Folder", "Zip", "classes", "find"]
 
 SUFFIXES = frozenset((
     ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm",
@@ -27,6 +29,7 @@ UNREADABLE = (
 )  # fmt: skip
 _CLIMBS = re.compile(r"(^[A-Za-z]:)|(^[\\/])|((^|[\\/])\.\.([\\/]|$))")
 _OASIS = re.compile(r"keras_png_slices_(seg_)?(train|validate|test)")
+_SPLITS = frozenset(("train", "training", "val", "valid", "validate", "validation", "test", "testing"))
 _MEMBER_LIMIT = 2 * 1024**3
 
 
@@ -82,6 +85,26 @@ def find(path: str | Path) -> Folder | Zip:
     if not found.names:
         raise DataError(f"{path} holds 0 pictures; looked for {' '.join(sorted(SUFFIXES))} in it and below")
     return found
+
+
+def classes(source: Folder | Zip) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the class folders, sorted, and the class of each picture, int64 [N]. Raises DataError.
+
+    A class folder is the first below the source that tells pictures apart: folders that all pictures share, and those
+    called train, validate or test, are passed over.
+    """
+    folders = [
+        [part for part in PurePosixPath(name).parts[:-1] if part.lower() not in _SPLITS] for name in source.names
+    ]
+    shared = os.path.commonprefix(folders)
+    loose = [name for name, parts in zip(source.names, folders, strict=True) if len(parts) == len(shared)]
+    if loose:
+        count = f"{len(loose)} of {len(folders)} pictures lie in none, such as {loose[0]}"
+        raise DataError(f"{source.path} has no class folders that hold all pictures ({count}); leave --labels out")
+    found = [parts[len(shared)] for parts in folders]
+    names = tuple(sorted(set(found)))
+    number = {name: index for index, name in enumerate(names)}
+    return names, np.array([number[name] for name in found], np.int64)
 
 
 def _below(path: Path) -> list[str]:
