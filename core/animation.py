@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from PIL import Image
 
 from core.encoding import as_8bit, encode
 from core.errors import OutputError, SettingError, StyloscopeError
-from core.files import usable_folder, writing
+from core.files import sweep, temporary_beside, usable_folder, writing
 
 __all__ = ["SUFFIXES", "animation_suffix", "write_animation"]
 
@@ -91,7 +90,7 @@ def _counted(frames: Iterable[np.ndarray], *, count: int) -> Iterator[np.ndarray
 @contextmanager
 def _writing_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `folder` that takes its place at the end, or vanishes when anything fails."""
-    temporary = folder.with_name(f".{folder.name[:80]}.{secrets.token_hex(4)}")
+    temporary = temporary_beside(folder)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(f"{folder} already has something in it; name a new folder for the frames")
@@ -108,6 +107,7 @@ def _writing_folder(folder: Path) -> Iterator[Path]:
         raise OutputError(
             f"{folder} could not be written ({wrong.strerror or wrong}); free some space or name another place"
         ) from wrong
+    sweep(folder.parent)
 
 
 def _ticks(index: int, *, fps: float, per_second: int) -> int:

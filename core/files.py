@@ -1,16 +1,28 @@
-"""Writing so that nothing is ever half written: a temporary name in the same folder, synced, then renamed."""
+"""Writing so that nothing is ever half written: a temporary name in the same folder, synced, then renamed.
+
+A process that is killed leaves its temporary file behind. Its name says whose it was, so that the next write to the
+same folder can take it away.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import shutil
+import socket
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import OutputError
 
-__all__ = ["usable_folder", "writing"]
+__all__ = ["sweep", "temporary_beside", "usable_folder", "writing"]
+
+_DAY = 86_400
+_OURS = re.compile(r"\..*\.styloscope-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{8}(?:\.[^.]*)?", re.DOTALL)
 
 
 @contextmanager
@@ -23,12 +35,15 @@ def writing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if not path.name:
         raise OutputError(f"{str(path)!r} is not the name of a file; name one")
-    # Cut, since a name has at most 255 bytes and a character up to four of them.
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix}")
+    temporary = temporary_beside(path)
     try:
         usable_folder(path.parent)
+        mode = _usual_mode(temporary)
         try:
             yield temporary
+            # Some writers make a private file of their own and rename it: others shall be able to read this one too.
+            if temporary.stat().st_mode != mode:
+                temporary.chmod(mode & 0o7777)
             _sync(temporary)
             os.replace(temporary, path)
         finally:
@@ -39,6 +54,58 @@ def writing(path: str | Path) -> Iterator[Path]:
             f"{path} could not be written ({reason}), what was there is untouched; free space or name another place"
         ) from wrong
     _sync_folder(path.parent)
+    sweep(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A hidden name beside `path` that is free, says which process on which machine it belongs to, and has its suffix."""
+    # Cut, since a name has at most 255 bytes and a character up to four of them.
+    suffix = path.suffix if len(path.suffix) <= 16 else ""
+    return path.with_name(f".{path.stem[:40]}.styloscope-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in `folder`: our temporary names, a day old or of a process that is gone."""
+    # A folder that cannot be listed, or a file that cannot be removed, is as it was.
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _OURS.fullmatch(entry.name) if entry.name.startswith(".") else None
+            if found is None or entry.is_symlink():
+                continue
+            old = time.time() - entry.stat().st_mtime > _DAY
+            if old or (found[1] == _machine() and _is_gone(int(found[2]))):
+                if entry.is_dir():
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
+
+
+def _machine() -> str:
+    """This machine, as 8 hex digits: elsewhere on a shared drive the number of a process says nothing."""
+    return f"{zlib.crc32(socket.gethostname().encode('utf-8', 'replace')):08x}"
+
+
+def _is_gone(process: int) -> bool:
+    """Whether no process has that number. False on Windows, where asking would stop the process."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _usual_mode(free: Path) -> int:
+    """The mode of an ordinary new file at the name `free`, which stays free: the umask cannot be read without a change."""
+    descriptor = os.open(free, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return os.fstat(descriptor).st_mode
+    finally:
+        os.close(descriptor)
+        os.unlink(free)
 
 
 def usable_folder(folder: str | Path) -> Path:

@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
-from core.errors import OutputError, TrainingError
+from core.errors import TrainingError
 from core.files import writing
 
 __all__ = ["State", "latest", "save"]
@@ -40,12 +41,8 @@ def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], 
     held = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     path = folder / f"{images:09d}.safetensors"
     with writing(path) as temporary:
-        try:
-            save_file(held, temporary, metadata={_KEY: json.dumps({"format": FORMAT, **facts})})
-        except SafetensorError as wrong:  # what safetensors makes of a full disk
-            raise OutputError(
-                f"{path} could not be written ({wrong}), the state before is kept; free some space, then add --resume"
-            ) from wrong
+        # Not safetensors' save_file: a temporary file of its own would stay where the process is killed.
+        temporary.write_bytes(serialise(held, metadata={_KEY: json.dumps({"format": FORMAT, **facts})}))
     written = _read(path)
     for name, tensor in held.items():
         if not torch.equal(written.tensors[name], tensor):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import OutputError, SettingError
-from core.files import usable_folder, writing
+from core.files import temporary_beside, usable_folder, writing
 
 OLD = b"what was there before"
 
@@ -205,3 +206,49 @@ def test_a_folder_said_not_to_be_writable(tmp_path: Path, monkeypatch: pytest.Mo
 def test_usable_folder_returns_the_folder(tmp_path: Path) -> None:
     assert usable_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
     assert usable_folder(tmp_path / "a" / "b").is_dir()
+
+
+def test_a_written_file_follows_the_umask(tmp_path: Path) -> None:
+    """Also where the writer makes a private file of its own, as safetensors does."""
+    if os.name != "posix":
+        pytest.skip("modes are POSIX")
+    before = os.umask(0o027)
+    try:
+        for name, private in (("a", False), ("b", True)):
+            with writing(tmp_path / name) as temporary:
+                temporary.write_bytes(b"new")
+                if private:
+                    temporary.chmod(0o600)
+            assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.fixture
+def gone() -> int:
+    """The number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_a_later_write_sweeps_what_a_killed_one_left(tmp_path: Path, gone: int) -> None:
+    ours = temporary_beside(tmp_path / "a.png").name
+    dead = re.sub(r"-\d+-(?=[0-9a-f]{8}\.png)", f"-{gone}-", ours)
+    elsewhere = re.sub(r"styloscope-[0-9a-f]{8}", "styloscope-00000000", dead)
+    kept = {ours, elsewhere, ".a.styloscope-x-1-y.png", ".hidden", "a.styloscope", dead[1:], f"{dead}.mine.png"}
+    (tmp_path / "old").mkdir()
+    for name in (dead, *kept):
+        (tmp_path / name).write_bytes(b"half")
+        (tmp_path / "old" / name).write_bytes(b"half")
+        os.utime(tmp_path / "old" / name, (0, 0))
+    frames = tmp_path / re.sub(r"\.png$", "", dead).replace(".a.", ".frames.")
+    frames.mkdir()
+    (frames / "000000.png").write_bytes(b"half")
+    with writing(tmp_path / "b.png") as temporary:
+        temporary.write_bytes(b"new")
+    with writing(tmp_path / "old" / "b.png") as temporary:
+        temporary.write_bytes(b"new")
+    left = {path.name for path in tmp_path.iterdir()} - {"b.png", "old"}
+    assert left == kept if os.name == "posix" else left >= kept
+    assert {path.name for path in (tmp_path / "old").iterdir()} == (kept - {ours, elsewhere}) | {"b.png"}
