@@ -30,7 +30,7 @@ def command() -> str:
 
 @contextmanager
 def images_bar(*, total: int, seen: int) -> Iterator[tqdm]:
-    """Images seen, images a second, time left; drawn once a minute where nobody watches, or as tqdm's own variable says."""
+    """Images seen, images a second, time left; once a minute where nobody watches, or as tqdm's own variable says."""
     interval = 0.5 if watched() else float(os.environ.get("TQDM_MININTERVAL", "60"))
     with tqdm(
         total=total,

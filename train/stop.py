@@ -47,7 +47,7 @@ class Stop:
 
 
 def _asking() -> tuple[signal.Signals, ...]:
-    """The signals that ask to stop; on Windows, where no other process can send SIGTERM, Ctrl-Break stands in for it."""
+    """The signals that ask to stop; on Windows Ctrl-Break is what another process can send."""
     if sys.platform == "win32":
         return (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
     return (signal.SIGINT, signal.SIGTERM)
