@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import core
+from benchmarks.timing import median, peak
 from core.command import Parser, run
 from core.errors import SettingError
 from core.pictures import to_8bit
@@ -80,7 +79,7 @@ def main() -> int:
             raise SettingError("networks", name, "some of " + ", ".join(NETWORKS))
     torch.set_num_threads(options.threads)
     with torch.inference_mode():
-        peaks = {name: peak(dtype) for name, dtype in DTYPES.items()}
+        peaks = {name: peak(dtype, batch=1) for name, dtype in DTYPES.items()}
         rows = [row for name in names for row in measure(name, peaks=peaks, repeat=options.repeat)]
     facts = {"torch": torch.__version__, "threads": options.threads, "peak_gflops_per_second": peaks}
     if options.json:
@@ -146,13 +145,8 @@ def picture(engine: core.engine.Engine, turn: Sequence[Tensor], k: int) -> objec
 
 
 def milliseconds(call: Callable[[int], object], repeat: int) -> float:
-    """Median of `repeat` calls after two that warm up; each call is given its number."""
-    taken = []
-    for k in range(repeat + 2):
-        start = time.perf_counter()
-        call(k)
-        taken.append(time.perf_counter() - start)
-    return 1000 * statistics.median(taken[2:])
+    """Median of `repeat` calls."""
+    return 1000 * median(call, repeat=repeat)
 
 
 def decibels(ours: Tensor, exact: Tensor) -> float:
@@ -176,22 +170,6 @@ def gflops(g: core.Generator) -> float:
         if block.torgb is not None:
             total += 2 * block.torgb.conv.weight.numel() * height * width
     return total / 1e9
-
-
-def peak(dtype: torch.dtype) -> float:
-    """GFLOP/s of the fastest of some 3x3 convolutions in channels_last: what this machine gives a convolution."""
-    best = 0.0
-    for channels, side in ((64, 256), (128, 128), (256, 64), (512, 32)):
-        x = torch.randn(1, channels, side, side).to(dtype).contiguous(memory_format=torch.channels_last)
-        weight = torch.randn(channels, channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
-        ms = milliseconds(partial(convolve, x, weight), 7)
-        best = max(best, 2 * 9 * channels**2 * side**2 / ms / 1e6)
-    return best
-
-
-def convolve(x: Tensor, weight: Tensor, k: int) -> Tensor:
-    """One 3x3 convolution, the same for every k."""
-    return F.conv2d(x, weight, padding=1)
 
 
 def modulated(g: core.Generator, ws: Tensor) -> Tensor:

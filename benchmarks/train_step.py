@@ -10,11 +10,10 @@ grouped convolutions, as the paper writes it).
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from benchmarks.timing import median, peak
 from core.command import Parser, run
 from core.errors import SettingError
 from core.layers import ModulatedConv, fir
@@ -86,7 +86,9 @@ def main() -> int:
             "path_every": 8,
         }
     )
-    peaks = {name: peak(dtype, device=device) for name, dtype in DTYPES.items()}
+    peaks = {
+        name: peak(dtype, batch=8, device=device, wait=partial(machine.wait, device)) for name, dtype in DTYPES.items()
+    }
     baseline = seconds(a_trainer(config, device=device, dtype="float32", modulated=True), repeat=options.repeat)
     flop = gflop(a_trainer(config, device=device, dtype="float32"))
     rows: list[Row] = []
@@ -191,7 +193,11 @@ def phases(trainer: Trainer) -> dict[str, tuple[int, Callable[[], object]]]:
 
 def seconds(trainer: Trainer, *, repeat: int) -> dict[str, float]:
     """Median seconds for one image of each phase."""
-    return {name: median(go, device=trainer.device, repeat=repeat) / n for name, (n, go) in phases(trainer).items()}
+    wait = partial(machine.wait, trainer.device)
+    return {
+        name: median(lambda k, go=go: go(), repeat=repeat, warm=1, wait=wait) / n  # type: ignore[misc]
+        for name, (n, go) in phases(trainer).items()
+    }
 
 
 def gflop(trainer: Trainer) -> dict[str, float]:
@@ -241,30 +247,6 @@ def table(
         floor = work / peak
         rows.append(Row(name, dtype, 1 / ours, 1 / theirs, theirs / ours, 1 / floor, work, floor / ours))
     return rows
-
-
-def median(call: Callable[[], object], *, device: torch.device, repeat: int) -> float:
-    """Median seconds of `repeat` calls after one that warms up."""
-    taken = []
-    for _ in range(repeat + 1):
-        machine.wait(device)
-        began = time.perf_counter()
-        call()
-        machine.wait(device)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken[1:])
-
-
-def peak(dtype: torch.dtype, *, device: torch.device) -> float:
-    """GFLOP/s of the fastest of some 3x3 convolutions in channels_last: what this machine gives a convolution."""
-    best = 0.0
-    for channels, side in ((64, 128), (128, 64), (256, 32)):
-        x = torch.randn(8, channels, side, side, device=device).to(dtype).contiguous(memory_format=torch.channels_last)
-        weight = torch.randn(channels, channels, 3, 3, device=device).to(dtype)
-        weight = weight.contiguous(memory_format=torch.channels_last)
-        taken = median(lambda x=x, w=weight: F.conv2d(x, w, padding=1), device=device, repeat=5)  # type: ignore[misc]
-        best = max(best, 2 * 9 * channels**2 * side**2 * len(x) / taken / 1e9)
-    return best
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A hidden name beside `path` that is free, says which process on which machine it belongs to, and has its suffix."""
+    """A free hidden name beside `path`, with its suffix, that says which process on which machine it belongs to."""
     # Cut, since a name has at most 255 bytes and a character up to four of them.
     suffix = path.suffix if len(path.suffix) <= 16 else ""
     return path.with_name(f".{path.stem[:40]}.styloscope-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}")
@@ -99,7 +99,7 @@ def _is_gone(process: int) -> bool:
 
 
 def _usual_mode(free: Path) -> int:
-    """The mode of an ordinary new file at the name `free`, which stays free: the umask cannot be read without a change."""
+    """The mode of an ordinary new file at the name `free`, which stays free: the umask is read by setting it alone."""
     descriptor = os.open(free, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         return os.fstat(descriptor).st_mode
