@@ -2,6 +2,7 @@
 
 RUN/config.json  command.txt  data.png  log.jsonl  losses.png  evolution.gif  best.json  metrics.jsonl
 RUN/samples/000012.png  checkpoints/000012.safetensors  state/          the number is kimg, rounded down
+RUN/state/lock  of the training that writes it      tensorboard/  events, where tensorboard is installed
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+from core import lock
 from core.errors import DataError
 
 __all__ = [
     "best",
+    "best_facts",
     "checkpoint_path",
     "checkpoints",
     "command",
     "config",
     "find",
+    "holder",
     "is_run",
     "log",
     "metrics",
@@ -41,6 +45,8 @@ GRID = "grid.png"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
 STATE = "state"
+LOCK = "lock"
+BOARD = "tensorboard"
 
 _NUMBERED = re.compile(r"\d{6,}")
 
@@ -89,18 +95,27 @@ def samples(path: str | Path) -> list[Path]:
     return _numbered(Path(path) / SAMPLES, suffix=".png")
 
 
+def holder(path: str | Path) -> lock.Holder | None:
+    """Who writes the run at `path`, dead or alive; None where nobody does. Without a live one it is not running."""
+    return lock.holder(Path(path) / STATE / LOCK)
+
+
 def newest(path: str | Path) -> Path | None:
     """The run's latest network file, or None while it has none."""
     found = checkpoints(path)
     return found[-1] if found else None
 
 
+def best_facts(path: str | Path) -> dict[str, Any] | None:
+    """best.json: checkpoint (a file name), measure, value and kimg; None where no measure has chosen one."""
+    file = Path(path) / BEST
+    return _object(file) if file.is_file() else None
+
+
 def best(path: str | Path) -> Path | None:
     """The network file that best.json names, or None where no measure has chosen one."""
-    file = Path(path) / BEST
-    if not file.is_file():
-        return None
-    named = Path(path) / CHECKPOINTS / Path(str(_object(file).get("checkpoint", ""))).name
+    facts = best_facts(path)
+    named = Path(path) / CHECKPOINTS / Path(str((facts or {}).get("checkpoint", ""))).name
     return named if named.is_file() else None
 
 

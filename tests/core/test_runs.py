@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def test_the_best_is_the_one_named(tmp_path: Path) -> None:
     assert runs.best(run) is None
     (run / "best.json").write_text('{"checkpoint": "000009.safetensors", "measure": "kernel"}', encoding="utf-8")
     assert runs.best(run) == run / "checkpoints" / "000009.safetensors"
+    assert runs.best_facts(run) == {"checkpoint": "000009.safetensors", "measure": "kernel"}
     (run / "best.json").write_text('{"checkpoint": "../../secret.safetensors"}', encoding="utf-8")
     assert runs.best(run) is None
 
@@ -80,3 +82,13 @@ def test_a_broken_config_is_named(tmp_path: Path, text: str) -> None:
         runs.config(tmp_path)
     with pytest.raises(DataError, match="is no run"):
         runs.config(tmp_path / "nowhere")
+
+
+def test_who_writes_a_run(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "one")
+    assert runs.holder(run) is None
+    (run / "state").mkdir()
+    text = {"pid": os.getpid(), "host": "elsewhere", "began": 5.0, "place": "elsewhere", "start": ""}
+    (run / "state" / "lock").write_text(json.dumps(text), encoding="utf-8")
+    held = runs.holder(run)
+    assert held is not None and held.alive and held.host == "elsewhere"
