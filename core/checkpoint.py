@@ -35,6 +35,8 @@ FORMAT = 1
 _KEY = "styloscope"
 _MOST_HEADER = 1 << 20
 _MOST_BYTES = 1 << 48
+_MOST_ABOUT = 1 << 18  # half of it may be escaped once more, and the table of tensors stands beside it
+_DEEPEST = 32
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _ACCEPTED = "a .safetensors file written by Styloscope (format 1) is accepted"
 _AGAIN = "copy it again or take an earlier one"
@@ -78,15 +80,17 @@ def save(
 ) -> None:
     """Write one network file, whole or not at all.
 
-    `about` may hold training, picture and credit; format, arch and config are taken from the networks. `dtype`
-    float32 or float16 is that of the stored tensors. Raises OutputError where `path` cannot be written, and
-    CheckpointError where the file could not be opened again: a crop outside the picture, weights that are not finite.
+    `about` may hold training, picture and credit, and whatever else is JSON, which is kept as it is; format, arch and
+    config are taken from the networks. `dtype` float32 or float16 is that of the stored tensors. Raises OutputError
+    where `path` cannot be written, SettingError for an `about` that is no JSON or too large, and CheckpointError where
+    the file could not be opened again: a crop outside the picture, weights that are not finite.
     """
     path = Path(path)
     about = about or {}
     config = dataclasses.asdict(generator.config)
     config["discriminator"] = None if discriminator is None else dataclasses.asdict(discriminator.config)
     header = {
+        **about,
         "format": FORMAT,
         "arch": "stylegan2",
         "config": config,
@@ -94,8 +98,7 @@ def save(
         "picture": about.get("picture") or {"crop": [0, 0, *generator.size]},
         "credit": about.get("credit") or "",
     }
-    # A command line may hold bytes that are no text; they become question marks.
-    text = json.dumps(header, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace").decode("utf-8")
+    text = _about_text(header)
     _check_about(path, json.loads(text))
     tensors: dict[str, Tensor] = {}
     for prefix, network in (("g_ema", generator), ("g", live), ("d", discriminator)):
@@ -108,6 +111,29 @@ def save(
     data = serialise(tensors, metadata={_KEY: text})
     with writing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _about_text(about: Mapping[str, Any]) -> str:
+    """The header's JSON; SettingError where it is none, or more than any reader takes."""
+    try:
+        # A command line may hold bytes that are no text; they become question marks.
+        text = json.dumps(about, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        json.loads(text, object_pairs_hook=_unrepeated)
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise SettingError("about", ", ".join(map(str, about)), f"JSON with finite numbers ({wrong})") from wrong
+    if len(text) > _MOST_ABOUT or _depth(about) > _DEEPEST:
+        allowed = f"at most {_MOST_ABOUT >> 10} KiB of JSON, nested at most {_DEEPEST} deep"
+        raise SettingError("about", f"{len(text)} bytes", allowed)
+    return text.decode("utf-8")
+
+
+def _depth(value: object) -> int:
+    """How deeply lists and tables are nested."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list | tuple)]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -210,6 +236,8 @@ def _json(path: Path, text: str | bytes) -> Any:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, RecursionError) as wrong:
         raise CheckpointError(f"{path} has a damaged header; {_ACCEPTED}") from wrong
+    if _depth(value) > _DEEPEST:  # whoever shows it deeper in a program would run out of stack
+        raise CheckpointError(f"{path} has a damaged header; {_ACCEPTED}")
     return value
 
 

@@ -26,7 +26,7 @@ from core.errors import SettingError
 from core.folded import RGB, SQRT2, Phases, Plain, Styled, Transposed, channels_last, faster, milliseconds
 from core.generator import Generator
 from core.layers import upsample
-from core.stylegan2 import Noise, StyledConv, SynthesisBlock
+from core.stylegan2 import Noise, StyledConv, SynthesisBlock, checked_noise
 
 __all__ = ["Engine", "choose_device", "prepare"]
 
@@ -43,7 +43,18 @@ class Engine:
         self.says = says
 
     def synthesis(self, ws: Tensor, noise: Noise = "const") -> Tensor:
-        """ws [N, num_ws, w_dim] -> [N, channels, H, W] float32 on the CPU. Raises SettingError for an unknown noise."""
+        """ws [N, num_ws, w_dim], N at least 1 -> [N, channels, H, W] float32 on the CPU.
+
+        Raises SettingError for a ws of another shape and an unknown noise.
+        """
+        wanted = (self.generator.num_ws, self.generator.w_dim)
+        shape = tuple(ws.shape)
+        if len(shape) != 3 or shape[1:] != wanted or not shape[0]:
+            allowed = f"[N, {wanted[0]}, {wanted[1]}], N pictures of {wanted[0]} layers each, N at least 1"
+            raise SettingError("the shape of ws", list(shape), allowed)
+        return self._pictures(ws, checked_noise(noise))
+
+    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
         raise NotImplementedError
 
 
@@ -125,7 +136,7 @@ class _Whole(Engine):
                 parameter.data = channels_last(parameter.data)
 
     @torch.inference_mode()
-    def synthesis(self, ws: Tensor, noise: Noise = "const") -> Tensor:
+    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
         narrow = self.precision == "bfloat16"
         # cuDNN rounds the factors of float32 convolutions to 10 bits unless told not to.
         exactly = torch.backends.cudnn.flags(allow_tf32=narrow)
@@ -185,7 +196,7 @@ class _Unrolled(Engine):
         self.maps.append(layer)
 
     @torch.inference_mode()
-    def synthesis(self, ws: Tensor, noise: Noise = "const") -> Tensor:
+    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
         with _threads(self.threads):
             return torch.cat([self._one(one.float().cpu(), noise) for one in ws])
 

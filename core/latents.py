@@ -5,8 +5,10 @@ Shapes: z is [N, z_dim]; w is [N, w_dim]; ws is [N, num_ws, w_dim] or, for one p
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -93,8 +95,13 @@ def seeds_to_z(seeds: Sequence[int], z_dim: int) -> Tensor:
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
     """w_avg + psi (w - w_avg) in the first `cutoff` layers, all of them for None (Karras et al. 2019, section B).
 
-    psi 1 leaves ws as they are, to the bit. ws [..., num_ws, w_dim], w_avg [w_dim].
+    psi 1 leaves ws as they are, to the bit. ws [..., num_ws, w_dim], w_avg [w_dim]. Raises SettingError for a psi that
+    is not finite and a cutoff that is not 0 to num_ws.
     """
+    if not math.isfinite(psi):
+        raise SettingError("psi", psi, "a finite number")
+    if cutoff is not None and not (isinstance(cutoff, Integral) and 0 <= cutoff <= ws.shape[-2]):
+        raise SettingError("cutoff", cutoff, f"a whole number of layers from 0 to {ws.shape[-2]}")
     if psi == 1:
         return ws
     cut = w_avg + psi * (ws - w_avg)

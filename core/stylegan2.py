@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from core.layers import (
 from core.mapping import Mapping
 from core.sizes import level_sizes, start_shape
 
-__all__ = ["Discriminator", "DiscriminatorConfig", "GeneratorConfig", "Noise", "Synthesis"]
+__all__ = ["Discriminator", "DiscriminatorConfig", "GeneratorConfig", "Noise", "Synthesis", "checked_noise"]
 
 Noise = str | int | Sequence[Any]
 
@@ -118,6 +119,17 @@ def _check(config: GeneratorConfig | DiscriminatorConfig) -> None:
         value = getattr(config, name, None)
         if value is not None and not 0 < value < math.inf:
             raise SettingError(name, value, "more than 0, and finite")
+
+
+def checked_noise(noise: object) -> Noise:
+    """A word, a whole number of any kind (numpy's too) as an int, or a list. Raises SettingError for anything else."""
+    if isinstance(noise, str) and noise in ("const", "none", "random"):
+        return noise
+    if isinstance(noise, Integral) and not isinstance(noise, bool):
+        return int(noise)
+    if isinstance(noise, list | tuple) or (isinstance(noise, np.ndarray | Tensor) and noise.ndim):
+        return list(noise)
+    raise SettingError("noise", noise, "const, none, random, a whole number or one array a noise map")
 
 
 # --- synthesis ---------------------------------------------------------------------------------------------------
@@ -271,18 +283,20 @@ class Synthesis(nn.Module):
         maps of that seed, a list those arrays. Raises SettingError for anything else.
         """
         convs = self._convs()
-        if noise == "none" or not self.config.use_noise:
+        noise = checked_noise(noise)
+        if not self.config.use_noise or (isinstance(noise, str) and noise == "none"):
             return [None] * len(convs)
         if isinstance(noise, str):
             if noise == "const":
                 return [conv.noise for conv in convs]
-            if noise == "random":
-                return [torch.randn(count, 1, *c.size, device=like.device, dtype=like.dtype) for c in convs]
-            raise SettingError("noise", noise, "const, none, random, a whole number or one array a noise map")
-        given = latents.noise_maps(noise, self.noise_shapes) if isinstance(noise, int) else list(noise)
+            return [torch.randn(count, 1, *c.size, device=like.device, dtype=like.dtype) for c in convs]
+        given = latents.noise_maps(noise, self.noise_shapes) if isinstance(noise, int) else noise
         if len(given) != len(convs):
             raise SettingError("noise", f"{len(given)} maps", f"this network has {len(convs)} noise maps")
-        maps = [torch.as_tensor(np.asarray(m) if not torch.is_tensor(m) else m).to(like) for m in given]
+        try:
+            maps = [torch.as_tensor(np.asarray(m) if not torch.is_tensor(m) else m).to(like) for m in given]
+        except (TypeError, ValueError) as wrong:
+            raise SettingError("noise", "these arrays", f"arrays of numbers, one a noise map ({wrong})") from wrong
         for one, conv in zip(maps, convs, strict=True):
             if tuple(one.shape[-2:]) != conv.size:
                 raise SettingError("noise", "x".join(map(str, one.shape)), f"this map is {conv.size[0]}x{conv.size[1]}")

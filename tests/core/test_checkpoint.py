@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import core
 from core.checkpoint import read_about, read_header, sha256
-from core.errors import CheckpointError, OutputError
+from core.errors import CheckpointError, OutputError, SettingError
 from tests.core.network_files import (
     ABOUT,
     D,
@@ -134,6 +134,16 @@ def test_a_command_line_with_bytes_that_are_no_text(tmp_path: Path) -> None:
     assert core.load(path).about["training"]["command"] in ("train --data ?.zip", "train --data \ufffd.zip")
 
 
+def test_what_else_is_said_of_a_network_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    about = {"credit": "me", "notes": {"by": ["anna", None]}, "format": 99, "arch": "x", "config": "x"}
+    core.save(path, networks()[0], about=about)
+    told = core.load(path).about
+    assert (told["notes"], told["format"], told["arch"]) == ({"by": ["anna", None]}, 1, "stylegan2")
+    core.save(path, networks()[0], about=told)
+    assert core.load(path).about == told
+
+
 def test_saving_what_could_not_be_opened_again_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     g, d, _ = networks()
@@ -142,8 +152,14 @@ def test_saving_what_could_not_be_opened_again_is_refused(tmp_path: Path) -> Non
     for about in ({"picture": {"crop": [0, 0, 15, 12]}}, {"credit": ["me"]}, {"training": "long"}):
         with pytest.raises(CheckpointError, match="a.safetensors"):
             core.save(path, g, about=about)
-    with pytest.raises(ValueError):
-        core.save(path, g, about={"training": {"hours": float("nan")}})
+    loop: list[object] = []
+    loop.append(loop)
+    deep: object = 1
+    for _ in range(40):
+        deep = [deep]
+    for wrong in (float("nan"), torch.zeros(1), loop, deep, "x" * (1 << 18), {1: 0, "1": 0}):
+        with pytest.raises(SettingError, match="about cannot be"):
+            core.save(path, g, about={"training": {"hours": wrong}})
     for value, dtype in ((float("nan"), torch.float32), (float("inf"), torch.float32), (1e5, torch.float16)):
         with torch.no_grad():
             d.epilogue.out.bias.fill_(value)

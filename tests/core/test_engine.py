@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -147,6 +148,20 @@ def test_auto_says_what_it_chose_and_why() -> None:
 def test_unknown_choices_are_refused(field: str, value: str) -> None:
     with pytest.raises(SettingError, match=field):
         prepare(network(), **{field: value})
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 9), (8, 9), (1, 7, 9), (1, 8, 8), ()])
+def test_styles_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(SettingError, match=r"shape of ws cannot be .*\[N, 8, 9\]"):
+        prepare(network(), precision="float32").synthesis(torch.zeros(shape))
+
+
+def test_noise_may_be_numpys() -> None:
+    engine = prepare(network(), precision="float32")
+    ws = torch.zeros(1, 8, 9)
+    assert torch.equal(engine.synthesis(ws, noise=np.int64(7)), engine.synthesis(ws, noise=7))  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="noise cannot be 'None'"):
+        engine.synthesis(ws, noise=None)  # type: ignore[arg-type]
 
 
 def test_the_processor_is_always_there() -> None:

@@ -247,6 +247,12 @@ def test_truncation_at_its_ends() -> None:
     assert torch.equal(truncate(ws, w_avg, 0, 2)[:, :2], w_avg.expand(2, 2, 5))
 
 
+@pytest.mark.parametrize(("field", "value"), [("cutoff", -1), ("cutoff", 7), ("cutoff", 1.5), ("psi", math.nan)])
+def test_truncation_refuses_what_a_recipe_refuses(field: str, value: float) -> None:
+    with pytest.raises(SettingError, match=f"{field} cannot be"):
+        truncate(normals(2, 6, 5), normals(5, seed=1), **{"psi": 1.0, field: value})  # type: ignore[arg-type]
+
+
 @given(SHARES, st.sets(st.integers(0, 5)))
 def test_mixing(amount: float, chosen: set[int]) -> None:
     ws, source = normals(6, 5), normals(6, 5, seed=1)

@@ -158,6 +158,10 @@ def test_synthesis_refuses_what_does_not_fit() -> None:
         g.synthesis(ws, noise="some")
     with pytest.raises(SettingError, match="noise maps"):
         g.synthesis(ws, noise=[np.zeros((7, 6))])
+    for noise in (None, True, 1.5, {"a": 1}, b"const", np.float32(1), [["a"], [None], [object()]]):
+        with pytest.raises(SettingError, match="noise cannot be"):
+            g.synthesis(ws, noise=noise)  # type: ignore[arg-type]
+    assert torch.equal(g.synthesis(ws, noise=np.int64(7)), g.synthesis(ws, noise=7))  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="grow"):
         g.synthesis(ws, alpha=0.5)
     with pytest.raises(SettingError, match="grow"):
