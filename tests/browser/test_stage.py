@@ -64,6 +64,15 @@ def field(driver: Any, name: str, kind: str = "number") -> Any:
     return driver.find_element("css selector", f"#{name} input[type={kind}]")
 
 
+def typed(driver: Any, name: str, text: str) -> str:
+    """Type over what a control's number box says; return what it then says."""
+    box = field(driver, name)
+    box.click()
+    driver.execute_script("arguments[0].select()", box)
+    box.send_keys(text)
+    return box.get_attribute("value")
+
+
 def keys(driver: Any, *pressed: str) -> None:
     """Type with nothing focused."""
     from selenium.webdriver import ActionChains
@@ -236,14 +245,34 @@ def test_a_saved_png_restores_the_picture_when_it_is_dropped(tab: Any, downloads
 
 def test_an_error_stands_over_the_old_picture_until_the_next_good_one(tab: Any) -> None:
     before = shown(tab)
-    number = field(tab, "psi")
-    tab.execute_script("arguments[0].value = ''; arguments[0].focus()", number)
-    number.send_keys("7\t")
+    typed(tab, "psi", "7\t")
     assert "psi" in error(tab, part="psi")
     assert tab.execute_script("return document.getElementById('stage').toDataURL()") == before
-    press(tab, "#psi .reset-button")
-    shown(tab, psi=None)
+    assert field(tab, "psi").get_attribute("value") == "0.70" and recipe_of(tab)["psi"] == 0.7
+    typed(tab, "psi", "0.5\t")
+    shown(tab, psi=0.5)
     assert not error(tab)
+
+
+def test_a_refused_value_is_put_back_and_asked_for_only_once(tab: Any) -> None:
+    tab.execute_script(MOVE, "seed", [4])
+    shown(tab, seed=4)
+    entries = tab.execute_script("return history.length")
+    tab.execute_script("stage.set({ mix: [{ seed: 1, layers: '9-3', amount: 1 }] })")
+    error(tab, part="layers")
+    time.sleep(0.6)  # the matrix asks for its pictures 0.4 s after a change
+    assert recipe_of(tab)["mix"] == [] and tab.execute_script("return history.length") == entries
+    [refused] = complaints(tab)
+    assert "/frame" in refused and "400" in refused
+    press(tab, "[data-do=undo]")
+    shown(tab, seed=None)
+
+
+def test_a_number_field_reads_a_comma_and_keeps_its_number_from_letters(tab: Any) -> None:
+    assert typed(tab, "psi", "0,5") == "0.5" and recipe_of(tab)["psi"] == 0.5
+    assert typed(tab, "psi", "abc") == "0.5" and recipe_of(tab)["psi"] == 0.5
+    assert typed(tab, "seed", "12x") == "12" and recipe_of(tab)["seed"] == 12
+    assert typed(tab, "seed", "-\t") == "12"
 
 
 def test_a_conditional_network_has_a_menu_of_classes(tab: Any) -> None:

@@ -4,12 +4,14 @@
 
 import { icon } from "./panel_kit.js";
 import { same } from "./recipe.js";
+import { onlyNumbers } from "./typing.js";
 
 /** A gr.Slider whose range reaches from `min` to `max`, or a gr.Number; `change(value, moving)`, `reset()`. */
 export class NumberField {
   #held; // what Gradio holds
   #shown; // what was written last
   #writing = false;
+  #by = "page"; // whose value stands here
 
   constructor(id, { name, change, reset, spell = String }) {
     this.root = document.getElementById(id);
@@ -19,6 +21,7 @@ export class NumberField {
     this.spell = spell;
     this.#held = this.number.valueAsNumber;
     for (const element of [this.range, this.number]) this.#listen(element, name, change);
+    onlyNumbers(this.number);
     // Gradio clamps what was typed; the page shows what was asked for until it is answered.
     this.number.addEventListener("blur", () => queueMicrotask(() => this.#rewrite()));
     if (this.back) this.#mountReset(name, reset);
@@ -49,6 +52,9 @@ export class NumberField {
     element.setAttribute("aria-label", name);
     const hear = (moving) => {
       if (this.#writing || element.value === "" || element.validity.badInput) return;
+      // Leaving a field is no change where the page has put its own value back meanwhile.
+      if (!moving && this.#by === "page") return;
+      this.#by = "hand";
       this.#held = element.valueAsNumber;
       change(this.#held, moving);
     };
@@ -64,6 +70,7 @@ export class NumberField {
 
   #tell(value) {
     this.#held = value;
+    this.#by = "page";
     this.#writing = true;
     try {
       this.number.value = value;

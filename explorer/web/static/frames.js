@@ -27,6 +27,7 @@ export async function fetchFrame(recipe, { format, size, client, signal }) {
     const told = await answer.json().catch(() => ({}));
     const wrong = new FrameError(told.error ?? `The explorer answered ${answer.status}.`);
     wrong.superseded = answer.status === 409;
+    wrong.refused = answer.status >= 400 && answer.status < 500;
     throw wrong;
   }
   return {
@@ -48,7 +49,7 @@ export class Frames {
   #small = [];
   #smallBusy = false;
 
-  /** show(bitmap, {recipe, exact, milliseconds, precision, device}) and fail(sentence) are called in order. */
+  /** show(bitmap, {recipe, exact, milliseconds, precision, device}) and fail(sentence, {recipe, refused}) are called in order. */
   constructor({ show, fail }) {
     this.show = show;
     this.fail = fail;
@@ -101,7 +102,7 @@ export class Frames {
       const bitmap = await createImageBitmap(frame.blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
       this.show(bitmap, { ...frame, ...wish });
     } catch (wrong) {
-      this.fail(`The picture could not be shown (${wrong.message}).`);
+      this.fail(`The picture could not be shown (${wrong.message}).`, { recipe: wish.recipe, refused: false });
     }
   }
 
@@ -110,7 +111,7 @@ export class Frames {
       this.#waiting ??= wish;
     } else if (!this.#waiting) {
       clearTimeout(this.#rest);
-      this.fail(wrong.message);
+      this.fail(wrong.message, { recipe: wish.recipe, refused: Boolean(wrong.refused) });
       if (wrong.again) this.#rest = setTimeout(() => this.ask(wish.recipe, { moving: false }), AGAIN);
     }
   }

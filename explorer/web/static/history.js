@@ -1,4 +1,5 @@
-// Undo and redo are the browser's back and forward: a rest of half a second, or letting go, makes one entry.
+// Undo and redo are the browser's back and forward: a rest of half a second, or letting go, makes one entry, once its
+// picture was shown. So what the server refuses never becomes one.
 
 import { full, same, short } from "./recipe.js";
 
@@ -28,6 +29,8 @@ export function recipeOfAddress() {
 export class History {
   #timer = 0;
   #entry = null;
+  #due = null; // rested, and not shown yet
+  #shown = null;
   #place = 0;
   #last = 0;
 
@@ -45,14 +48,34 @@ export class History {
     this.#write("replaceState", recipe);
   }
 
-  /** Note a change: written after a rest, or at once when `now`. */
+  /** Note a change: due after a rest, or at once when `now`. */
   note(recipe, { now }) {
-    clearTimeout(this.#timer);
-    if (now) this.#settle(recipe);
-    else this.#timer = setTimeout(() => this.#settle(recipe), REST);
+    this.drop();
+    if (now) this.#rested(recipe);
+    else this.#timer = setTimeout(() => this.#rested(recipe), REST);
   }
 
-  #settle(recipe) {
+  /** The picture of this short recipe was shown. */
+  shown(recipe) {
+    this.#shown = recipe;
+    if (this.#due) this.#settle();
+  }
+
+  /** Forget the change that was noted. */
+  drop() {
+    clearTimeout(this.#timer);
+    this.#due = null;
+  }
+
+  #rested(recipe) {
+    this.#due = recipe;
+    this.#settle();
+  }
+
+  #settle() {
+    const recipe = this.#due;
+    if (!same(short(recipe), this.#shown)) return;
+    this.#due = null;
     if (same(short(recipe), short(this.#entry))) return;
     this.#entry = recipe;
     this.#place += 1;
@@ -75,7 +98,7 @@ export class History {
     const kept = event.state?.styloscope;
     const recipe = kept?.recipe ?? recipeOfAddress().recipe;
     if (!recipe) return;
-    clearTimeout(this.#timer);
+    this.drop();
     this.#place = kept?.place ?? 0;
     this.#entry = full(recipe);
     this.#tell();

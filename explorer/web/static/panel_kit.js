@@ -1,5 +1,7 @@
 // What the panels share: elements, sliders, thumbnails that load when they are seen, long work with Cancel, small languages.
 
+import { onlyNumbers } from "./typing.js";
+
 export const SEED_LIMIT = 2 ** 32;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -125,6 +127,7 @@ export function slider({ label, min, max, most = max, step = 1, value, hint, oni
   };
   range.addEventListener("input", () => read(range, true));
   range.addEventListener("change", () => read(range, false));
+  onlyNumbers(number);
   number.addEventListener("input", () => read(number, true));
   number.addEventListener("change", () => read(number, false));
   reset.addEventListener("click", () => (show(start), oninput(start, false)));

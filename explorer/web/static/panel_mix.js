@@ -3,6 +3,7 @@
 import { nameGroup } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { onlyNumbers } from "./typing.js";
 
 const PARTS = ["#mix-sources", "#matrix-seeds", "#matrix-layers", "#matrix-coarse", "#matrix-middle", "#matrix-fine", "#matrix-rest", "#matrix-sync"];
 const MOST_SOURCES = 64;
@@ -78,7 +79,14 @@ function fitted(mix, { layers, classes }) {
 }
 
 function layersOf({ layers }, count) {
-  return layers == null ? Array.from({ length: count }, (_, layer) => layer) : parseLayers(layers, count);
+  if (layers == null) return Array.from({ length: count }, (_, layer) => layer);
+  try {
+    return parseLayers(layers, count);
+  } catch (wrong) {
+    // The server says on the stage what is wrong with them.
+    console.debug(wrong.message);
+    return new Set();
+  }
 }
 
 function source(stage, thumbs, index) {
@@ -91,6 +99,7 @@ function source(stage, thumbs, index) {
   const seedTo = (seed) => change({ seed: ((seed % SEED_LIMIT) + SEED_LIMIT) % SEED_LIMIT, point: undefined });
   const picture = thumbs.make({ label: `Source ${index + 1} to the stage`, title: "To the stage", press: (recipe) => stage.show({ ...stage.recipe, ...recipe, mix: [] }) });
   const number = h("input", { type: "number", "aria-label": `Source ${index + 1} seed`, min: 0, max: SEED_LIMIT - 1, step: 1, inputmode: "numeric" });
+  onlyNumbers(number);
   number.addEventListener("input", () => number.checkValidity() && number.value !== "" && change({ seed: number.valueAsNumber, point: undefined }));
   number.addEventListener("change", () => show(entry, true));
   const amount = slider({ label: "Amount", min: 0, max: 1, step: 0.01, value: 1, oninput: (value, moving) => change({ amount: value }, moving) });

@@ -20,7 +20,7 @@ import { History, recipeOfAddress } from "./history.js";
 import { mountKeys } from "./keys.js";
 import { placeOf, walked } from "./plane.js";
 import { Player } from "./play.js";
-import { describe, full, short } from "./recipe.js";
+import { describe, full, same, short } from "./recipe.js";
 import { Shelf, mountShelf } from "./shelf.js";
 import { View } from "./view.js";
 
@@ -35,6 +35,7 @@ class Stage {
   #heardNetworks = new Set();
   #heardReceivers = new Set();
   #held = null;
+  #good = null; // what the server drew last
   #answered = true;
   walk = null;
   menus = new Menus();
@@ -42,7 +43,7 @@ class Stage {
 
   constructor({ checkpoint }) {
     this.first = checkpoint;
-    this.frames = new Frames({ show: (bitmap, facts) => this.#drawn(bitmap, facts), fail: (sentence) => this.#failed(sentence) });
+    this.frames = new Frames({ show: (bitmap, facts) => this.#drawn(bitmap, facts), fail: (sentence, wish) => this.#failed(sentence, wish) });
     this.history = new History({ go: (recipe) => this.#change(recipe, { moving: false, kept: true }), moved: (can) => this.#canGo(can) });
     this.keeper = new Shelf({ say: (sentence) => this.say(sentence) });
     this.player = new Player(this, { changed: (playing) => this.#playing(playing) });
@@ -190,7 +191,7 @@ class Stage {
       await this.refreshNetworks();
     }
     find("stage-empty").hidden = true;
-    // A recipe that the server refuses would stay in every change made from it: say why, and begin afresh.
+    // A recipe that the server refuses is no place to begin: say why, and begin afresh.
     if (recipe) error = await refusedAs({ checkpoint: this.#firstNetwork(), ...recipe });
     this.#recipe = full({ checkpoint: this.#firstNetwork(), ...(error ? {} : recipe) });
     this.history.begin(this.#recipe);
@@ -221,12 +222,20 @@ class Stage {
     const canvas = this.view.canvas;
     canvas.dataset.exact = String(exact);
     canvas.dataset.recipe = JSON.stringify(recipe);
+    this.#good = recipe;
+    this.history.shown(recipe);
     find("readout").textContent = `${Math.round(milliseconds)} ms, ${precision}, ${device}`;
     if (this.#answered) this.say("");
     canvas.dispatchEvent(new CustomEvent("drawn", { bubbles: true, detail: { recipe, exact } }));
   }
 
-  #failed(sentence) {
+  /** Say why there is no picture; what the server refused is put back, lest it stay in every change made from it. */
+  #failed(sentence, { recipe, refused }) {
+    if (refused && this.#good && same(recipe, short(this.#recipe))) {
+      this.history.drop();
+      this.#recipe = full(this.#good);
+      this.#tellAll();
+    }
     this.say(sentence);
     this.#answered = true;
   }
