@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from core.deep import encode_png
+
 __all__ = ["as_8bit", "encode"]
 
 
@@ -20,8 +22,10 @@ def as_8bit(array: np.ndarray) -> np.ndarray:
 def encode(array: np.ndarray, format: str = "png", text: dict[str, str] | None = None, *, level: int = 1) -> bytes:
     """A picture as the bytes of a file: "png" (with text chunks), "jpeg" (quality 92, 4:4:4) or "webp" (lossless).
 
-    `level` is PNG's compression, 1 fast to 9 small. uint16 gray stays 16-bit in PNG; all else is written in 8 bits.
+    `level` is PNG's compression, 1 fast to 9 small. uint16 stays 16-bit in PNG; all else is written in 8 bits.
     """
+    if format == "png" and array.dtype == np.uint16 and array.ndim == 3:
+        return encode_png(array, [(one[0], one[1]) for one in _chunks(text or {}).chunks], level=level)
     keep = array.dtype == np.uint8 or (format == "png" and array.ndim == 2)
     image = Image.fromarray(array if keep else as_8bit(array))
     out = io.BytesIO()

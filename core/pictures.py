@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from core import deep
 from core.animation import write_animation
 from core.encoding import as_8bit, encode
 from core.errors import PictureError
@@ -54,12 +55,12 @@ _opening = threading.Lock()
 
 
 def read(source: Source, *, name: str = "") -> np.ndarray:
-    """Read a picture upright: [H, W] or [H, W, 3], uint8, or uint16 where the file holds more than 8 bits of gray.
+    """Read a picture upright: [H, W] or [H, W, 3], uint8, or uint16 where the file holds more than 8 bits.
 
     Palettes, CMYK and the like become RGB, alpha is composed on black, the EXIF orientation is applied, of an animation
     the first frame is taken. Gray of 32 bits or in floats becomes uint16: 0..65535 as it is, floats within 0..1 or
-    0..255 stretched from that range, anything else from its own minimum and maximum. 16-bit RGB comes as 8-bit, since
-    Pillow reads no more of it.
+    0..255 stretched from that range, anything else from its own minimum and maximum. Colour of 16 bits stays 16-bit in
+    PNG and in TIFF of strips; other files of it (tiles, separate planes, BigTIFF), or all without av, come in 8 bits.
 
     Raises PictureError, naming `name` or the path, for what is no picture, is cut short, or has more than 300 million
     pixels.
@@ -67,8 +68,13 @@ def read(source: Source, *, name: str = "") -> np.ndarray:
     shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
     with _open(source, shown=shown) as image:
         try:
+            is_deep = deep.is_deep(image)
             image.load()
-            array = _wide(image) if image.mode in _WIDE_MODES else np.asarray(_narrow(image))
+            found = deep.decode(_bytes(source), image) if is_deep else None
+            if found is not None:
+                array = found
+            else:
+                array = _wide(image) if image.mode in _WIDE_MODES else np.asarray(_narrow(image))
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
         except MemoryError:
             raise PictureError(f"{shown} does not fit into memory; use a smaller picture") from None
@@ -97,8 +103,9 @@ def read_header(source: Source, *, name: str = "") -> Header:
         except Exception as wrong:  # as in read
             raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
         wide = image.mode in _WIDE_MODES
+        is_gray = wide or image.mode in _GRAY_MODES or deep.raw_mode(image).startswith("LA")
         height, width = image.size if orientation in _TURNED else image.size[::-1]
-        return Header((height, width), gray=wide or image.mode in _GRAY_MODES, wide=wide)
+        return Header((height, width), gray=is_gray, wide=wide or deep.is_deep(image))
 
 
 def is_gray(array: np.ndarray) -> bool:
@@ -179,6 +186,15 @@ def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Ima
         image.close()
         raise PictureError(f"{shown} has {pixels} pixels, more than {limit // 10**6} million; shrink it first")
     return image
+
+
+def _bytes(source: Source) -> bytes:
+    if isinstance(source, Path | str):
+        return Path(source).read_bytes()
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    source.seek(0)
+    return source.read()
 
 
 def _reason(wrong: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -35,6 +36,74 @@ def test_8_and_16_bit_gray_are_kept_to_the_level(tmp_path: Path) -> None:
             assert np.array_equal(back, array)
     wide = _bytes(Image.fromarray(np.arange(60_000, 60_006, dtype=np.int32).reshape(2, 3)), "TIFF")
     assert pictures.read(wide).tolist() == [[60_000, 60_001, 60_002], [60_003, 60_004, 60_005]]
+
+
+def _deep_png(array: np.ndarray, *, extra: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
+    """A PNG of 16 bits a plane, [H, W, 2 to 4], without filters."""
+    height, width, planes = array.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[planes], 0, 0, 0)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in array)
+    parts = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
+
+
+def _deep_tiff(array: np.ndarray, order: str) -> bytes:
+    """A TIFF of 16 bits a plane, [H, W, 3 or 4], one strip, not compressed; `order` is < or >."""
+    height, width, planes = array.shape
+    pixels = array.astype(f"{order}u2").tobytes()
+    bits = struct.pack(f"{order}{planes}H", *[16] * planes)
+    tags = [
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, planes, 8 + len(pixels)), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 8), (277, 3, 1, planes), (278, 3, 1, height), (279, 4, 1, len(pixels)),
+        *([(338, 3, 1, 2)] if planes == 4 else []),
+    ]  # fmt: skip
+    shorts = {3: lambda value: struct.pack(f"{order}HH", value, 0), 4: lambda value: struct.pack(f"{order}I", value)}
+    entries = b"".join(
+        struct.pack(f"{order}HHI", tag, kind, count) + shorts[4 if count > 1 else kind](value)
+        for tag, kind, count, value in tags
+    )
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(pixels) + len(bits))
+    return start + pixels + bits + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("planes", [3, 4])
+def test_16_bit_colour_is_kept_to_the_level(tmp_path: Path, planes: int) -> None:
+    array = rng(5).integers(0, 65535, (13, 9, planes), np.uint16, endpoint=True)
+    expected = array[..., :3]
+    if planes == 4:
+        expected = np.rint(array[..., :3] * (array[..., 3:].astype(np.float64) / 65535)).astype(np.uint16)
+    for data in (_deep_png(array), _deep_tiff(array, "<"), _deep_tiff(array, ">")):
+        (tmp_path / "a").write_bytes(data)
+        for source in (data, tmp_path / "a", io.BytesIO(data)):
+            back = pictures.read(source)
+            assert back.dtype == np.uint16 and back.flags.c_contiguous and np.array_equal(back, expected)
+        header = pictures.read_header(data)
+        assert (header.size, header.gray, header.wide) == ((13, 9), False, True)
+
+
+def test_16_bit_gray_with_alpha_and_a_colour_made_transparent() -> None:
+    gray = np.array([[[40_000, 65_535], [40_000, 0]]], np.uint16)
+    assert pictures.read(_deep_png(gray)).tolist() == [[40_000, 0]]
+    assert pictures.read_header(_deep_png(gray)).gray
+    colour = np.array([[[1000, 2000, 3000], [1001, 2000, 3000]]], np.uint16)
+    key = (b"tRNS", struct.pack(">HHH", 1000, 2000, 3000))
+    assert pictures.read(_deep_png(colour, extra=(key,))).tolist() == [[[0, 0, 0], [1001, 2000, 3000]]]
+
+
+def test_16_bit_colour_is_written_and_damage_is_said() -> None:
+    array = rng(6).integers(0, 65535, (13, 9, 3), np.uint16, endpoint=True)
+    for level in (1, 9):
+        data = pictures.encode(array, "png", {"styloscope": '{"seed": 7}', "title": "Gehirn \u2013"}, level=level)
+        assert np.array_equal(pictures.read(data), array)
+        assert pictures.read_text(data) == {"styloscope": '{"seed": 7}', "title": "Gehirn \u2013"}
+    with pytest.raises(PictureError, match="damaged"):
+        pictures.read(_deep_png(array)[:-60])
+
+
+def test_without_av_16_bit_colour_comes_in_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = rng(7).integers(0, 65535, (3, 2, 3), np.uint16)
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert np.array_equal(pictures.read(_deep_png(array)), (array >> 8).astype(np.uint8))
 
 
 def test_floats_become_16_bit() -> None:
@@ -77,11 +146,13 @@ def test_gray_inside_rgb() -> None:
 
 
 def _png_header(width: int, height: int) -> bytes:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
