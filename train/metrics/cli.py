@@ -1,0 +1,169 @@
+"""The command line of python -m train.metrics: a network file and pictures -> a table, and a line of metrics.jsonl."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import core
+from core import runs
+from core.checkpoint import read_about
+from core.command import Parser
+from core.engine import choose_device
+from core.errors import SettingError
+from train.config import Config
+from train.console import say, watched
+from train.data import Data
+from train.frame import Frame
+from train.metrics.evaluation import chosen, evaluate, steps
+from train.metrics.measures import read_names
+from train.metrics.record import append, line, table
+from train.opening import Plan, open_data, plan
+
+__all__ = ["parser", "work"]
+
+FITS = ("native", "pad", "crop", "stretch")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags, as docs/metrics.md has them."""
+    top = Parser(prog="python -m train.metrics", description="Measure a network against pictures, offline.")
+    top.add_argument("--checkpoint", metavar="C", help="a network file, a run (its newest), or a name in checkpoints/")
+    top.add_argument("--data", metavar="PATH", help="folder or zip of the pictures it was trained on, or phantoms")
+    top.add_argument("--metrics", metavar="A,B", default="", help="measures by name; all that need no Inception")
+    top.add_argument("--count", metavar="N", help="pictures of every set; as many as end in minutes on a CPU")
+    top.add_argument("--seed", metavar="N", default="0", help="of the first sample, and of every choice (default: 0)")
+    top.add_argument("--holdout", metavar="SHARE", help="compare with this share of the pictures, whole people at once")
+    top.add_argument("--inception", metavar="PATH", help="Inception weights, for FID and KID")
+    top.add_argument("--fit", metavar="|".join(FITS), help="how pictures were fitted; as the network file says")
+    top.add_argument("--device", metavar="auto|cpu|cuda|mps", default="auto", help="where to compute (default: auto)")
+    top.add_argument("--out", metavar="FILE", help="the file that the line is added to; metrics.jsonl of the run")
+    top.add_argument("--json", action="store_true", help="print the line as JSON instead of the table")
+    return top
+
+
+def work(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks. Raises StyloscopeError."""
+    began = time.monotonic()
+    flags = parser().parse_args(arguments)
+    asked = read_names(flags.metrics)
+    count = None if flags.count is None else _whole("count", flags.count, 50000)
+    seed = _whole("seed", flags.seed, 2**32 - 1)
+    share = None if flags.holdout is None else _share(flags.holdout)
+    if flags.fit is not None and flags.fit not in FITS:
+        raise SettingError("fit", flags.fit, ", ".join(FITS))
+    device = choose_device(flags.device)
+    if not flags.data:
+        raise SettingError("data", "", "give --data a folder or zip of pictures, or the word phantoms")
+    path, run = _find(flags.checkpoint)
+    opened = core.load(path)
+    measures = chosen(asked, judged=opened.discriminator is not None, inception=flags.inception is not None)
+    data, held = _data(opened, flags.data, fit=flags.fit, share=share, run=run)
+    with tqdm(total=steps(measures, count, opened.crop), leave=False, disable=not watched(), desc="measuring") as bar:
+        figures = evaluate(
+            opened.generator,
+            opened.discriminator,
+            data,
+            held=held,
+            names=[measure.name for measure in measures],
+            count=count,
+            seed=seed,
+            device=device,
+            crop=opened.crop,
+            inception=flags.inception,
+            each=_tick(bar),
+        )
+    seen = opened.about["training"].get("images_seen")
+    kimg = seen / 1000 if isinstance(seen, int | float) else None
+    entry = line(figures, kimg=kimg, checkpoint=path.name, seconds=time.monotonic() - began)
+    file = Path(flags.out) if flags.out else run / runs.METRICS if run else None
+    if file is not None:
+        append(file, entry)
+    print(json.dumps(entry, ensure_ascii=False) if flags.json else _page(entry))
+    return 0
+
+
+def _tick(bar: tqdm) -> Callable[[], None]:
+    def each() -> None:
+        bar.update()
+
+    return each
+
+
+def _page(entry: dict[str, Any]) -> str:
+    figures = entry["figures"]
+    one = next(iter(figures.values()))
+    facts = f"{entry['checkpoint']} against {one['against']}, data {one['data']}, {one['filter'].split(';')[0]}"
+    how = f"samples of seeds {one['seed']} and up at psi 1; measured in {entry['seconds']:.0f} s"
+    return f"{facts}\n{how}\n\n{table(figures)}"
+
+
+def _find(given: str | None) -> tuple[Path, Path | None]:
+    """The network file that is meant, and the run it lies in."""
+    if not given:
+        raise SettingError("checkpoint", "", "give --checkpoint a network file, a run, or a name in checkpoints/")
+    path = Path(given)
+    if path.is_dir() and runs.is_run(path):
+        path = runs.newest(path) or path / runs.CHECKPOINTS
+    elif not path.exists() and path.name == given:
+        named = Path("checkpoints") / f"{given}.safetensors"
+        path = named if named.is_file() else path
+    read_about(path)
+    folder = path.resolve().parent
+    inside = folder.name == runs.CHECKPOINTS and runs.is_run(folder.parent)
+    return path, (path.parent.parent if path.parent.name else folder.parent) if inside else None
+
+
+def _data(
+    opened: core.Opened, source: str, *, fit: str | None, share: float | None, run: Path | None
+) -> tuple[Data, Data | None]:
+    """Pictures in the frame of the network, and those held out of them: as --holdout says, else as the run did."""
+    g = opened.generator
+    began = runs.config(run) if run is not None else {}
+    classes = bool(began.get("labels", False)) and g.num_classes > 0
+    size = f"{g.size[0]}x{g.size[1]}"
+    config = Config.read({"data": source, "size": size, "channels": str(g.channels), "labels": classes})
+    planned = plan(config)
+    wanted = fit or began.get("fit") or opened.about["picture"].get("fit")
+    data = open_data(dataclasses.replace(planned, frame=_frame(planned, opened, wanted)))
+    for sentence in data.says:
+        say(sentence)
+    if data.frame.crop != opened.crop:
+        own, files = list(data.frame.crop), list(opened.crop)
+        say(f"these pictures would be shown at {own}; they are cut to the network's {files}")
+    share = float(began.get("holdout", 0.0)) if share is None else share
+    if not share:
+        return data, None
+    training, held = data.split(share, seed=int(began.get("seed", 0)))
+    say(training.says[-1])
+    return training, held
+
+
+def _frame(planned: Plan, opened: core.Opened, fit: str | None) -> Frame:
+    """The frame that the training used: by name where it is known, else the first that shows what the file shows."""
+    size = opened.generator.size
+    frames = [Frame.of(planned.frame.picture, size=size, fit=one) for one in ([fit] if fit in FITS else FITS)]
+    return next((frame for frame in frames if frame.crop == opened.crop), frames[0])
+
+
+def _whole(field: str, text: str, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > most:
+        raise SettingError(field, text, f"a whole number from 0 to {most}")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 0.5:
+        raise SettingError("holdout", text, "a share from 0 to 0.5")
+    return share

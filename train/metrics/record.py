@@ -1,0 +1,79 @@
+"""Figures as a line of metrics.jsonl, and as a table that people read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import OutputError
+from core.files import usable_folder
+
+__all__ = ["append", "line", "table"]
+
+HEADER = ("", "network", "real", "noise", "better", "N")
+
+
+def line(figures: Mapping[str, Any], *, kimg: float | None, checkpoint: str, seconds: float) -> dict[str, Any]:
+    """One line of metrics.jsonl: what was measured and when, and under `figures` what `evaluate` gave."""
+    return {"kimg": kimg, "checkpoint": checkpoint, "seconds": round(seconds, 1), "figures": dict(figures)}
+
+
+def append(file: Path, entry: Mapping[str, Any]) -> None:
+    """Add a line to a file of lines, on the disk before this returns. Raises OutputError.
+
+    Half a line that a power cut left behind is taken away first.
+    """
+    usable_folder(file.parent)
+    text = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        with open(file, "ab+") as out:
+            out.seek(0)
+            before = out.read()
+            whole = before.rfind(b"\n") + 1
+            if whole != len(before):
+                out.truncate(whole)
+            out.write(text.encode("utf-8", "replace"))
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as wrong:
+        raise OutputError(f"{file} could not be written ({wrong.strerror}); name another place") from wrong
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """Figures in columns, those over one kind of features under a line that names it."""
+    lines: list[tuple[str, ...] | str] = []
+    heading: str | None = "none yet"
+    for figure in figures.values():
+        if figure["extractor"] != heading:
+            heading = figure["extractor"]
+            lines += ["", f"over {heading}" if heading else "over the pictures themselves"]
+        goal = "near real" if figure["goal"] == "real" else figure["goal"]
+        title = figure["title"] + (f" ({figure['scales']} scales)" if figure.get("scales", 5) < 5 else "")
+        lines.append((f"  {title}", *_numbers(figure), goal, str(figure["n"])))
+        lines += [(f"    {name}", *_numbers(level), "", "") for name, level in figure.get("levels", {}).items()]
+    rows = [HEADER, *(entry for entry in lines if isinstance(entry, tuple))]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADER))]
+    return "\n".join(_row(entry, widths) if isinstance(entry, tuple) else entry for entry in [HEADER, *lines])
+
+
+def _row(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = [cells[0].ljust(widths[0])]
+    padded += [
+        cell.ljust(width) if k == 3 else cell.rjust(width)
+        for k, (cell, width) in enumerate(zip(cells[1:], widths[1:], strict=True))
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _numbers(figure: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple("-" if figure[key] is None else _short(figure[key]) for key in ("value", "real", "noise"))
+
+
+def _short(value: float) -> str:
+    """Four digits that count, without an exponent where there is room."""
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:.1e}"
