@@ -18,6 +18,7 @@ from core.errors import OutputError
 from explorer.studio import Studio
 from explorer.web import page
 from explorer.web.about_routes import add_about_routes
+from explorer.web.answers import Refusals
 from explorer.web.api import files_folder
 from explorer.web.desk import Desk
 from explorer.web.guard import Guard, Login
@@ -26,6 +27,8 @@ from explorer.web.jobs import Jobs
 from explorer.web.map_routes import add_map_routes
 from explorer.web.plotly_route import add_plotly_route
 from explorer.web.routes import add_routes
+from explorer.web.training_routes import add_training_routes
+from explorer.web.trainings import Trainings
 
 __all__ = ["build", "listen", "serve"]
 
@@ -48,12 +51,14 @@ def build(
     desk = Desk()
     checkpoints, runs = (str(folder.resolve()) for folder in folders)
     jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
+    trainings = Trainings(runs=folders[1])
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         desk.close()
         jobs.close()
+        trainings.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     add_routes(app, studio=studio, desk=desk)
@@ -61,7 +66,9 @@ def build(
     add_job_routes(app, jobs=jobs, check=studio.check)
     add_map_routes(app, studio=studio)
     add_plotly_route(app)
+    add_training_routes(app, trainings=trainings, host=host)
     page.mount(app, studio=studio, jobs=jobs, desk=desk, checkpoint=checkpoint)
+    app.add_middleware(Refusals)
     app.add_middleware(Guard, host=host, login=login)
     return app
 

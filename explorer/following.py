@@ -1,0 +1,383 @@
+"""What a run says while it runs: bounded reads of a folder that somebody else writes, maybe at this moment.
+
+Everything in a run folder is data and may be anything: sizes are bounded, only finite numbers of log lines are taken,
+and links that lead out of the folder are not followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core import lock, runs
+from core.errors import SettingError
+
+__all__ = ["Moment", "Rows", "facts", "inside", "listed", "moments", "rows", "sheet", "state"]
+
+MOST_ROWS = 2000  # points of a curve in one answer
+MOST_RUNS = 200
+MOST_MOMENTS = 1000
+MOST_KEYS = 64
+MOST_WORDS = 2000  # characters of a text taken from a run
+LARGEST_SHEET = 32 << 20  # bytes
+LARGEST_SIDES = 64_000_000  # pixels of a sheet
+LARGEST_CONFIG = 1 << 18
+LARGEST_LOCK = 1 << 12
+READINGS = ("value", "real", "noise")
+READ = 8 << 20  # bytes of a log that one answer looks at
+TAIL = 1 << 16
+MARK = 64  # bytes before a place that tell whether it is still the same file
+STARTING = 300.0  # seconds that a run may take to its first tick and still count as running
+SHORTEST_WAIT, WAITS = 30.0, 4  # a run is given up after so many seconds, and so many of its own ticks
+_PLACE = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
+_KEY = re.compile(r"[\w.:@/ -]{1,60}")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Lines of a log from one place on, as columns of equal length; None where a line has no such number.
+
+    `next` is the place to ask from the next time, `fresh` says that they begin at the file's beginning, `more` that
+    there are further lines already, `steps` are the places (kimg, name) where the pictures grew.
+    """
+
+    columns: dict[str, list[float | None]]
+    steps: list[tuple[float, str]]
+    next: str
+    fresh: bool
+    more: bool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A sample sheet: its number as written, and what changes when a later one takes its place."""
+
+    number: str
+    stamp: str
+
+
+def listed(folder: Path) -> list[tuple[float, Path]]:
+    """(seconds since it last wrote, path) of the runs in `folder`, newest first; a name that is no text is left out."""
+    found = []
+    for run in runs.runs(folder):
+        if _is_text(run.name):
+            found.append((_age(run), run))
+    return sorted(found, key=lambda one: one[0])[:MOST_RUNS]
+
+
+def inside(run: Path, *parts: str) -> Path | None:
+    """The regular file at RUN/parts; None where there is none or a link leads to it out of the run."""
+    try:
+        path = run.joinpath(*parts).resolve(strict=True)
+        ordinary = path.is_relative_to(run.resolve(strict=True)) and stat.S_ISREG(path.stat().st_mode)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path if ordinary else None
+
+
+def rows(run: Path, name: str, *, after: str = "") -> Rows:
+    """Lines of RUN/name (log.jsonl, metrics.jsonl) after the place `after`, "" for its beginning.
+
+    A last line that is still being written is left for the next time, a line that is no JSON object is passed over. Of
+    more than MOST_ROWS lines neighbours are averaged. Raises SettingError for an `after` that no answer has given.
+    """
+    offset, mark = _place(after)
+    path = inside(run, name)
+    if path is None:
+        return Rows({}, [], "", True, False)
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            fresh = offset == 0 or offset > size or _mark(file, offset) != mark
+            if fresh:
+                offset = max(0, size - READ)
+            file.seek(offset)
+            text = file.read(READ)
+            end = text.rfind(b"\n") + 1
+            if end == 0 and len(text) == READ:
+                end = len(text)  # nobody's line is as long as that
+            place = f"{offset + end}-{_mark(file, offset + end)}"
+    except OSError:
+        return Rows({}, [], "", True, False)
+    entries = list(_objects(text[:end]))
+    return Rows(*_columns(entries), next=place, fresh=fresh, more=end > 0 and offset + len(text) < size)
+
+
+def state(run: Path, *, age: float | None = None) -> str:
+    """Whether the run is "running", "done" or "stopped", as its folder tells: by its end and by how long it is quiet.
+
+    A lock says it at once. Without one, as of older runs and until the first tick, a run that was heard of lately runs;
+    an evaluation keeps it quiet for minutes.
+    """
+    held = _holder(run) if age is None or age > 0 else None
+    if held is not None and held.alive:
+        return "running"
+    age = _age(run) if age is None else age
+    lines = _tail(run)
+    config = _config(run)
+    end = _number(config.get("kimg"))
+    if not lines:
+        return "running" if age < STARTING and held is None else "stopped"
+    seen = _number(lines[-1].get("kimg"))
+    if seen is not None and end is not None and seen >= end:
+        return "done"
+    seconds = [second for line in lines if (second := _number(line.get("seconds"))) is not None]
+    tick = max((b - a for a, b in zip(seconds, seconds[1:], strict=False)), default=seconds[-1] if seconds else 0.0)
+    return (
+        "running"
+        if held is None and age < max(STARTING if config.get("metrics") else SHORTEST_WAIT, WAITS * tick)
+        else "stopped"
+    )
+
+
+def facts(run: Path) -> dict[str, Any]:
+    """What the panel shows of a run beside its curves and pictures: texts and finite numbers only."""
+    lines, config = _tail(run), _config(run)
+    end = _number(config.get("kimg"))
+    seen = _number(lines[-1].get("kimg")) if lines else None
+    rate = _rate(lines)
+    left = (end - seen) / rate if rate and end is not None and seen is not None and end > seen else None
+    return {
+        "kimg": seen,
+        "end": end,
+        "seconds_left": left,
+        "seconds_per_kimg": 1 / rate if rate else None,
+        "warning": _warning(lines),
+        "command": _text(run, runs.COMMAND),
+        "config": _table(config),
+        "networks": [path.stem for path in _thinned(_numbered(run, runs.CHECKPOINTS))],
+    }
+
+
+def moments(run: Path) -> list[Moment]:
+    """The run's sample sheets, oldest first; of very many some, the first and the newest always among them."""
+    found = []
+    for path in _thinned(_numbered(run, runs.SAMPLES)):
+        try:
+            looked = path.stat()
+        except OSError:
+            continue
+        found.append(Moment(path.stem, f"{looked.st_mtime_ns:x}-{looked.st_size:x}"))
+    return found
+
+
+def sheet(run: Path, number: str) -> bytes:
+    """The sample sheet of that number. Raises SettingError where there is none that a browser should be given."""
+    path = inside(run, runs.SAMPLES, f"{number}.png") if re.fullmatch(r"[0-9]{6,12}", number) else None
+    content = b""
+    if path is not None:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_SHEET + 1)
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    png = content[:8] == b"\x89PNG\r\n\x1a\n" and content[12:16] == b"IHDR"
+    if not png or len(content) > LARGEST_SHEET or not 0 < width * height <= LARGEST_SIDES:
+        raise SettingError("moment", number, "the number of a PNG in the run's folder of samples")
+    return content
+
+
+def _columns(entries: list[dict[str, Any]]) -> tuple[dict[str, list[float | None]], list[tuple[float, str]]]:
+    """The finite numbers of the lines by name, and where the size of the pictures changed."""
+    taken = [dict(_numbers(entry)) for entry in entries]
+    names = list(dict.fromkeys(name for row in taken for name in row))[:MOST_KEYS]
+    columns = {name: _decimated([row.get(name) for row in taken]) for name in names}
+    steps: list[tuple[float, str]] = []
+    before = None
+    for entry in entries:
+        size, kimg = _size(entry.get("size")), _number(entry.get("kimg"))
+        if size and size != before and kimg is not None:
+            steps.append((kimg, size))
+            before = size
+    return columns, steps[:MOST_KEYS]
+
+
+def _numbers(value: Mapping[str, Any], *, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
+    """Numbers by name; of measures, which lie under "figures", what was measured and its two rows to be read by."""
+    for key, inner in list(value.items())[:MOST_KEYS]:
+        name = f"{prefix}{key}"
+        if not _KEY.fullmatch(name):
+            continue
+        if isinstance(inner, dict) and depth < 2:
+            below = "" if depth == 0 and key == "figures" else f"{name}."
+            yield from _numbers(inner, prefix=below, depth=depth + 1)
+        elif (number := _number(inner)) is not None and (depth < 2 or key in READINGS):
+            yield name, number
+
+
+def _decimated(values: list[float | None]) -> list[float | None]:
+    """At most MOST_ROWS means of neighbours; the last value stays as it is, since it is the one that people read."""
+    step = math.ceil(len(values) / MOST_ROWS)
+    if step <= 1:
+        return values
+    made: list[float | None] = []
+    for at in range(0, len(values) - 1, step):
+        some = [value for value in values[at : min(at + step, len(values) - 1)] if value is not None]
+        made.append(sum(some) / len(some) if some else None)
+    return [*made, values[-1]]
+
+
+def _objects(text: bytes) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _size(value: object) -> str | None:
+    sides = value if isinstance(value, list) else [value, value]
+    numbers = [number for side in sides[:2] if (number := _number(side)) is not None and 0 < number < 1e6]
+    return f"{numbers[0]:.0f} × {numbers[1]:.0f}" if len(numbers) == 2 else None
+
+
+def _place(text: str) -> tuple[int, str]:
+    if text == "":
+        return 0, ""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise SettingError("after", text, "the place that the answer before gave as next, or nothing")
+    return int(found[1]), found[2]
+
+
+def _mark(file: Any, offset: int) -> str:
+    """What stands before a place, in short: a log that was cut back and written on is another log."""
+    file.seek(max(0, offset - MARK))
+    return hashlib.sha256(file.read(min(offset, MARK))).hexdigest()[:8]
+
+
+def _tail(run: Path) -> list[dict[str, Any]]:
+    """The last whole lines of the log."""
+    path = inside(run, runs.LOG)
+    if path is None:
+        return []
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            text = file.read(TAIL)
+    except OSError:
+        return []
+    return list(_objects(text[: text.rfind(b"\n") + 1]))
+
+
+def _rate(lines: list[dict[str, Any]]) -> float | None:
+    """kimg a second over the last ticks."""
+    places = [(_number(line.get("seconds")), _number(line.get("kimg"))) for line in lines[-20:]]
+    known = [(seconds, kimg) for seconds, kimg in places if seconds is not None and kimg is not None]
+    if len(known) > 1 and known[-1][0] > known[0][0] and known[-1][1] > known[0][1]:
+        return (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
+    rate = _number(lines[-1].get("images_per_second")) if lines else None
+    return rate / 1000 if rate and rate > 0 else None
+
+
+def _warning(lines: list[dict[str, Any]]) -> str | None:
+    """The latest of the warnings in these lines."""
+    for line in reversed(lines):
+        for key in ("warnings", "warning"):
+            said = line.get(key)
+            texts = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+            words = " ".join(text for text in texts if isinstance(text, str))
+            if words:
+                return _clean(words)
+    return None
+
+
+def _config(run: Path) -> dict[str, Any]:
+    text = _text(run, runs.CONFIG, most=LARGEST_CONFIG)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _table(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings as rows of text; what auto became follows the rest."""
+    resolved = config.get("resolved")
+    pairs = [(key, value) for key, value in config.items() if key != "resolved"]
+    pairs += [(f"resolved {key}", value) for key, value in resolved.items()] if isinstance(resolved, dict) else []
+    return [(_clean(key)[:60], _clean(_words(value))[:200]) for key, value in pairs[:200]]
+
+
+def _words(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _text(run: Path, name: str, *, most: int = MOST_WORDS) -> str:
+    path = inside(run, name)
+    if path is None:
+        return ""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(most).strip()
+    except OSError:
+        return ""
+
+
+def _clean(text: str) -> str:
+    """A text without control characters and lone surrogates, of bounded length."""
+    plain = "".join(c if c.isprintable() or c == " " else " " for c in text[:MOST_WORDS])
+    return " ".join(plain.split())
+
+
+def _numbered(run: Path, folder: str) -> list[Path]:
+    find = runs.samples if folder == runs.SAMPLES else runs.checkpoints
+    try:
+        if not (run / folder).resolve().is_relative_to(run.resolve()):
+            return []
+        named = [path for path in find(run) if re.fullmatch(r"[0-9]{6,12}", path.stem)]
+        return [path for path in named if not path.is_symlink()]
+    except OSError:
+        return []
+
+
+def _thinned(paths: list[Path]) -> list[Path]:
+    if len(paths) <= MOST_MOMENTS:
+        return paths
+    step = (len(paths) - 1) / (MOST_MOMENTS - 1)
+    return [paths[round(k * step)] for k in range(MOST_MOMENTS)]
+
+
+def _holder(run: Path) -> lock.Holder | None:
+    path = inside(run, runs.STATE, runs.LOCK)
+    try:
+        return lock.holder(path) if path is not None and path.stat().st_size < LARGEST_LOCK else None
+    except OSError:
+        return None
+
+
+def _age(run: Path) -> float:
+    """Seconds since the run last wrote its log, or its settings where it has no log yet."""
+    found = inside(run, runs.LOG) or inside(run, runs.CONFIG)
+    try:
+        return time.time() - found.stat().st_mtime if found is not None else math.inf
+    except OSError:
+        return math.inf
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

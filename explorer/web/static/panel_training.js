@@ -1,0 +1,212 @@
+// A training followed live: which run, how far it is, its sheets over time, its curves, what it was asked; and a small one started.
+
+import { Curves } from "./panel_training_curves.js";
+import { Starter } from "./panel_training_start.js";
+import { Told } from "./panel_training_told.js";
+import { TimeMachine } from "./panel_training_time.js";
+import { button, h, place, whenSeen } from "./panel_kit.js";
+
+const POLL = 2000; // ms between two looks at a run that is alive, while somebody looks
+const WORDS = { running: "running", done: "done", stopped: "stopped" };
+
+export function mount(stage) {
+  place("training-panel", (root) => {
+    const room = new Room(stage);
+    root.append(...room.elements);
+    whenSeen(root, (now) => room.seen(now));
+    document.addEventListener("visibilitychange", () => room.look());
+  });
+}
+
+async function ask(address, options) {
+  const answer = await fetch(address, options);
+  const said = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
+  if (!answer.ok) throw new Error(said.error);
+  return said;
+}
+
+class Room {
+  run = null; // the name of the run that is followed
+  places = { log: "", metrics: "" };
+  own = null; // the training that the page started
+  awaiting = null; // the name of one that was started and whose folder is not there yet
+  state = null; // what the last look said of the run
+  inSight = false;
+  #timer = 0;
+  #asking = null;
+
+  constructor(stage) {
+    this.stage = stage;
+    this.menu = h("select", { "aria-label": "Run" });
+    this.menu.addEventListener("change", () => this.#follow(this.menu.value));
+    this.menu.addEventListener("focus", () => this.#list().catch((wrong) => this.#say(wrong)));
+    this.told = new Told();
+    this.time = new TimeMachine({ shown: (moment) => this.#moment(moment) });
+    this.curves = new Curves({ pick: (kimg) => this.time.goTo(kimg) });
+    this.bring = button("To the stage", { icon: "stage", press: () => this.#toStage() });
+    this.time.tools.append(this.bring);
+    this.starter = new Starter({
+      start: (wish) => this.#start(wish),
+      stop: () => this.#stop(),
+    });
+    this.empty = h("p", { class: "empty", hidden: true }, "No run yet. Start a small one here, or train in a terminal: every run in the folder of runs appears in this place.");
+    this.wrong = h("p", { class: "wrong", role: "status" });
+    this.body = h("div", { class: "sections", hidden: true }, this.told.head, this.time.root, this.curves.root, this.told.asked);
+  }
+
+  get elements() {
+    this.label = h("label", { class: "row run-menu" }, h("span", { class: "label" }, "Run"), this.menu);
+    return [this.label, this.empty, this.wrong, this.starter.working, this.body, this.starter.root];
+  }
+
+  seen(now) {
+    this.inSight = now;
+    this.time.seen(now);
+    this.look();
+  }
+
+  /** Look now, where somebody does; else not before they do. */
+  look() {
+    clearTimeout(this.#timer);
+    if (!this.inSight || document.hidden) return;
+    this.#asking ??= this.#turn().finally(() => {
+      this.#asking = null;
+      if (this.alive && this.inSight && !document.hidden) this.#timer = setTimeout(() => this.look(), POLL);
+    });
+  }
+
+  async #turn() {
+    try {
+      if (!this.run || this.#awaited) await this.#list();
+      if (this.run) await this.#take(this.run);
+      this.wrong.textContent = "";
+    } catch (wrong) {
+      this.#say(wrong);
+    }
+  }
+
+  /** Whether there will be something new. */
+  get alive() {
+    return this.state === "running" || this.#awaited;
+  }
+
+  get #awaited() {
+    return this.awaiting !== null && this.own?.name === this.awaiting && ["running", "stopping"].includes(this.own.state);
+  }
+
+  async #list() {
+    const { runs, own, folder } = await ask("/training");
+    this.runs = runs;
+    this.#owned(own);
+    this.starter.offer({ folder, names: runs.map(({ name }) => name) });
+    const named = (wanted) => runs.find(({ name }) => name === wanted);
+    const found = named(this.awaiting) ?? named(this.run) ?? runs[0];
+    this.#fill(found?.name);
+    this.empty.hidden = runs.length > 0 || this.#awaited;
+    this.label.hidden = runs.length === 0;
+    if (found && found.name !== this.run) this.#open(found.name);
+    if (found?.name === this.awaiting) this.awaiting = null;
+  }
+
+  #fill(chosen) {
+    const words = this.runs.map(({ name, state }) => [name, state === "running" ? `${name} (running)` : name]);
+    const now = JSON.stringify(words);
+    if (now !== this.filled) this.menu.replaceChildren(...words.map(([name, text]) => h("option", { value: name }, text)));
+    this.filled = now;
+    if (chosen) this.menu.value = chosen;
+  }
+
+  #follow(name) {
+    this.#open(name);
+    this.look();
+  }
+
+  #open(name) {
+    this.run = name;
+    this.places = { log: "", metrics: "" };
+    this.state = null;
+    this.time.open(name);
+    this.curves.open(name);
+    this.networks = [];
+  }
+
+  /** Take what is new of a run, all of it where there is more than one answer holds. */
+  async #take(name) {
+    for (;;) {
+      const query = new URLSearchParams({ run: name, ...this.places });
+      const news = await ask(`/training/run?${query}`);
+      if (this.run !== name) return void setTimeout(() => this.look());
+      this.places = { log: news.log.next, metrics: news.metrics.next };
+      this.#owned(news.own);
+      this.#show(news);
+      if (!news.log.more && !news.metrics.more) return;
+    }
+  }
+
+  #show(news) {
+    const { name, state, facts } = news;
+    this.body.hidden = false;
+    this.state = state;
+    const listed = this.runs.find((run) => run.name === name);
+    if (listed && listed.state !== state) {
+      listed.state = state;
+      this.#fill(name);
+    }
+    this.networks = facts.networks;
+    this.told.show(facts, { words: WORDS[state], own: this.own?.name === name && state === "running" });
+    this.curves.add("log", news.log);
+    this.curves.add("metrics", news.metrics);
+    if (this.curves.crowded) this.places = { log: "", metrics: "" };
+    this.time.show(news.moments, { kimg: facts.kimg });
+    this.#moment(this.time.moment);
+  }
+
+  #moment(moment) {
+    const nearest = this.#nearest(moment);
+    this.bring.disabled = !nearest;
+    this.bring.title = nearest ? `Open ${this.run}/${nearest} on the stage` : "The run has no network yet; its first comes within minutes";
+    this.curves.mark(moment && !this.time.following ? moment.kimg : null);
+  }
+
+  /** The network file nearest to a moment, the newest where the newest sheet is shown. */
+  #nearest(moment) {
+    const names = this.networks ?? [];
+    if (!moment || this.time.following) return names.at(-1);
+    const away = (name) => Math.abs(Number(name) - Number(moment.number));
+    return names.reduce((best, name) => (best === undefined || away(name) <= away(best) ? name : best), undefined);
+  }
+
+  async #toStage() {
+    const checkpoint = `${this.run}/${this.#nearest(this.time.moment)}`;
+    await this.stage.refreshNetworks();
+    if (!this.stage.find(checkpoint)) return this.stage.say(`The network ${checkpoint} is no longer there.`);
+    this.stage.set({ checkpoint, label: null, grown: null });
+  }
+
+  #owned(own) {
+    const before = this.own;
+    this.own = own;
+    this.starter.follow(own);
+    if (own?.state === "failed" && before?.state !== "failed" && before) this.stage.say(own.error);
+  }
+
+  async #start(wish) {
+    const own = await ask("/training", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) });
+    this.awaiting = own.name;
+    this.#owned(own);
+    this.empty.hidden = true;
+    this.look();
+  }
+
+  async #stop() {
+    this.#owned((await ask("/training", { method: "DELETE" })).own);
+    this.look();
+  }
+
+  #say(wrong) {
+    const words = wrong instanceof TypeError ? "The explorer does not answer; is it still running?" : wrong.message;
+    this.wrong.textContent = words;
+    // A server that is away for a moment is asked again; a run that is gone is not.
+    if (!(wrong instanceof TypeError)) this.run = this.state = null;
+  }
+}

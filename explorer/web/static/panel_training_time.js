@@ -1,0 +1,207 @@
+// The time machine: the sheets of the same seeds, one after the other. The newest is followed until the hand takes it.
+
+import { button, h, icon } from "./panel_kit.js";
+
+const PACE = 180; // ms a sheet while it plays
+const MOST_KEPT = 240; // sheets in this page's memory
+const STEP = 14; // pixels of a drag from one sheet to the next
+
+export class TimeMachine {
+  following = true;
+  #run = null;
+  #moments = []; // {number, stamp, key, kimg}, oldest first
+  #at = -1;
+  #kept = new Map(); // key -> address of the sheet, in the order of their last use
+  #wanted = 0;
+  #timer = 0;
+
+  /** shown(moment) is told whenever another moment is chosen. */
+  constructor({ shown }) {
+    this.shown = shown;
+    this.image = h("img", { alt: "", draggable: "false", hidden: true });
+    this.waiting = h("p", { class: "hint" }, "The first sheet comes with the first tick.");
+    this.view = h("div", { class: "sheet" }, this.image, this.waiting);
+    this.range = h("input", { type: "range", "aria-label": "Moment", min: 0, max: 0, step: 1, value: 0 });
+    this.words = h("output", { class: "hint moment-words", "aria-live": "off" });
+    this.playButton = button("", { icon: "play", kind: "icon play", label: "Play the sheets", title: "From first to newest", press: () => (this.#timer ? this.#pause() : this.#play()) });
+    this.newest = button("Newest", { title: "Follow the newest sheet", press: () => this.#follow() });
+    this.tools = h("div", { class: "row wrap" }, h("span", { class: "label" }, "Same seeds over time"), h("span", { class: "spring" }));
+    this.root = h("section", { class: "time", "aria-label": "Time machine" }, this.tools, this.view, h("div", { class: "row" }, this.playButton, this.range, this.words, this.newest));
+    this.range.addEventListener("input", () => this.#hand(this.range.valueAsNumber));
+    this.#listenToDrag();
+    new ResizeObserver(() => this.#fit()).observe(this.view);
+    this.image.addEventListener("load", () => this.#fit());
+  }
+
+  get moment() {
+    return this.#moments[this.#at] ?? null;
+  }
+
+  /** Begin with another run. */
+  open(name) {
+    this.#pause();
+    this.#run = name;
+    this.#moments = [];
+    this.#at = -1;
+    this.following = true;
+    for (const address of this.#kept.values()) URL.revokeObjectURL(address);
+    this.#kept.clear();
+    this.image.hidden = true;
+    this.waiting.hidden = false;
+    this.#tell();
+  }
+
+  seen(now) {
+    if (!now) this.#pause();
+  }
+
+  /** Take the list of sheets; one that took an older one's place stands after it as long as this page has seen both. */
+  show(sheets, { kimg }) {
+    const known = new Map(this.#moments.map((moment) => [moment.key, moment]));
+    const listed = sheets.map(([number, stamp]) => {
+      const key = `${number} ${stamp}`;
+      const newest = number === sheets.at(-1)[0] && Math.floor(kimg ?? -1) === Number(number);
+      return known.get(key) ?? { number, stamp, key, kimg: newest ? kimg : Number(number) };
+    });
+    const numbers = new Set(sheets.map(([number]) => number));
+    const keys = new Set(listed.map(({ key }) => key));
+    const replaced = this.#moments.filter(({ number, key }) => numbers.has(number) && !keys.has(key) && this.#kept.has(key));
+    const chosen = this.moment;
+    this.#moments = [...listed, ...replaced].sort((a, b) => a.kimg - b.kimg || replaced.includes(b) - replaced.includes(a));
+    const again = this.#moments.findIndex(({ key }) => key === chosen?.key);
+    this.#go(this.following || again < 0 ? this.#moments.length - 1 : again);
+  }
+
+  /** Show the moment nearest to a place on the curves. */
+  goTo(kimg) {
+    if (!this.#moments.length) return;
+    const away = this.#moments.map((moment) => Math.abs(moment.kimg - kimg));
+    this.#hand(away.indexOf(Math.min(...away)));
+  }
+
+  #follow() {
+    this.#pause();
+    this.following = true;
+    this.#go(this.#moments.length - 1);
+  }
+
+  /** The hand has it now; at the end it follows again. */
+  #hand(at) {
+    this.#pause();
+    this.following = at >= this.#moments.length - 1;
+    this.#go(at);
+  }
+
+  #go(at) {
+    this.#at = Math.min(Math.max(at, 0), this.#moments.length - 1);
+    this.#tell();
+    this.shown(this.moment);
+    return this.#draw();
+  }
+
+  #tell() {
+    const { moment, range } = this;
+    range.max = Math.max(0, this.#moments.length - 1);
+    range.value = this.#at;
+    range.disabled = this.playButton.disabled = this.#moments.length < 2;
+    range.style.setProperty("--fill", `${this.#moments.length > 1 ? (100 * this.#at) / (this.#moments.length - 1) : 100}%`);
+    this.newest.setAttribute("aria-pressed", String(this.following));
+    this.words.textContent = moment ? `${kimgText(moment.kimg)} kimg` : "";
+    range.setAttribute("aria-valuetext", this.words.textContent);
+    if (moment) this.image.alt = `Samples of ${this.#run} after ${kimgText(moment.kimg)} thousand images`;
+  }
+
+  /** Show the moment's sheet once it is here; one that comes late is not shown over a newer one. */
+  async #draw() {
+    const { moment } = this;
+    if (!moment) return;
+    const turn = ++this.#wanted;
+    const address = await this.#sheet(moment);
+    if (!address || turn !== this.#wanted) return;
+    if (this.image.src !== address) this.image.src = address;
+    this.image.hidden = false;
+    this.waiting.hidden = true;
+  }
+
+  async #sheet({ key, number }) {
+    const run = this.#run;
+    const here = this.#kept.get(key);
+    if (here) {
+      this.#kept.delete(key);
+      this.#kept.set(key, here);
+      return here;
+    }
+    try {
+      const answer = await fetch(`/training/sheet?${new URLSearchParams({ run, moment: number })}`);
+      if (!answer.ok || this.#run !== run) return null;
+      const address = URL.createObjectURL(await answer.blob());
+      this.#kept.set(key, address);
+      const [oldest, last] = this.#kept.entries().next().value;
+      if (this.#kept.size > MOST_KEPT && last !== this.image.src) {
+        this.#kept.delete(oldest);
+        URL.revokeObjectURL(last);
+      }
+      return address;
+    } catch (wrong) {
+      // The next look says it, if the server is gone.
+      console.debug(wrong.message);
+      return null;
+    }
+  }
+
+  #play() {
+    let at = this.#at >= this.#moments.length - 1 ? 0 : this.#at;
+    this.following = false;
+    this.#turn("pause", "Pause the sheets");
+    const step = async () => {
+      const began = performance.now();
+      const timer = this.#timer;
+      await this.#go(at);
+      if (this.#timer !== timer) return;
+      if (++at >= this.#moments.length) return this.#follow();
+      this.#timer = setTimeout(step, Math.max(0, PACE - (performance.now() - began)));
+    };
+    this.#timer = setTimeout(step);
+  }
+
+  #pause() {
+    if (!this.#timer) return;
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#turn("play", "Play the sheets");
+  }
+
+  #turn(name, label) {
+    this.playButton.replaceChildren(icon(name));
+    this.playButton.setAttribute("aria-label", label);
+  }
+
+  /** Sideways drag alone, so that the page still scrolls on touch. */
+  #listenToDrag() {
+    let held = null;
+    this.image.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0 || this.#moments.length < 2) return;
+      held = { x: event.clientX, at: this.#at, step: Math.min(STEP, this.view.clientWidth / this.#moments.length) };
+      this.image.setPointerCapture(event.pointerId);
+    });
+    this.image.addEventListener("pointermove", (event) => {
+      if (!held) return;
+      const at = Math.round(held.at + (event.clientX - held.x) / held.step);
+      const near = Math.min(Math.max(at, 0), this.#moments.length - 1);
+      if (near !== this.#at) this.#hand(near);
+    });
+    for (const name of ["pointerup", "pointercancel"]) this.image.addEventListener(name, () => (held = null));
+  }
+
+  /** At a whole multiple where one fits, as on the stage. */
+  #fit() {
+    const { naturalWidth: wide, naturalHeight: tall } = this.image;
+    if (!wide || !this.view.clientWidth) return;
+    const room = Math.min(this.view.clientWidth / wide, Math.max(tall, 440) / tall);
+    this.image.style.width = `${wide * (room >= 1 ? Math.floor(room) : room)}px`;
+  }
+}
+
+export function kimgText(kimg) {
+  return kimg >= 100 ? Math.round(kimg).toLocaleString("en") : String(Number(kimg.toFixed(kimg >= 10 ? 1 : 3)));
+}

@@ -1,0 +1,143 @@
+"""The addresses of the Training panel: GET /training and what lies below it, POST /training starts, DELETE stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core import runs
+from core.errors import SettingError, StyloscopeError
+from explorer import following
+from explorer.web.answers import read_body, refusal
+from explorer.web.trainings import PHANTOMS, Trainings
+
+__all__ = ["add_training_routes", "near"]
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FARAWAY = "a folder may be named only where the explorer listens on 127.0.0.1 and nobody else reaches it"
+
+
+class FarawayError(StyloscopeError):
+    """The folder of a person's machine was named by somebody who may be another."""
+
+
+def add_training_routes(app: Starlette, *, trainings: Trainings, host: str) -> None:
+    """Add the routes to `app`; to be called before Gradio is mounted at /. `host` is what the server listens on."""
+
+    async def every(request: Request) -> Response:
+        return await _answer(lambda: _every(trainings, folder=near(request, host=host)))
+
+    async def one(request: Request) -> Response:
+        query = request.query_params
+        name, log, metrics = (query.get(key, "") for key in ("run", "log", "metrics"))
+        return await _answer(lambda: _one(trainings, name, log=log, metrics=metrics))
+
+    async def sheet(request: Request) -> Response:
+        query = request.query_params
+        try:
+            run = await asyncio.to_thread(_run, trainings.runs, query.get("run", ""))
+            content = await asyncio.to_thread(following.sheet, run, query.get("moment", ""))
+        except StyloscopeError as wrong:
+            return refusal(wrong, status=404)
+        return Response(content, media_type="image/png")
+
+    async def start(request: Request) -> Response:
+        try:
+            wish = await _wish(request)
+            if wish.get("data", PHANTOMS) != PHANTOMS and not near(request, host=host):
+                raise FarawayError(f"{_FARAWAY}; name it in a terminal: python -m train --preset smoke --data PATH")
+            training = await asyncio.to_thread(trainings.start, **wish)
+            return JSONResponse(training.entry(), status_code=202)
+        except StyloscopeError as wrong:
+            return refusal(wrong, status=403 if isinstance(wrong, FarawayError) else 400)
+
+    async def stop(request: Request) -> Response:
+        await asyncio.to_thread(trainings.stop)
+        return JSONResponse({"own": _own(trainings)})
+
+    app.router.add_route("/training", every, methods=["GET"])
+    app.router.add_route("/training", start, methods=["POST"])
+    app.router.add_route("/training", stop, methods=["DELETE"])
+    app.router.add_route("/training/run", one, methods=["GET"])
+    app.router.add_route("/training/sheet", sheet, methods=["GET"])
+
+
+def near(request: Request, *, host: str) -> bool:
+    """Whether only this machine reaches the server and the request comes from it, by no proxy that says so."""
+    if host.strip("[]").lower() not in _LOCAL or any(name in request.headers for name in _PASSED_ON):
+        return False
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+def _every(trainings: Trainings, *, folder: bool) -> dict[str, Any]:
+    own = trainings.current()
+    found = [
+        {"name": run.name, "state": _state(run, own=own, age=age)} for age, run in following.listed(trainings.runs)
+    ]
+    return {"runs": found, "own": _own(trainings), "folder": folder}
+
+
+def _one(trainings: Trainings, name: str, *, log: str, metrics: str) -> dict[str, Any]:
+    run = _run(trainings.runs, name)
+    lines = following.rows(run, runs.LOG, after=log)
+    measures = following.rows(run, runs.METRICS, after=metrics)
+    return {
+        "name": run.name,
+        "state": _state(run, own=trainings.current()),
+        "facts": following.facts(run),
+        "log": vars(lines),
+        "metrics": vars(measures),
+        "moments": [[moment.number, moment.stamp] for moment in following.moments(run)],
+        "own": _own(trainings),
+    }
+
+
+def _state(run: Path, *, own: Any, age: float | None = None) -> str:
+    """Our own process is known to live or not; of others the folder tells."""
+    if own is not None and own.name == run.name:
+        told = following.state(run, age=0.0 if own.alive else float("inf"))
+        return "running" if own.alive else told
+    return following.state(run, age=age)
+
+
+def _own(trainings: Trainings) -> dict[str, Any] | None:
+    own = trainings.current()
+    return own.entry() if own is not None else None
+
+
+def _run(folder: Path, name: str) -> Path:
+    """The run of that name: looked up among those listed, never joined to a path."""
+    found = next((run for _, run in following.listed(folder) if run.name == name), None)
+    if found is None:
+        raise SettingError("run", name, "it has to be a run in the folder of runs")
+    return found
+
+
+async def _wish(request: Request) -> dict[str, Any]:
+    text = await read_body(request, field="training")
+    try:
+        wish = json.loads(text)
+    except (ValueError, RecursionError):
+        wish = None
+    if not isinstance(wish, dict) or not set(wish) <= {"name", "data", "size", "images"} or "name" not in wish:
+        raise SettingError("training", text[:60].decode("utf-8", "replace"), "JSON with name, data, size and images")
+    return wish
+
+
+async def _answer(make: Callable[[], dict[str, Any]]) -> Response:
+    try:
+        return JSONResponse(await asyncio.to_thread(make))
+    except StyloscopeError as wrong:
+        return refusal(wrong)
