@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import SettingError, StyloscopeError
 
-__all__ = ["BODY_LIMIT", "read_body", "refusal"]
+__all__ = ["BODY_LIMIT", "Refusals", "read_body", "refusal"]
 
 BODY_LIMIT = (
     1 << 20
 )  # bytes: 64 entries in each list of a recipe, or some hundreds of kept pictures, fit many times over
+GRADIO = "/gradio_api/"
+UNKNOWN = {"Not Found", "Method Not Allowed", "Bad Request"}
 
 
 async def read_body(request: Request, *, field: str) -> bytes:
@@ -27,3 +35,87 @@ async def read_body(request: Request, *, field: str) -> bytes:
 def refusal(wrong: StyloscopeError | str, *, status: int = 400) -> JSONResponse:
     """Return the one sentence as {"error": ...}."""
     return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=status)
+
+
+class Refusals:
+    """ASGI middleware: what the frameworks below say of an unknown address or a wrong method becomes our sentence.
+
+    Gradio's programs read the details of Gradio's own addresses, so those stay, but for an address that is not there.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, and rewrite a refusal that says {"detail": ...}."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        asked = dict(scope)  # a mounted application writes its own name and path over ours
+        started: Message | None = None
+        body = b""
+
+        async def rewritten(message: Message) -> None:
+            nonlocal started, body
+            if message["type"] == "http.response.start" and _is_refusal(message):
+                started = message
+            elif started is None:
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    answer = _answer(asked, started["status"], body)
+                    if answer is not None:
+                        await answer(scope, receive, send)
+                        return
+                    await send(started)
+                    await send({"type": "http.response.body", "body": body})
+
+        await self.app(scope, receive, rewritten)
+
+
+def _is_refusal(start: Message) -> bool:
+    headers = Headers(raw=start["headers"])
+    kind = headers.get("content-type", "").split(";")[0]
+    return 400 <= start["status"] < 500 and kind in ("application/json", "text/plain") and not _packed(headers)
+
+
+def _packed(headers: Headers) -> bool:
+    return "content-encoding" in headers
+
+
+def _answer(scope: Scope, status: int, body: bytes) -> JSONResponse | None:
+    """What to say in the place of a body that is not ours; None where it is, or is for Gradio's own programs."""
+    try:
+        said: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        said = {"detail": body.decode("utf-8", "replace")}
+    detail = said.get("detail") if isinstance(said, dict) and "error" not in said else None
+    unknown = isinstance(detail, str) and detail in UNKNOWN
+    if detail is None or (scope["path"].startswith(GRADIO) and not unknown):
+        return None
+    path, method = scope["path"][:60], scope["method"][:20]
+    if not unknown:
+        return refusal(f"{path!r} was refused: {_sentence(detail)}", status=status)
+    takes = _methods(scope["app"].router.routes, scope)
+    if takes:
+        answer = refusal(f"{path!r} does not take {method}; it takes {' and '.join(takes)}", status=405)
+        answer.headers["Allow"] = ", ".join(takes)
+        return answer
+    if status == 405:
+        return refusal(f"{path!r} does not take {method}", status=405)
+    return refusal(f"there is nothing at {path!r}; GET /networks lists the networks, /frame gives pictures", status=404)
+
+
+def _methods(routes: list[BaseRoute], scope: Scope) -> list[str]:
+    """The methods of our own addresses that fit the path of a request."""
+    fitting = [route for route in routes if route.matches({**scope, "method": "?"})[0] is Match.PARTIAL]
+    return sorted({method for route in fitting for method in getattr(route, "methods", None) or () if method != "HEAD"})
+
+
+def _sentence(detail: object) -> str:
+    """The words of FastAPI's list of problems, or of anything else."""
+    if isinstance(detail, list):
+        parts = [one for one in detail if isinstance(one, dict)]
+        return "; ".join(f"{'.'.join(map(str, one.get('loc', ())))}: {one.get('msg', '')}" for one in parts)[:300]
+    return str(detail)[:300]

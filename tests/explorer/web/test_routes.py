@@ -118,6 +118,44 @@ def test_what_is_not_allowed_is_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("method", "address", "status", "part"),
+    [
+        ("GET", "/nothing/deeper", 404, "there is nothing at '/nothing/deeper'"),
+        ("POST", "/nothing", 404, "nothing at"),
+        ("GET", "/..%2f..%2fetc/passwd", 404, "nothing at"),
+        ("GET", "/%00%ff", 404, "nothing at"),
+        ("GET", "/gradio_api/nothing", 404, "nothing at"),
+        ("GET", "/assets/nothing.js", 404, "nothing at"),
+        ("GET", "/static/a/b", 404, "nothing at"),
+        ("PUT", "/frame", 405, "'/frame' does not take PUT; it takes GET and POST"),
+        ("DELETE", "/frame", 405, "GET and POST"),
+        ("OPTIONS", "/frame", 405, "GET and POST"),
+        ("POST", "/networks", 405, "it takes GET"),
+        ("PUT", "/jobs/x", 405, "it takes DELETE and GET"),
+        ("POST", "/", 405, "does not take POST"),
+        ("POST", "/login", 422, "username"),
+        ("GET", "/monitoring", 403, "Monitoring is not enabled"),
+    ],
+)
+def test_an_address_that_is_not_there_is_one_sentence(
+    client: TestClient, method: str, address: str, status: int, part: str
+) -> None:
+    answer = client.request(method, address)
+    assert answer.status_code == status and list(answer.json()) == ["error"]
+    assert part in answer.json()["error"] and answer.headers["cache-control"] == "no-store"
+    assert ("allow" in answer.headers) == (status == 405 and address != "/")
+
+
+def test_gradios_own_answers_stay(client: TestClient) -> None:
+    """gradio_client reads the details of a body that does not fit."""
+    wrong = client.post("/gradio_api/call/render")
+    assert wrong.status_code == 422 and wrong.json()["detail"][0]["msg"] == "Field required"
+    assert client.get("/gradio_api/file=/etc/passwd").json()["detail"]
+    for address in ("/config", "/gradio_api/info", "/theme.css", "/robots.txt", "/manifest.json"):
+        assert client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
     "body", [b"", b"[1]", b"{", b"\xff\xfe", b'{"psi": NaN}', b"[" * 100_000, b" " * (1 << 20) + b"{}"]
 )
 def test_bodies_that_are_no_recipe_are_refused(client: TestClient, body: bytes) -> None:
