@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from core.errors import StyloscopeError
 
@@ -19,6 +20,14 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but a value that begins as a negative number does, such as -160,240, is no flag."""
+        given = list(sys.argv[1:] if args is None else args)
+        for place in range(len(given) - 1, 0, -1):
+            if re.match(r"-\.?[0-9]", given[place]) and re.fullmatch(r"--[a-z][a-z0-9-]*", given[place - 1]):
+                given[place - 1 : place + 1] = [f"{given[place - 1]}={given[place]}"]
+        return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise StyloscopeError instead of printing the usage."""

@@ -16,7 +16,7 @@ ROOMS = ("core", "train", "explorer", "benchmarks", "tests")
 MOST_LINES = 500
 TEXT = {".py", ".js", ".css", ".html", ".svg", ".md", ".toml", ".txt", ".sh", ""}
 # Imported late: slow, absent on some machines, or broken beside a CPU build of torch.
-LATE = {"torchvision", "umap", "av", "numba", "sklearn"}
+LATE = {"torchvision", "umap", "av", "numba", "sklearn", "nibabel", "pydicom"}
 # What a distribution on the left gives to import besides its own name.
 BRINGS = {
     "gradio": {"gradio_client", "fastapi", "starlette", "uvicorn"},

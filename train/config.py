@@ -12,6 +12,7 @@ from typing import Any
 
 from core.errors import SettingError
 from core.sizes import filters, start_shape
+from train.slicing import AXES, is_slices, is_window
 
 __all__ = ["Config", "Setting", "parse_size", "settings"]
 
@@ -203,6 +204,27 @@ class Config:
         group=_DATA,
         choices=("native", "pad", "crop", "stretch"),
     )
+    only: str = _setting(
+        "",
+        "read only files with such names, as *T1w*; several with commas between",
+        group=_DATA,
+        allowed="patterns with * and ?, commas between",
+    )
+    axis: str = _setting("axial", "which way volumes are cut into slices", group=_DATA, choices=AXES)
+    slices: str = _setting(
+        "all",
+        "which slices of a volume: a range such as 40-120 or 25%-75%; empty ones are left out",
+        group=_DATA,
+        check=is_slices,
+        allowed="all, a range from 0 upwards such as 40-120, or shares such as 25%-75%",
+    )
+    window: str = _setting(
+        "auto",
+        "values of a scan that become black and white: LOW,HIGH, file (its own), full, or auto",
+        group=_DATA,
+        check=is_window,
+        allowed="LOW,HIGH such as -160,240 with LOW below HIGH, or file, full or auto",
+    )
     mirror: bool = _switch("mirror a random half of the pictures left to right", group=_DATA)
     labels: bool = _switch("train a network with classes, one for each folder of pictures", group=_DATA)
     holdout: float = _decimal(
@@ -351,6 +373,21 @@ class Config:
     threads: int | str = _whole(
         "auto", "threads on the CPU; auto is one a core", group=_MACHINE, low=1, high=1024, auto=True, meaning=False
     )
+    compile: str = _setting(
+        "auto",
+        "compile the networks' first derivatives with torch.compile; auto does so on a GPU",
+        group=_MACHINE,
+        choices=("auto", "on", "off"),
+        meaning=False,
+    )
+    patience: float = _decimal(
+        30.0,
+        "minutes that several processes wait for one that is late",
+        group=_MACHINE,
+        low=0.01,
+        high=1440.0,
+        meaning=False,
+    )
     micro_batch: int | str = _whole(
         "auto",
         "images computed at once, gradients accumulated; auto is the batch, halved when memory runs out",
@@ -394,6 +431,10 @@ class Config:
             )
         if self.path_weight and self.batch // self.path_shrink < 1:
             raise SettingError("path_shrink", self.path_shrink, f"at most the batch, {self.batch}")
+        if self.freeze_d and not self.init:
+            raise SettingError(
+                "freeze_d", self.freeze_d, "0 without --init: levels that begin at random would never learn"
+            )
         if self.size != "auto":
             self.filters_for(parse_size(self.size))
 
@@ -420,6 +461,10 @@ class Config:
     def gamma_for(self, size: tuple[int, int]) -> float:
         """The weight of R1: as given, or the field's rule 0.0002 x pixels / batch."""
         return 0.0002 * size[0] * size[1] / self.batch if self.gamma == "auto" else float(self.gamma)
+
+    def fixed_p(self) -> float:
+        """The p that augmentation begins with: P of fixed:P, else 0."""
+        return float(self.augment.partition(":")[2]) if self.augment.startswith("fixed:") else 0.0
 
     def taps(self) -> tuple[float, ...]:
         """The taps of the resampling filter."""

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,14 +18,15 @@ from torch import Tensor
 
 from core import pictures
 from core.errors import DataError
+from core.intensity import Intensity
 from train import people, phantoms, schedule, sources
 from train.frame import Frame
+from train.items import Item
+from train.survey import Survey, judge, survey, ten
 
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
 
-UNREADABLE_SHARE = 20
-
-Size = tuple[int, int]
+WORKING_BYTES = 2 * 1024**3
 
 
 class Data(Protocol):
@@ -71,59 +71,6 @@ class Data(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What the headers of all pictures say, before any is decoded."""
-
-    source: sources.Folder | sources.Zip
-    picture: Size  # the most common shape, height x width
-    shapes: int  # how many different shapes
-    gray: bool  # whether every header says gray
-    wide: bool  # whether any picture has more than 8 bits
-    broken: tuple[str, ...]
-
-
-def survey(path: str | Path, *, each: Callable[[], None] = lambda: None) -> Survey:
-    """Look at the header of every picture below `path`. Raises DataError.
-
-    `each` is called after each picture, so that a caller can show progress or stop by raising.
-    """
-    source = sources.find(path)
-    shapes: Counter[Size] = Counter()
-    gray, wide = True, False
-    broken = []
-    for index, name in enumerate(source.names):
-        each()
-        try:
-            header = pictures.read_header(source.open(index), name=name)
-        except sources.UNREADABLE:
-            broken.append(name)
-            continue
-        pixels = header.size[0] * header.size[1]
-        if pixels > pictures.PIXEL_LIMIT:
-            limit = f"at most {pictures.PIXEL_LIMIT} can be read"
-            raise DataError(f"{path}: {name} has {pixels} pixels, and {limit}; shrink it or take it out")
-        shapes[header.size] += 1
-        gray, wide = gray and header.gray, wide or header.wide
-    _judge(path, broken, len(source.names))
-    # Of shapes that are equally common the larger one, so that the answer does not hang on the order of names.
-    common = max(shapes, key=lambda size: (shapes[size], size[0] * size[1], size))
-    return Survey(source, common, len(shapes), gray, wide, tuple(broken))
-
-
-def _judge(path: str | Path, broken: list[str], total: int) -> None:
-    """Raise DataError where more than 1 in 20 pictures cannot be read, or all of them."""
-    if len(broken) * UNREADABLE_SHARE <= total:
-        return
-    count = f"{len(broken)} of {total} pictures cannot be read, more than 1 in {UNREADABLE_SHARE}"
-    raise DataError(f"{path}: {count}: {_ten(broken)}; mend them or take them out")
-
-
-def _ten(names: list[str]) -> str:
-    """Up to ten names, and how many more there are."""
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
 class Frames:
     """Pictures of a folder or zip, read once into one array: in memory where they fit, else in a temporary file.
 
@@ -138,6 +85,7 @@ class Frames:
         says: list[str],
         kept: tempfile.TemporaryDirectory[str] | None = None,
         names: Sequence[str] = (),
+        who: Sequence[str | None] = (),
         labels: np.ndarray | None = None,
         classes: tuple[str, ...] = (),
         facts: Mapping[str, Any] | None = None,
@@ -148,6 +96,7 @@ class Frames:
         self.channels = pixels.shape[1]
         self.says = says
         self.names = tuple(names)
+        self.who = tuple(who)
         self.labels = labels
         self.classes = classes
         self._facts = dict(facts or {})
@@ -173,47 +122,34 @@ class Frames:
         `folder` is where the temporary file goes when the frames need more than `memory` bytes (None: half of what is
         free).
         """
-        source, count = found.source, len(found.source.names)
-        classes, numbers = sources.classes(source) if labels else ((), None)
+        count = found.count
+        classes, numbers = found.classes() if labels else ((), None)
         planes = channels or (1 if found.gray else 3)
-        shape, dtype = (count, planes, *frame.size), np.uint16 if found.wide else np.uint8
-        kept, pixels = _room(shape, np.dtype(dtype), folder=folder, memory=_free() // 2 if memory is None else memory)
-        missing = set(found.broken)
+        shape, dtype = (count, planes, *frame.size), np.dtype(np.uint16 if found.wide else np.uint8)
+        kept, pixels = _room(shape, dtype, folder=folder, memory=_free() // 2 if memory is None else memory)
 
-        def one(index: int) -> tuple[str | None, bool]:
-            name = source.names[index]
-            if name in missing:
-                return name, True
-            try:
-                array = pictures.read(source.open(index), name=name)
-            except sources.UNREADABLE:
-                return name, True
-            gray = pictures.is_gray(array)
-            pixels[index] = _planes(frame.place(_depth(array, dtype)), planes)
-            return None, gray
+        def put(row: int, picture: np.ndarray) -> None:
+            pixels[row] = _planes(frame.place(_depth(picture, dtype)), planes)
 
-        broken, gray = [], True
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for name, is_gray in pool.map(one, range(count)):
-                each()
-                gray = gray and is_gray
-                if name is not None:
-                    broken.append(name)
-        _judge(source.path, broken, count)
-        gone = set(broken)
-        good = [index for index, name in enumerate(source.names) if name not in gone]
-        if channels is None and gray and planes == 3:
+        read, broken = _read(found, put, each=each)
+        judge(found.source.path, broken, found.files)
+        rows = sorted(read)
+        if not rows:
+            raise DataError(f"{found.source.path} has only empty slices; give other --slices or another --window")
+        pixels = _compact(pixels, rows)
+        if channels is None and planes == 3 and all(read[row].gray for row in rows):
             pixels = pixels[:, :1] if kept else np.ascontiguousarray(pixels[:, :1])
-        says = [source.says] if source.says else []
-        says += _remarks(found, broken, pixels)
+        intensity, units = _units(found, [read[row].intensity for row in rows])
         return cls(
-            _compact(pixels, good),
+            pixels,
             frame=frame,
-            says=says,
+            says=[*_remarks(found, broken, pixels), *units],
             kept=kept,
-            names=[source.names[index] for index in good],
-            labels=None if numbers is None else numbers[good],
+            names=[read[row].name for row in rows],
+            who=[found.who(read[row].item) for row in rows],
+            labels=None if numbers is None else numbers[[read[row].number for row in rows]],
             classes=classes,
+            facts={"intensity": intensity.values()} if intensity else {},
         )
 
     def __len__(self) -> int:
@@ -233,7 +169,7 @@ class Frames:
 
     def split(self, share: float, *, seed: int) -> tuple[Frames, Frames]:
         """What is trained on, and what is held out; both look at the same pixels."""
-        found = people.split([people.person(name) for name in self.names] or [None] * len(self), share, seed=seed)
+        found = people.split(self.who or [None] * len(self), share, seed=seed)
         return self._part(found.training, [*self.says, found.says]), self._part(found.held, [])
 
     def _part(self, chosen: np.ndarray, says: list[str]) -> Frames:
@@ -243,6 +179,7 @@ class Frames:
             says=says,
             kept=self._kept,
             names=[self.names[index] for index in chosen.tolist()] if self.names else (),
+            who=[self.who[index] for index in chosen.tolist()] if self.who else (),
             labels=None if self.labels is None else self.labels[chosen],
             classes=self.classes,
             facts=self._facts,
@@ -323,14 +260,65 @@ def _epoch(seed: int, epoch: int, count: int) -> np.ndarray:
     return schedule.shuffled(seed, epoch, count)
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A picture that has been put into its row."""
+
+    name: str
+    item: Item
+    number: int  # of the item
+    gray: bool
+    intensity: Intensity | None
+
+
+def _read(
+    found: Survey, put: Callable[[int, np.ndarray], None], *, each: Callable[[], None]
+) -> tuple[dict[int, _Read], list[str]]:
+    """Read every item with several threads, a row for each picture; and the files that cannot be read, by name.
+
+    Rows of an item follow each other; those of slices that turn out empty stay unused.
+    """
+    first = np.concatenate([[0], np.cumsum([item.count for item in found.items])]).tolist()
+
+    def one(number: int) -> tuple[dict[int, _Read], list[str]]:
+        item, read, broken = found.items[number], dict[int, _Read](), list[str]()
+        row = first[number]
+        try:
+            for shot in item.read():
+                if shot.pixels is None:
+                    broken.append(shot.name)
+                    continue
+                put(row, shot.pixels)
+                read[row] = _Read(shot.name, item, number, pictures.is_gray(shot.pixels), shot.intensity)
+                row += 1
+        except sources.UNREADABLE:
+            return {}, [item.name]
+        return read, broken
+
+    largest = max((item.bytes for item in found.items), default=1)
+    threads = max(1, min(os.cpu_count() or 1, WORKING_BYTES // max(1, largest)))
+    whole, broken = dict[int, _Read](), list(found.broken)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for number, (read, bad) in enumerate(pool.map(one, range(len(found.items)))):
+                whole |= read
+                broken += bad
+                for _ in range(found.items[number].count):
+                    each()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return whole, sorted(broken)
+
+
 def _floats(pixels: np.ndarray) -> Tensor:
     half = np.float32(np.iinfo(pixels.dtype).max / 2)
     return torch.from_numpy(pixels.astype(np.float32)).div_(float(half)).sub_(1)
 
 
-def _depth(array: np.ndarray, dtype: type) -> np.ndarray:
+def _depth(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """8-bit levels among 16-bit ones: x 257 takes 255 to 65535."""
-    if dtype is np.uint8:
+    if dtype == np.uint8:
         return pictures.as_8bit(array)
     return array if array.dtype == np.uint16 else array.astype(np.uint16) * 257
 
@@ -370,14 +358,29 @@ def _free() -> int:
         return 4 * 2**30
 
 
+def _units(found: Survey, said: list[Intensity | None]) -> tuple[Intensity | None, list[str]]:
+    """What all levels stand for, where they stand for one thing, and a sentence about it."""
+    kinds = set(said) if found.manifest.intensity is None else {found.manifest.intensity}
+    if len(kinds) == 1:
+        (intensity,) = kinds
+        return intensity, [f"black to white is {intensity.says()}"] if intensity else []
+    return None, [
+        f"black to white is a range of its own in each of {len(kinds)} scans, so levels have no common unit; "
+        "give --window LOW,HIGH to have one"
+    ]
+
+
 def _remarks(found: Survey, broken: list[str], pixels: np.ndarray) -> list[str]:
     """What a person should know about their data, one sentence each."""
-    says = []
+    says = [found.source.says] if found.source.says else []
+    says += found.says
     if broken:
-        count = f"{len(broken)} of {len(found.source.names)}"
-        says.append(f"{count} pictures cannot be read and are left out: {_ten(broken)}")
+        count = f"{len(broken)} of {found.files}"
+        says.append(f"{count} pictures cannot be read and are left out: {ten(broken)}")
     if found.shapes > 1:
         says.append(f"{found.shapes} shapes, fitted to the most common one, {found.picture[0]}x{found.picture[1]}")
+    if len(pixels) < found.count - len(broken):
+        says.append(f"{found.count - len(pixels)} of {found.count} slices are empty or cannot be read, and left out")
     if pixels.dtype == np.uint16:
         brightest = int(pixels[:64].max())
         if brightest < 2**14:

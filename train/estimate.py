@@ -15,6 +15,7 @@ from train import machine
 from train.cli import Asked
 from train.config import Config, settings
 from train.data import Phantoms
+from train.draws import length
 from train.loop import Trainer
 from train.networks import build
 from train.opening import Plan, glance, plan
@@ -46,7 +47,7 @@ def tell(asked: Asked) -> int:
     """Print to stdout; returns the exit status. Raises StyloscopeError for what a training would refuse as well."""
     config = asked.config
     device = machine.device(config.device)
-    machine.set_threads(config)
+    machine.set_up(config, device)
     planned = plan(config)
     channels = glance(planned)
     frame = planned.frame
@@ -69,9 +70,10 @@ def tell(asked: Asked) -> int:
 
 def measure(trainer: Trainer) -> Cost:
     """Time each phase once on a few images; no weights change."""
-    config, n = trainer.config, trainer.networks
-    count = min(trainer.micro, max(config.group, 4))
-    real = torch.zeros(count, n.g.channels, *n.g.size, device=trainer.device)
+    n = trainer.networks
+    part = machine.few(trainer)
+    count = length(part)
+    real = trainer.reals()
     held = 0
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -92,12 +94,11 @@ def measure(trainer: Trainer) -> Cost:
             network.zero_grad(set_to_none=True)
         return (time.perf_counter() - began) / count, held // count
 
-    part = slice(0, count)
     phases: list[Callable[[], tuple[torch.Tensor, object]]] = [
         lambda: trainer.generator_loss(part),
-        lambda: trainer.discriminator_loss(real),
+        lambda: trainer.discriminator_loss(part, real),
         lambda: trainer.path_penalty(part),
-        lambda: trainer.r1_penalty(real),
+        lambda: trainer.r1_penalty(part, real),
     ]
     measured = [seconds(phase) for phase in phases]
     times = [one for one, _ in measured]
@@ -106,7 +107,7 @@ def measure(trainer: Trainer) -> Cost:
 
 def _resolved(planned: Plan, trainer: Trainer) -> dict[str, str]:
     g, d, frame = trainer.networks.g, trainer.networks.d, planned.frame
-    count = "without end" if planned.found is None else str(len(planned.found.source.names))
+    count = "without end" if planned.found is None else str(planned.found.count)
     top, left, height, width = frame.crop
     return {
         "pictures": f"{count}, most of them {frame.picture[0]}x{frame.picture[1]}",
@@ -130,7 +131,7 @@ def _memory(planned: Plan, trainer: Trainer, cost: Cost) -> str:
     data = 0
     if planned.found is not None:
         pixel = 2 if planned.found.wide else 1
-        data = len(planned.found.source.names) * n.g.channels * math.prod(n.g.size) * pixel
+        data = planned.found.count * n.g.channels * math.prod(n.g.size) * pixel
     activations = cost.activations * trainer.micro
     total = weights + data + activations
     batch = f"{trainer.micro} images at once {activations / GIB:.2f}"

@@ -18,6 +18,7 @@ from train.console import watched
 from train.data import Data, Frames, Phantoms, Survey, survey
 from train.frame import Frame
 from train.phantoms import SHAPE
+from train.slicing import Slicing
 
 __all__ = ["Plan", "open_data", "plan"]
 
@@ -43,7 +44,8 @@ def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
         channels = channels or 1
     else:
         with bar("looking at the pictures") as progress:
-            found = survey(config.data, each=_both(progress, check))
+            slicing = Slicing(axis=config.axis, slices=config.slices, window=config.window)
+            found = survey(config.data, slicing=slicing, only=config.only, each=_both(progress, check))
         frame = Frame.of(found.picture, size=size, fit=config.fit)
     config.filters_for(frame.size)
     return Plan(frame, channels, found, config.labels)
@@ -55,7 +57,7 @@ def open_data(planned: Plan, *, folder: Path | None = None, check: Callable[[], 
         if planned.labels:
             raise DataError("phantoms have no classes; leave --labels out, or give --data a folder of class folders")
         return Phantoms(frame=planned.frame, channels=planned.channels or 1)
-    with bar("reading the pictures", total=len(planned.found.source.names)) as progress:
+    with bar("reading the pictures", total=planned.found.count) as progress:
         each = _both(progress, check)
         return Frames.read(
             planned.found,
@@ -73,13 +75,14 @@ def glance(planned: Plan) -> int:
         return planned.channels or 1
     if planned.found.gray:
         return 1
-    source = planned.found.source
-    for index in np.unique(np.linspace(0, len(source.names) - 1, GLANCE).astype(int)).tolist():
+    items = planned.found.items
+    for index in np.unique(np.linspace(0, len(items) - 1, GLANCE).astype(int)).tolist():
         try:
-            if not pictures.is_gray(pictures.read(source.open(index), name=source.names[index])):
-                return 3
+            shot = next(items[index].read(), None)
         except sources.UNREADABLE:
             continue
+        if shot is not None and shot.pixels is not None and not pictures.is_gray(shot.pixels):
+            return 3
     return 1
 
 

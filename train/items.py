@@ -1,0 +1,200 @@
+"""What is read at once: a picture file, an array file, a volume, a DICOM series. Each gives one or more pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from core import pictures
+from core.errors import PictureError
+from core.intensity import Intensity
+from core.pictures import Header
+from train.slicing import BYTES_LIMIT, Slicing, levels, sampled
+from train.sources import Folder, Zip
+
+__all__ = ["ArrayItem", "Item", "PictureItem", "Shot"]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: its name in the set, and its pixels, None where it cannot be read."""
+
+    name: str
+    pixels: np.ndarray | None
+    intensity: Intensity | None = None
+
+
+class Item(Protocol):
+    """Pictures that are read together."""
+
+    @property
+    def name(self) -> str:
+        """The file, or the first of a series."""
+        ...
+
+    @property
+    def files(self) -> int:
+        """How many files of the source it is."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many pictures it holds, at most: empty slices are found only when they are read."""
+        ...
+
+    @property
+    def header(self) -> Header:
+        """Shape, gray and depth of its pictures."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory reading it takes."""
+        ...
+
+    @property
+    def who(self) -> str | None:
+        """The person on it, where the file itself says so."""
+        ...
+
+    def read(self) -> Iterator[Shot]:
+        """Its pictures, in order. Raises one of sources.UNREADABLE."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureItem:
+    """A picture file, of which Pillow reads one picture."""
+
+    source: Folder | Zip
+    index: int
+    header: Header
+    files: int = 1
+    count: int = 1
+    who: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return self.source.names[self.index]
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory reading it takes."""
+        return math.prod(self.header.size) * 8
+
+    def read(self) -> Iterator[Shot]:
+        """The picture."""
+        yield Shot(self.name, pictures.read(self.source.open(self.index), name=self.name))
+
+
+@dataclass(frozen=True)
+class ArrayItem:
+    """A NumPy file: [h, w], [h, w, 3 or 4], a stack [n, h, w] or [n, h, w, 1, 3 or 4]. Never unpickled."""
+
+    source: Folder | Zip
+    index: int
+    slicing: Slicing
+    shape: tuple[int, ...]  # as a stack: (n, h, w) or (n, h, w, planes)
+    dtype: np.dtype
+    files: int = 1
+    who: str | None = None
+
+    @classmethod
+    def at(cls, source: Folder | Zip, index: int, slicing: Slicing) -> ArrayItem:
+        """Look at the head of a file. Raises PictureError."""
+        name = source.names[index]
+        with source.stream(index) as stream:
+            shape, _, dtype = _head(stream, name=name)
+            if dtype.hasobject or dtype.kind not in "buif":
+                raise PictureError(f"{name} holds no plain numbers ({str(dtype)[:40]}); save whole numbers or floats")
+            size = math.prod(shape) * dtype.itemsize
+            if size > BYTES_LIMIT:
+                raise PictureError(f"{name} declares {size} bytes, more than {BYTES_LIMIT}; save it in parts")
+            if source.length(index) - stream.tell() < size:
+                raise PictureError(f"{name} is cut short: {size} bytes of numbers are declared; copy it again")
+        return cls(source, index, slicing, _stack(shape, name=name), dtype)
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return self.source.names[self.index]
+
+    @property
+    def count(self) -> int:
+        """How many pictures it holds."""
+        return len(self.slicing.chosen(self.shape[0]))
+
+    @property
+    def header(self) -> Header:
+        """Shape, gray and depth of its pictures."""
+        gray = len(self.shape) == 3 or self.shape[3] == 1
+        wide = self.slicing.window != "auto" or self.dtype not in (np.uint8, np.bool_)
+        return Header((self.shape[1], self.shape[2]), gray=gray, wide=wide)
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory reading it takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self) -> Iterator[Shot]:
+        """Its pictures; numbers other than 8 and 16 bits through the window, 0..1 and 0..255 as they are usual."""
+        where = self.source.open(self.index) if isinstance(self.source, Folder) else None
+        if isinstance(where, Path):
+            stack = np.load(where, mmap_mode="r", allow_pickle=False).reshape(self.shape)
+        else:
+            with self.source.stream(self.index) as stream:
+                stack = np.load(stream, allow_pickle=False).reshape(self.shape)
+        turn, intensity = self._depth(stack)
+        for k in self.slicing.chosen(len(stack)):
+            name = f"{self.name}#{k:03}" if len(stack) > 1 else self.name
+            yield Shot(name, _planes(turn(np.ascontiguousarray(stack[k]))), intensity)
+
+    def _depth(self, stack: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], Intensity | None]:
+        if self.slicing.window == "auto":
+            if stack.dtype == np.bool_:
+                return (lambda picture: picture.astype(np.uint8) * 255), None
+            if stack.dtype in (np.uint8, np.uint16):
+                return (lambda picture: picture.astype(stack.dtype.newbyteorder("="))), None
+            values = sampled(stack)
+            if stack.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 255:
+                top = 1.0 if values.max() <= 1 else 255.0
+                return (lambda picture: levels(picture, 0.0, top)), None
+        low, high = self.slicing.limits(sampled(stack))
+        intensity = Intensity.between(low, high) if high > low else None
+        return (lambda picture: levels(picture, low, high)), intensity
+
+
+def _head(stream: BinaryIO, *, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether Fortran's order, and kind of numbers of a NumPy file."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        return readers[np.lib.format.read_magic(stream)](stream)
+    except Exception as wrong:  # what a damaged head makes NumPy's parser raise is not said anywhere
+        raise PictureError(f"{name} is not a NumPy file of plain numbers; save it with numpy.save") from wrong
+
+
+def _stack(shape: tuple[int, ...], *, name: str) -> tuple[int, ...]:
+    planes = len(shape) >= 3 and shape[-1] in (1, 3, 4)
+    if min(shape, default=0) < 1 or len(shape) - planes not in (2, 3):
+        shown = " x ".join(map(str, shape)) or "nothing"
+        raise PictureError(f"{name} holds an array of {shown}; save [height, width] or [count, height, width]")
+    stack = shape if len(shape) - planes == 3 else (1, *shape)
+    if math.prod(stack[1:3]) > pictures.PIXEL_LIMIT:
+        raise PictureError(f"{name} has more than {pictures.PIXEL_LIMIT} pixels in a picture; shrink it first")
+    return stack
+
+
+def _planes(picture: np.ndarray) -> np.ndarray:
+    """[h, w], [h, w, 1], [h, w, 3] or [h, w, 4] as gray or RGB, alpha on black."""
+    if picture.ndim == 2 or picture.shape[2] == 3:
+        return picture
+    if picture.shape[2] == 1:
+        return np.ascontiguousarray(picture[..., 0])
+    top = np.iinfo(picture.dtype).max
+    return np.rint(picture[..., :3] * (picture[..., 3:].astype(np.float64) / top)).astype(picture.dtype)

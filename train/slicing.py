@@ -1,0 +1,132 @@
+"""How volumes become pictures: which way they are cut, which slices, and which values become black and white."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.intensity import LEVELS
+
+__all__ = [
+    "AXES",
+    "BYTES_LIMIT",
+    "Slicing",
+    "floor",
+    "is_empty",
+    "is_slices",
+    "is_window",
+    "levels",
+    "robust",
+    "sampled",
+]
+
+AXES = ("axial", "coronal", "sagittal")
+BYTES_LIMIT = 2 * 1024**3
+HOUNSFIELD = (-1000.0, 1000.0)
+SAMPLE = 2**20
+
+_NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?"
+_WINDOW = re.compile(rf"({_NUMBER}),({_NUMBER})", re.ASCII)
+_SLICES = re.compile(r"([0-9]{1,6})-([0-9]{1,6})|([0-9]{1,3})%-([0-9]{1,3})%", re.ASCII)
+
+
+def is_slices(value: object) -> bool:
+    """Whether `value` is `all`, `40-120` or `25%-75%`, upwards."""
+    if value == "all":
+        return True
+    found = _SLICES.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return False
+    first, last = (int(part) for part in found.groups() if part is not None)
+    return first <= last and (found[3] is None or last <= 100)
+
+
+def is_window(value: object) -> bool:
+    """Whether `value` is `auto`, `file`, `full` or `LOW,HIGH`, upwards."""
+    return value in ("auto", "file", "full") or (isinstance(value, str) and _pair(value) is not None)
+
+
+def _pair(window: str) -> tuple[float, float] | None:
+    found = _WINDOW.fullmatch(window)
+    if found is None:
+        return None
+    low, high = float(found[1]), float(found[2])
+    return (low, high) if math.isfinite(high - low) and low < high else None
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """The settings of volumes, as the flags of the same names give them."""
+
+    axis: str = "axial"
+    slices: str = "all"
+    window: str = "auto"
+
+    def chosen(self, count: int) -> range:
+        """Which of `count` slices are taken; of a single one always that."""
+        found = _SLICES.fullmatch(self.slices)
+        if found is None or count == 1:
+            return range(count)
+        if found[1] is not None:
+            return range(min(count, int(found[1])), min(count, int(found[2]) + 1))
+        return range(math.floor(count * int(found[3]) / 100), math.ceil(count * int(found[4]) / 100))
+
+    def limits(
+        self, sample: np.ndarray, *, own: tuple[float, float] | None = None, unit: str | None = None
+    ) -> tuple[float, float]:
+        """The values that become black and white; `sample` holds finite values of the scan.
+
+        LOW,HIGH is taken as it is; `file` is the window that the file itself recommends, `own`, where it has one;
+        `full` runs from the least to the greatest value. `auto` is -1000 to 1000 where the unit is HU, so that one
+        scale holds for every scan, else what `robust` finds.
+        """
+        pair = _pair(self.window)
+        if pair is not None:
+            return pair
+        if self.window == "file" and own is not None:
+            return own
+        if self.window == "full":
+            return (float(sample.min()), float(sample.max())) if sample.size else (0.0, 0.0)
+        return HOUNSFIELD if unit == "HU" else robust(sample)
+
+
+def robust(sample: np.ndarray) -> tuple[float, float]:
+    """From the 0.5th percentile of all values to the 99.5th of those above it: a large background does not count."""
+    if not sample.size:
+        return 0.0, 0.0
+    low = float(np.percentile(sample, 0.5))
+    above = sample[sample > low]
+    return low, float(np.percentile(above, 99.5)) if above.size else low
+
+
+def sampled(raw: np.ndarray) -> np.ndarray:
+    """At most a million finite values of an array, float64, the same ones each time."""
+    if raw.size > SAMPLE:
+        places = np.random.Generator(np.random.PCG64(0)).integers(0, raw.size, SAMPLE)
+        values = raw[np.unravel_index(places, raw.shape)].astype(np.float64)
+    else:
+        values = raw.astype(np.float64).ravel()
+    return values[np.isfinite(values)]
+
+
+def levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values as uint16, `low` 0 and `high` 65535, cut off beyond; what is no number becomes 0."""
+    if not high > low:
+        return np.zeros(values.shape, np.uint16)
+    scaled = np.nan_to_num((values.astype(np.float64) - low) * (LEVELS / (high - low)), posinf=np.inf, neginf=-np.inf)
+    return np.rint(scaled.clip(0, LEVELS)).astype(np.uint16)
+
+
+def floor(sample: np.ndarray) -> float:
+    """The value above which there is something to see: a tenth of the way up the robust range of the scan."""
+    low, high = robust(sample)
+    return low + (high - low) / 10
+
+
+def is_empty(values: np.ndarray, picture: np.ndarray, *, floor: float) -> bool:
+    """Whether fewer than 1 in 100 values of a slice lie above `floor`, or its picture has a single level."""
+    few = int(np.count_nonzero(values > floor)) * 100 < values.size
+    return few or bool(picture.min() == picture.max())
