@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,26 +14,33 @@ __all__ = ["losses"]
 
 _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("losses", (("loss_g", "generator"), ("loss_d", "discriminator"))),
-    ("logits", (("logit_real", "real"), ("logit_fake", "generated"))),
+    ("logits", (("logit_real", "real"), ("logit_fake", "generated"), ("logit_held", "held-out"))),
+    ("overfitting, augmentation", (("ada_sign", "sign of real"), ("overfit", "overfit"), ("ada_p", "ada p"))),
+    ("samples against pictures, distance", (("spread", "of any two"), ("nearest", "of the nearest two"))),
     ("R1, squared gradient", (("r1", "r1"),)),
     ("path length", (("path_length", "path length"),)),
 )
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 900, 220, 76, 30, 30
-_PAPER, _INK, _LINE = (255, 255, 255), (40, 40, 40), (222, 222, 222)
-_COLOURS = ((31, 95, 173), (214, 96, 28))
+_PAPER, _INK, _LINE, _MARK = (255, 255, 255), (40, 40, 40), (222, 222, 222), (120, 120, 120)
+_COLOURS = ((31, 95, 173), (214, 96, 28), (46, 125, 50))
+_MANY = 200  # points from which the outermost hundredths may leave the panel
 
 
 def losses(log: Sequence[dict[str, Any]]) -> np.ndarray:
-    """Draw the curves of log.jsonl, uint8 [H, W, 3]; quantities that were never measured have no panel."""
+    """Draw the curves of log.jsonl, uint8 [H, W, 3]; quantities that were never measured have no panel.
+
+    A vertical line stands where a growing network has reached its next size.
+    """
     panels = [
-        (title, [(label, _points(log, key)) for key, label in curves])
+        (title, [(label, points) for key, label in curves if (points := _points(log, key))])
         for title, curves in _PANELS
         if any(_points(log, key) for key, _ in curves)
     ]
     image = Image.new("RGB", (_WIDTH, _HEIGHT * max(1, len(panels))), _PAPER)
     draw = ImageDraw.Draw(image)
+    grown = _grown(log)
     for row, (title, curves) in enumerate(panels):
-        _panel(draw, title, curves, top=row * _HEIGHT)
+        _panel(draw, title, curves, grown=grown, top=row * _HEIGHT)
     return np.array(image)
 
 
@@ -45,16 +53,33 @@ def _points(log: Sequence[dict[str, Any]], key: str) -> Points:
     ]
 
 
-def _panel(draw: ImageDraw.ImageDraw, title: str, curves: list[tuple[str, Points]], *, top: int) -> None:
+def _grown(log: Sequence[dict[str, Any]]) -> list[tuple[float, str]]:
+    """(kimg, size) of the first line at each size but the first."""
+    told = [(line["kimg"], _size(line["size"])) for line in log if line.get("size")]
+    return [after for before, after in itertools.pairwise(told) if before[1] != after[1]]
+
+
+def _size(size: Any) -> str:
+    return "x".join(map(str, size)) if isinstance(size, list) else str(size)
+
+
+def _panel(
+    draw: ImageDraw.ImageDraw,
+    title: str,
+    curves: list[tuple[str, Points]],
+    *,
+    grown: list[tuple[float, str]],
+    top: int,
+) -> None:
     font = ImageFont.load_default(size=12)
     points = [point for _, curve in curves for point in curve]
     across = _ticks(min(0.0, *(x for x, _ in points)), max(x for x, _ in points))
-    up = _ticks(min(y for _, y in points), max(y for _, y in points))
-    box = (_LEFT, top + _TOP, _WIDTH - 16, top + _HEIGHT - _BOTTOM)
+    up = _ticks(*_range([y for _, y in points]))
+    box = (_LEFT, top + _TOP, _WIDTH - 24, top + _HEIGHT - _BOTTOM)
 
     def place(x: float, y: float) -> tuple[float, float]:
         u = (x - across[0]) / (across[-1] - across[0])
-        v = (y - up[0]) / (up[-1] - up[0])
+        v = min(1.0, max(0.0, (y - up[0]) / (up[-1] - up[0])))
         return box[0] + u * (box[2] - box[0]), box[3] - v * (box[3] - box[1])
 
     for y in up:
@@ -63,19 +88,48 @@ def _panel(draw: ImageDraw.ImageDraw, title: str, curves: list[tuple[str, Points
     for x in across:
         draw.line([place(x, up[0]), place(x, up[-1])], fill=_LINE)
         draw.text((place(x, up[0])[0], box[3] + 4), f"{x:g}", fill=_INK, font=font, anchor="mt")
+    for x, size in grown:
+        draw.line([place(x, up[0]), place(x, up[-1])], fill=_MARK)
+        draw.text((place(x, 0)[0] + 3, box[1] + 2), size, fill=_MARK, font=font)
     draw.text((box[0], top + 8), title, fill=_INK, font=font)
     draw.text((box[2], top + _HEIGHT - 3), "kimg", fill=_INK, font=font, anchor="rb")
     right = float(box[2])
-    for colour, (label, curve) in zip(_COLOURS, curves, strict=False):
-        placed = [place(x, y) for x, y in curve]
-        if len(placed) == 1:
-            x, y = placed[0]
-            draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=colour)
-        else:
-            draw.line(placed, fill=colour, width=2, joint="curve")
+    coloured = list(zip(_COLOURS, curves, strict=False))
+    lines = [_thinned(draw, [place(x, y) for x, y in curve], colour=colour) for colour, (_, curve) in coloured]
+    for (colour, (label, _)), line in zip(coloured, lines, strict=True):
+        _curve(draw, line, colour=colour)
         if len(curves) > 1:
             draw.text((right, top + 8), label, fill=colour, font=font, anchor="ra")
             right -= font.getlength(label) + 16
+
+
+def _thinned(draw: ImageDraw.ImageDraw, placed: Points, *, colour: tuple[int, int, int]) -> Points:
+    """The points as they are; of many, their mean in every column of the picture, whose range is drawn as a tint."""
+    columns = [list(some) for _, some in itertools.groupby(placed, key=lambda point: round(point[0]))]
+    if len(placed) <= 2 * len(columns):
+        return placed
+    tint = tuple((3 * 255 + part) // 4 for part in colour)
+    means: Points = []
+    for some in columns:
+        heights = [y for _, y in some]
+        draw.line([(some[0][0], min(heights)), (some[0][0], max(heights))], fill=tint)
+        means.append((some[0][0], sum(heights) / len(heights)))
+    return means
+
+
+def _curve(draw: ImageDraw.ImageDraw, placed: Points, *, colour: tuple[int, int, int]) -> None:
+    if len(placed) == 1:
+        x, y = placed[0]
+        draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=colour)
+    else:
+        draw.line(placed, fill=colour, width=2, joint="curve")
+
+
+def _range(values: list[float]) -> tuple[float, float]:
+    """Lowest and highest; of many values without the outermost hundredths, which would flatten the rest."""
+    ordered = sorted(values)
+    cut = len(ordered) // 100 if len(ordered) >= _MANY else 0
+    return ordered[cut], ordered[-1 - cut]
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -1,0 +1,115 @@
+"""Which network file is the best, and which may go: `--best`, `--keep N` and best.json.
+
+    RUN/best.json  {"checkpoint": "000012.safetensors", "measure": "swd", "value": 6.1, "rank": 6.1, "kimg": 12.0}
+
+The rank is how far the value is from the best that there could be (train.metrics.rank): the smallest wins, whether more
+of the measure is better, or less, or what is nearest to the real pictures' own.
+
+A network file whose number comes again (kimg, rounded down) replaces its namesake; were that the best, it stays as
+RUN/checkpoints/best.safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from core import runs
+from core.errors import DataError
+from core.files import writing
+
+__all__ = ["Best", "forget_after", "gone", "judge", "prune", "read", "spare"]
+
+_SPARED = "best.safetensors"
+
+
+@dataclass(frozen=True)
+class Best:
+    """A network file by its name in RUN/checkpoints, the measure that chose it, value and rank, and its time."""
+
+    checkpoint: str
+    measure: str
+    value: float
+    rank: float
+    kimg: float
+
+
+def gone(files: Sequence[Path], *, keep: int, best: Path | None) -> list[Path]:
+    """Those of a run's network files, oldest first, that `--keep` lets go of; 0 keeps all.
+
+    `keep` files stay: the best, the newest, and the next newest. The best and the newest stay even where keep is 1.
+    """
+    if keep == 0 or len(files) <= keep:
+        return []
+    apart = 1 if best in files[:-keep] else 0
+    newest = files[len(files) - max(1, keep - apart) :]
+    return [file for file in files if file not in newest and file != best]
+
+
+def read(run: Path) -> Best | None:
+    """What best.json says; None where there is none, or it or its network file cannot be used."""
+    try:
+        facts = runs.best_facts(run)
+        if facts is None or runs.best(run) is None:
+            return None
+        numbers = [float(facts[key]) for key in ("value", "rank", "kimg")]
+        return Best(str(facts["checkpoint"]), str(facts["measure"]), *numbers)
+    except (DataError, KeyError, TypeError, ValueError):
+        return None
+
+
+def judge(run: Path, checkpoint: Path, *, measure: str, value: float | None, rank: float, images: int) -> bool:
+    """Whether the network file just measured is the best yet; if so, say so in best.json. Raises OutputError.
+
+    Of equals the earlier stays; what has no value is never the best; another measure than before begins anew.
+    """
+    if value is None or not math.isfinite(rank):
+        return False
+    old = read(run)
+    if old is not None and old.measure == measure and rank >= old.rank:
+        return False
+    _write(run, Best(checkpoint.name, measure, value, rank, images / 1000))
+    (run / runs.CHECKPOINTS / _SPARED).unlink(missing_ok=True)
+    return True
+
+
+def spare(run: Path, checkpoint: Path, *, images: int) -> None:
+    """Before `checkpoint` is written: where its namesake is the best, of an earlier time, keep that by another name."""
+    old = read(run)
+    if old is None or old.checkpoint != checkpoint.name or round(old.kimg * 1000) == images:
+        return
+    with writing(checkpoint.with_name(_SPARED)) as temporary:
+        try:
+            os.link(checkpoint, temporary)
+        except OSError:  # a drive without links
+            shutil.copyfile(checkpoint, temporary)
+    _write(run, replace(old, checkpoint=_SPARED))
+
+
+def forget_after(run: Path, images: int) -> None:
+    """Where best.json names a network made after `images`, which the resumed run makes again, take it away."""
+    old = read(run)
+    if old is None or old.kimg * 1000 > images + 0.5:
+        (run / runs.BEST).unlink(missing_ok=True)
+        (run / runs.CHECKPOINTS / _SPARED).unlink(missing_ok=True)
+
+
+def prune(run: Path, *, keep: int) -> list[Path]:
+    """Delete what `--keep` lets go of; returns what went. A file that cannot be deleted stays till the next time."""
+    went = []
+    for file in gone(runs.checkpoints(run), keep=keep, best=runs.best(run)):
+        with suppress(OSError):
+            file.unlink()
+            went.append(file)
+    return went
+
+
+def _write(run: Path, best: Best) -> None:
+    with writing(run / runs.BEST) as temporary:
+        temporary.write_text(json.dumps(asdict(best), indent=2) + "\n", encoding="utf-8")
