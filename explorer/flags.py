@@ -140,10 +140,10 @@ def say(flags: argparse.Namespace, written: Sequence[Path], **told: Any) -> None
 
 
 def note(studio: Studio, recipe: Recipe) -> None:
-    """Say on stderr where a recipe was made with another network of that name."""
-    sentence = studio.note(recipe)
-    if sentence:
-        print(f"note: {sentence}", file=sys.stderr)
+    """Say on stderr where a recipe was made with another network of that name, or not drawn where it was asked for."""
+    for sentence in (studio.note(recipe), studio.warning(recipe)):
+        if sentence:
+            print(f"note: {sentence}", file=sys.stderr)
 
 
 class Steps:

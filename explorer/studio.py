@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from threading import RLock
 
@@ -54,17 +53,25 @@ class Room:
         self._device = device
         self._precision = precision
         self._styles: OrderedDict[tuple[int, int | None], Tensor] = OrderedDict()
+        self._exact: Engine | None = None
+        self._preview: Engine | None = None
 
-    @cached_property
+    @property
     def exact(self) -> Engine:
         """The engine of everything that is written: float32, unless bfloat16 was asked for by name."""
-        precision = "bfloat16" if self._precision == "bfloat16" else "float32"
-        return core.engine.prepare(self.generator, device=self._device, precision=precision)
+        if self._exact is None:
+            precision = "bfloat16" if self._precision == "bfloat16" else "float32"
+            self._exact = core.engine.prepare(self.generator, device=self._device, precision=precision)
+        return self._exact
 
-    @cached_property
+    @property
     def preview(self) -> Engine:
-        """The engine for the hand while it moves."""
-        return core.engine.prepare(self.generator, device=self._device, precision=self._precision)
+        """The engine for the hand while it moves; where that is exact too it is the only one, with what it keeps."""
+        if self._preview is None:
+            self._preview = core.engine.prepare(self.generator, device=self._device, precision=self._precision)
+            if self._preview.precision == "float32" and self._preview.steady:
+                self._exact = self._preview
+        return self._preview
 
     def map_seed(self, seed: int, label: int | None) -> Tensor:
         """w [1, w_dim] of a seed. One row at a time: a product of two rows rounds otherwise than of one."""
@@ -216,6 +223,10 @@ class Studio:
         network = self.network(recipe.checkpoint)
         told = replace(recipe, checkpoint=network.name, sha=network.sha)
         return {TEXT_KEY: json.dumps(told.full())}
+
+    def warning(self, recipe: Recipe) -> str | None:
+        """One sentence where the network of a recipe is not drawn on the device that was asked for, else None."""
+        return self.open(recipe.checkpoint).exact.warning
 
     def note(self, recipe: Recipe) -> str | None:
         """One sentence where the recipe was made with another network of that name, else None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor
 
 import core
-from core.engine import _Unrolled, choose_device, prepare
+from core.engine import Engine, _agrees, _proven, _Unrolled, choose_device, prepare
 from core.errors import SettingError
 from core.folded import Phases, Transposed
+from core.stylegan2 import Noise
 
 
 def network(**changes: object) -> core.Generator:
@@ -148,6 +150,52 @@ def test_auto_says_what_it_chose_and_why() -> None:
 def test_unknown_choices_are_refused(field: str, value: str) -> None:
     with pytest.raises(SettingError, match=field):
         prepare(network(), **{field: value})
+
+
+class Fake(Engine):
+    """A device that draws what it is told to."""
+
+    def __init__(self, g: core.Generator, spoil: Callable[[Tensor], Tensor], precision: str = "float32") -> None:
+        super().__init__(g, device=torch.device("mps"), precision=precision, says=f"{precision}, mps")
+        self.spoil = spoil
+
+    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
+        return self.spoil(self.generator.synthesis(ws, noise))
+
+
+def failing(_: Tensor) -> Tensor:
+    raise RuntimeError("no kernel\nimage")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda x: x, None),
+        (lambda x: x + 1e-4 * torch.randn_like(x), None),
+        (torch.zeros_like, "mps draws another picture than the CPU"),
+        (lambda x: x.mean(dim=(2, 3), keepdim=True).expand_as(x), "another picture"),
+        (lambda x: x.flip(3), "another picture"),
+        (lambda x: x * math.nan, "another picture"),
+        (failing, "cannot draw (no kernel image)"),
+    ],
+    ids=["right", "rounded", "zeros", "gray", "mirrored", "nan", "failing"],
+)
+def test_a_device_that_draws_something_else_is_not_used(spoil: Callable[[Tensor], Tensor], says: str | None) -> None:
+    g = network(num_classes=2)
+    with torch.inference_mode():
+        engine = _proven(lambda: Fake(g, spoil), g, precision="float32")
+    assert isinstance(engine, Fake) == (says is None)
+    if says is not None:
+        assert says in str(engine.warning) and says in engine.says and engine.device.type == "cpu"
+        ws = different_rows(g)
+        assert torch.equal(engine.synthesis(ws), prepare(g, device="cpu", precision="float32").synthesis(ws))
+
+
+def test_the_proof_leaves_room_for_bfloat16() -> None:
+    g = network(size=(64, 64), filters=(64, 64, 64, 32, 16))
+    narrow = prepare(g, device="cpu", precision="bfloat16")
+    with torch.inference_mode():
+        assert _agrees(narrow, g)
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 9), (8, 9), (1, 7, 9), (1, 8, 8), ()])

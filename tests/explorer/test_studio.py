@@ -221,6 +221,23 @@ def test_a_changed_file_is_loaded_again(tmp_path: Path) -> None:
     assert not np.array_equal(studio.exact(Recipe(seed=1)), first)
 
 
+def test_one_engine_where_the_preview_is_exact(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    real = core.engine.prepare
+
+    def prepare(generator: core.Generator, *, device: str, precision: str) -> core.engine.Engine:
+        made.append(precision)
+        engine = real(generator, device=device, precision="float32")
+        engine.threads = 1 if len(made) == 1 else None  # type: ignore[attr-defined]
+        return engine
+
+    monkeypatch.setattr(core.engine, "prepare", prepare)
+    room = Studio(folder / "checkpoints", folder / "runs", device="cpu").open("brain")
+    assert room.preview is room.exact and made == ["auto"]
+    room = Studio(folder / "checkpoints", folder / "runs", device="cpu").open("brain")
+    assert room.exact is not room.preview and made == ["auto", "float32", "auto"]
+
+
 def test_any_thread_may_ask(studio: Studio) -> None:
     expected = {seed: studio.exact(replace(BRAIN, seed=seed)) for seed in range(4)}
     wrong: list[object] = []
