@@ -44,6 +44,7 @@ class Room {
     this.time = new TimeMachine({ shown: (moment) => this.#moment(moment) });
     this.curves = new Curves({ pick: (kimg) => this.time.goTo(kimg) });
     this.bring = button("To the stage", { icon: "stage", press: () => this.#toStage() });
+    this.bring.id = "training-to-stage";
     this.time.tools.append(this.bring);
     this.starter = new Starter({
       start: (wish) => this.#start(wish),
@@ -51,7 +52,7 @@ class Room {
     });
     this.empty = h("p", { class: "empty", hidden: true }, "No run yet. Start a small one here, or train in a terminal: every run in the folder of runs appears in this place.");
     this.wrong = h("p", { class: "wrong", role: "status" });
-    this.body = h("div", { class: "sections", hidden: true }, this.told.head, this.time.root, this.curves.root, this.told.asked);
+    this.body = h("div", { class: "run-body", hidden: true }, this.told.head, this.time.root, this.curves.root, this.told.asked);
   }
 
   get elements() {

@@ -13,7 +13,7 @@ const LOG = [
   ["Logits", { logit_real: "real", logit_fake: "generated", logit_held: "held out" }],
   ["Regularisation", { r1: "R1", path_length: "path length" }],
   ["Augmentation", { ada_p: "ADA p", ada_sign: "sign of real logits" }],
-  ["Overfitting and spread", { overfit: "overfitting", spread: "spread of samples" }],
+  ["Overfitting and spread", { overfit: "overfitting", spread: "spread of samples", nearest: "nearest sample" }],
   ["Throughput", { images_per_second: "images a second" }],
 ];
 const READINGS = { value: "network", real: "real", noise: "noise" };
@@ -171,10 +171,11 @@ class Chart {
   draw({ x, series, wide }, { steps, range, marked }) {
     const colours = this.#colours();
     const looks = [[colours.accent, "solid", 1.8], [colours.ink, "solid", 1.2], [colours.muted, "dot", 1.5], [colours.muted, "dash", 1.2], [colours.ink, "dashdot", 1.2], [colours.accent, "dot", 1.2]];
+    // Plotly takes an array that it knows for unchanged, so it gets copies.
     const traces = series.map(({ words, y }, k) => {
       const [color, dash, width] = looks[k % looks.length];
       const mode = y.length <= FEW ? "lines+markers" : "lines";
-      return { type: "scatter", mode, name: words, x, y, connectgaps: true, line: { color, dash, width }, marker: { size: 4, color }, hovertemplate: "%{y:.4g}" };
+      return { type: "scatter", mode, name: words, x: x.slice(), y: y.slice(), connectgaps: true, line: { color, dash, width }, marker: { size: 4, color }, hovertemplate: "%{y:.4g}" };
     });
     this.#words(series, looks, x);
     const layout = this.#layout(colours, { steps: steps.slice(1), range, marked, type: wide && isWide(series) ? "log" : "linear" });

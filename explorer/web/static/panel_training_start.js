@@ -26,6 +26,7 @@ export class Starter {
     this.name = textField({ label: "Name", value: "try-1", hint: "Of the run: letters, digits and . _ -", read: (text) => this.#check(text) });
     this.name.input.addEventListener("input", () => (this.#typed = true));
     this.go = button("Start", { kind: "plain strong", press: () => this.#start() });
+    this.go.id = "training-start";
     this.wrong = h("p", { class: "wrong", role: "alert", hidden: true });
     this.root = h(
       "section",
@@ -45,6 +46,7 @@ export class Starter {
     this.line = h("code", {});
     this.words = h("span", { class: "label" });
     this.stop = button("Stop", { title: "It saves and ends; the run can be gone on with in a terminal", press: () => this.#stop() });
+    this.stop.id = "training-stop";
     this.working = h("section", { class: "terminal", "aria-label": "The training started here", hidden: true }, h("div", { class: "row" }, this.words, h("span", { class: "spring" }), this.stop), h("pre", { "aria-label": "Terminal", tabindex: 0 }, this.line));
   }
 

@@ -25,6 +25,7 @@ export class TimeMachine {
     this.words = h("output", { class: "hint moment-words", "aria-live": "off" });
     this.playButton = button("", { icon: "play", kind: "icon play", label: "Play the sheets", title: "From first to newest", press: () => (this.#timer ? this.#pause() : this.#play()) });
     this.newest = button("Newest", { title: "Follow the newest sheet", press: () => this.#follow() });
+    this.newest.id = "training-newest";
     this.tools = h("div", { class: "row wrap" }, h("span", { class: "label" }, "Same seeds over time"), h("span", { class: "spring" }));
     this.root = h("section", { class: "time", "aria-label": "Time machine" }, this.tools, this.view, h("div", { class: "row" }, this.playButton, this.range, this.words, this.newest));
     this.range.addEventListener("input", () => this.#hand(this.range.valueAsNumber));

@@ -1,0 +1,71 @@
+"""The Training panel in a real browser: a small training is started, watched, shown on the stage and stopped."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from tests.browser.conftest import complaints, hosts, recipe_of, shown
+from tests.browser.test_panels import find, open_tab, until, words
+
+POINTS = "return document.querySelector('.charts .chart')?.data?.[0].x.length ?? 0"
+ASKED = "return performance.getEntriesByType('resource').filter(({ name }) => name.includes('/training')).length"
+SHEET = "const image = document.querySelector('.sheet img'); return image.hidden ? 0 : image.naturalWidth"
+MOMENTS = "return Number(document.querySelector('[aria-label=Moment]').max)"
+SLIDE = """
+const slider = document.querySelector("[aria-label=Moment]");
+slider.value = 0;
+slider.dispatchEvent(new Event("input", { bubbles: true }));
+"""
+
+
+def asked_in(driver: Any, *, seconds: float) -> int:
+    """How often the page asks about trainings in so many seconds."""
+    before = driver.execute_script(ASKED)
+    time.sleep(seconds)
+    return driver.execute_script(ASKED) - before
+
+
+def test_a_small_training_is_watched_shown_and_stopped(tab: Any) -> None:
+    open_tab(tab, "Training")
+    until(lambda: "No run yet" in words(tab, "#training-panel .empty"))
+    assert asked_in(tab, seconds=2.2) == 0, "there is nothing to look at"
+    find(tab, "#training-start").click()
+    until(lambda: find(tab, "#training-stop").is_displayed())
+    assert tab.execute_script("return document.getElementById('training-start').disabled")
+
+    grown = until(lambda: tab.execute_script(POINTS), seconds=90)
+    until(lambda: tab.execute_script(SHEET) > 0)
+    assert "try-1" in words(tab, "#training-panel .terminal") and "/400" in words(tab, "#training-panel .terminal")
+    assert until(lambda: words(tab, ".run-state")) == "running" and "of 400" in words(tab, ".images-seen")
+    until(lambda: tab.execute_script(POINTS) > grown and tab.execute_script(MOMENTS) > 0)
+    assert find(tab, ".charts .chart").get_attribute("aria-label").startswith("Losses up to 0.0")
+
+    tab.execute_script(SLIDE)
+    held = find(tab, "#training-newest")
+    assert held.get_attribute("aria-pressed") == "false"
+    before = tab.execute_script(POINTS)
+    until(lambda: tab.execute_script(POINTS) > before)
+    assert held.get_attribute("aria-pressed") == "false", "the hand took it"
+
+    open_tab(tab, "About")
+    assert asked_in(tab, seconds=2.5) <= 1, "nobody looks"
+    open_tab(tab, "Training")
+    find(tab, "#training-stop").click()
+    until(lambda: words(tab, ".run-state") == "stopped", seconds=90)
+    assert not find(tab, "#training-panel .terminal").is_displayed()
+    assert asked_in(tab, seconds=2.5) == 0, "the run is over"
+
+    find(tab, "#training-newest").click()
+    find(tab, "#training-to-stage").click()
+    until(lambda: recipe_of(tab)["checkpoint"] == "try-1/000000")
+    shown(tab, checkpoint="try-1/000000")
+    find(tab, "#training-panel summary").click()
+    assert "--preset=smoke" in words(tab, "#training-panel details pre")
+    assert "batch" in words(tab, "#training-panel details table")
+    assert not complaints(tab)
+    assert {host.split(":")[0] for host in hosts(tab)} == {"127.0.0.1"}
