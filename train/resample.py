@@ -41,6 +41,7 @@ _BEFORE = 5  # taps before the one that a pixel of the doubled picture is counte
 # this is not the middle of its taps; with the middle, a turn by 180 degrees would move the picture by 0.4 pixels.
 CENTRE = sum(k * tap for k, tap in enumerate(SYM6)) / sum(SYM6) - _BEFORE
 _TILE = 16
+_PIXELS_AT_ONCE = 24_576  # on a CPU: what a picture doubled and its places are then stay in the cache, twice as fast
 
 
 def mirrored(index: Tensor, size: int) -> Tensor:
@@ -68,17 +69,25 @@ def warp(images: Tensor, inverse: Tensor) -> Tensor:
 
     images [N, C, H, W] float32 or float64; inverse [N, 3, 3], float64 on the CPU, as in `blit` -> [N, C, H, W].
     """
-    height, width = images.shape[2:]
+    at_once = len(images)
+    if images.device.type == "cpu":
+        at_once = max(1, _PIXELS_AT_ONCE // images[0].numel())
     with full_precision(images):
-        doubled = _doubled(_doubled(images, axis=3), axis=2)
-        stride, lines = doubled.shape[3], len(SYM6) - 2
-        place = _doubled_place(_from_corner(inverse, height, width))
-        y, x = _places(images, place, first=-_BEFORE, height=2 * height + lines, width=2 * width + lines, zoom=2)
-        top, left = y.floor(), x.floor()
-        corner = (top.long() * stride + left.long()).flatten(1)[:, None]
-        below, right = (y - top).flatten(1)[:, None], (x - left).flatten(1)[:, None]
-        moved = _Look.apply(doubled.flatten(2), corner, below, right, stride).unflatten(2, y.shape[1:])
-        return _halved(_halved(moved, axis=2, size=height), axis=3, size=width)
+        parts = zip(images.split(at_once), inverse.split(at_once), strict=True)
+        return torch.cat([_warped(some, by) for some, by in parts])
+
+
+def _warped(images: Tensor, inverse: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    doubled = _doubled(_doubled(images, axis=3), axis=2)
+    stride, margin = doubled.shape[3], len(SYM6) - 2
+    place = _doubled_place(_from_corner(inverse, height, width))
+    y, x = _places(images, place, first=-_BEFORE, height=2 * height + margin, width=2 * width + margin, zoom=2)
+    top, left = y.floor(), x.floor()
+    corner = (top.long() * stride + left.long()).flatten(1)[:, None]
+    below, right = (y - top).flatten(1)[:, None], (x - left).flatten(1)[:, None]
+    moved = _Look.apply(doubled.flatten(2), corner, below, right, stride).unflatten(2, y.shape[1:])
+    return _halved(_halved(moved, axis=2, size=height), axis=3, size=width)
 
 
 def _period(size: int) -> int:
