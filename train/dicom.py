@@ -95,9 +95,9 @@ class SeriesItem:
         return min(scan.name for scan in self.scans)
 
     @property
-    def files(self) -> int:
-        """How many files it is."""
-        return len(self.scans)
+    def indices(self) -> tuple[int, ...]:
+        """Its files, in the order of their slices."""
+        return tuple(scan.index for scan in self.scans)
 
     @property
     def count(self) -> int:

@@ -108,11 +108,10 @@ def measure(trainer: Trainer) -> Cost:
 def _resolved(planned: Plan, trainer: Trainer) -> dict[str, str]:
     g, d, frame = trainer.networks.g, trainer.networks.d, planned.frame
     count = "without end" if planned.found is None else str(planned.found.count)
-    top, left, height, width = frame.crop
     return {
         "pictures": f"{count}, most of them {frame.picture[0]}x{frame.picture[1]}",
         "network": f"{_shape(g.size)}, {'gray' if g.channels == 1 else 'RGB'}, from {_shape(g.config.level_sizes[0])}",
-        "shown": f"{height}x{width} at row {top}, column {left}",
+        "shown": frame.says,
         "channels by level": ", ".join(map(str, g.config.filters)),
         "generator": f"{sum(p.numel() for p in g.parameters()):,} parameters",
         "discriminator": f"{sum(p.numel() for p in d.parameters()):,} parameters",

@@ -54,6 +54,14 @@ class Frame:
         return above, before, -(-(top + height) // k) - above, -(-(left + width) // k) - before
 
     @property
+    def says(self) -> str:
+        """The frame and its margin in words, such as `208x176 in a frame of 224x192, margin 8+8 rows, 8+8 columns`."""
+        top, left, height, width = self.crop
+        below, after = self.size[0] - top - height, self.size[1] - left - width
+        margin = f"margin {top}+{below} rows, {left}+{after} columns" if top + below + left + after else "no margin"
+        return f"{height}x{width} in a frame of {self.size[0]}x{self.size[1]}, {margin}"
+
+    @property
     def _box(self) -> tuple[int, int, int, int]:
         return sizes.placed(self.whole, _within(self.picture, self.whole, grow=self.fit == "pad"))
 

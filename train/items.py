@@ -38,8 +38,8 @@ class Item(Protocol):
         ...
 
     @property
-    def files(self) -> int:
-        """How many files of the source it is."""
+    def indices(self) -> tuple[int, ...]:
+        """The files of the source that it is made of."""
         ...
 
     @property
@@ -74,7 +74,6 @@ class PictureItem:
     source: Folder | Zip
     index: int
     header: Header
-    files: int = 1
     count: int = 1
     who: str | None = None
 
@@ -82,6 +81,11 @@ class PictureItem:
     def name(self) -> str:
         """The file."""
         return self.source.names[self.index]
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The one file."""
+        return (self.index,)
 
     @property
     def bytes(self) -> int:
@@ -102,7 +106,6 @@ class ArrayItem:
     slicing: Slicing
     shape: tuple[int, ...]  # as a stack: (n, h, w) or (n, h, w, planes)
     dtype: np.dtype
-    files: int = 1
     who: str | None = None
 
     @classmethod
@@ -124,6 +127,11 @@ class ArrayItem:
     def name(self) -> str:
         """The file."""
         return self.source.names[self.index]
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The one file."""
+        return (self.index,)
 
     @property
     def count(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from core.errors import DataError
 from train.schedule import stream
 
-__all__ = ["Split", "person", "split"]
+__all__ = ["Split", "person", "split", "stem"]
 
 # One row a convention; the first group is the person. They are tried in this order on the file's name without its
 # suffixes, then on the folders it lies in, the nearest first.
@@ -41,6 +41,11 @@ _STEM = tuple(
 _SUFFIXES = re.compile(r"(\.[A-Za-z][A-Za-z0-9]{0,4})+$")
 
 
+def stem(name: str) -> str:
+    """A file's name without folders and suffixes: `a/case_001.nii.gz` -> `case_001`."""
+    return _SUFFIXES.sub("", PurePosixPath(name.replace("\\", "/")).name)
+
+
 def person(name: str) -> str | None:
     """Who a picture shows, judged by its name inside the set, or None where the name does not say.
 
@@ -50,12 +55,12 @@ def person(name: str) -> str | None:
     name says nothing its folders are asked, the nearest first. Names that differ in case alone are one person.
     """
     path = PurePosixPath(name.replace("\\", "/"))
-    stem = _SUFFIXES.sub("", path.name)
-    for part in (stem, *reversed(path.parts[:-1])):
+    own = stem(name)
+    for part in (own, *reversed(path.parts[:-1])):
         for pattern in _ANYWHERE:
             if found := pattern.search(part):
                 return found[1].lower()
-        for pattern in _STEM if part is stem else ():
+        for pattern in _STEM if part is own else ():
             if found := pattern.search(part):
                 return found[1].lower()
     return None

@@ -46,7 +46,7 @@ class Survey:
     @property
     def files(self) -> int:
         """How many files there are, those that cannot be read included."""
-        return sum(item.files for item in self.items) + len(self.broken)
+        return sum(len(item.indices) for item in self.items) + len(self.broken)
 
     def who(self, item: Item) -> str | None:
         """Who is on the pictures of an item: as the set, the file or its name says; a volume is of one person."""
@@ -83,7 +83,7 @@ def survey(
             limit = f"at most {pictures.PIXEL_LIMIT} can be read"
             raise DataError(f"{path}: {item.name} has {pixels} pixels, and {limit}; shrink it or take it out")
         shapes[item.header.size] += item.count
-    judge(path, broken, sum(item.files for item in items) + len(broken))
+    judge(path, broken, sum(len(item.indices) for item in items) + len(broken))
     if not any(shapes.values()):
         why = "; ".join(says) or "no slice is in the range of --slices"
         raise DataError(f"{path} has no picture among its {len(source.names)} files ({why}); give other --data")

@@ -44,7 +44,6 @@ class VolumeItem:
     dtype: np.dtype
     scaled: bool
     times: int
-    files: int = 1
     who: str | None = None
 
     @classmethod
@@ -83,6 +82,11 @@ class VolumeItem:
     def name(self) -> str:
         """The file."""
         return self.source.names[self.index]
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The one file; its other half, where it has one, is not counted."""
+        return (self.index,)
 
     @property
     def along(self) -> int:

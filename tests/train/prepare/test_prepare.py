@@ -1,0 +1,239 @@
+"""A training zip: lossless, resumable, and what its dataset.json says."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import pictures
+from core.errors import DataError, OutputError, SettingError
+from tests.train import make, scans
+from train.config import Config
+from train.data import Frames
+from train.opening import open_data, plan
+from train.prepare import work
+from train.prepare.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def opened(path: Path, **settings: object) -> Frames:
+    data = open_data(plan(Config.read({"data": str(path), **settings})))
+    assert isinstance(data, Frames)
+    return data
+
+
+def prepared(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    assert main([*map(str, arguments), "--json"]) == 0
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return said
+
+
+def said_inside(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        found: dict[str, Any] = json.loads(archive.read("dataset.json"))
+    return found
+
+
+def test_every_kind_of_picture_without_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make.folder(tmp_path / "in" / "deep" / "er", count=16, kinds=make.KINDS)
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
+    assert np.array_equal(opened(tmp_path / "out.zip").pixels, opened(tmp_path / "in").pixels)
+    assert said["pictures"] == 16 and said["sizes"] == {"24x20": 16} and said["broken"] == []
+    assert said["modes"] == {"8-bit RGB": 8, "8-bit gray": 6, "16-bit gray": 2}
+    assert said["frame"]["crop"][2:] == [24, 20]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out.png", "out.zip"]
+    sheet = pictures.read(tmp_path / "out.png")
+    height, width = said["frame"]["size"]
+    assert sheet.shape[:2] == (2 * height + 2, 8 * width + 14)
+
+
+def test_duplicates_and_broken_files_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make.folder(tmp_path / "in", count=39)
+    make.save(tmp_path / "in" / "again.bmp", make.picture("L", seed=7))
+    make.save(tmp_path / "in" / "gray.png", make.picture("L", seed=7).convert("RGB"))
+    (tmp_path / "in" / "cut.png").write_bytes(make.png(seed=3)[:120])
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
+    assert said["broken"] == ["cut.png"] and said["pictures"] == 41 and said["left_out"] == 1
+    assert said["duplicates"] == [["007.png", "again.png", "gray.png"]]
+    assert main([str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 0
+    assert "2 pictures are there more than once: 007.png = again.png" in capsys.readouterr().out
+
+
+def test_equal_names_get_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for suffix in ("png", "bmp", "tif"):
+        make.save(tmp_path / "in" / f"a.{suffix}", make.picture("L", seed=len(suffix)))
+    prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
+    assert sorted(said_inside(tmp_path / "out.zip")["sources"]) == ["a-2.png", "a-3.png", "a.png"]
+
+
+def test_volumes_carry_their_units_and_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for who in ("sub-01", "sub-02"):
+        scans.nifti(tmp_path / "in" / who / f"{who}_T1w.nii.gz", scans.head() * int(who[-1:]))
+        scans.nifti(tmp_path / "in" / who / f"{who}_mask.nii.gz", scans.head())
+    flags = ("--only", "*T1w*", "--window", "-100,1000", "--slices", "25%-75%")
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip", *flags)
+    assert said["intensity"] == {"slope": 1100 / 65535, "intercept": -100.0, "unit": None}
+    inside = said_inside(tmp_path / "out.zip")
+    assert list(inside["people"].items())[0] == ("sub-01/sub-01_T1w_slice005.png", "sub-01")
+    direct = opened(tmp_path / "in", only="*T1w*", window="-100,1000", slices="25%-75%")
+    data = opened(tmp_path / "out.zip")
+    assert np.array_equal(data.pixels, direct.pixels) and data.fingerprint == direct.fingerprint
+    assert data.facts() == direct.facts() and data.who == direct.who
+    auto = prepared(capsys, tmp_path / "in", tmp_path / "auto.zip")
+    assert auto["intensity"] is None and len(said_inside(tmp_path / "auto.zip")["intensities"]) == auto["pictures"]
+
+
+def test_dicom_patients_get_new_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pydicom")
+    scans.series(tmp_path / "in" / "a", PatientID="Doe, John", PatientName="Doe^John", Modality="CT")
+    scans.series(tmp_path / "in" / "b", PatientID="Roe, Jane", Modality="CT")
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
+    assert said["people"] == 2 and said["intensity"]["unit"] == "HU"
+    assert b"Doe" not in (tmp_path / "out.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert "Doe" not in archive.read("dataset.json").decode()
+    assert opened(tmp_path / "out.zip").facts()["intensity"]["unit"] == "HU"
+
+
+def test_classes_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, kind in enumerate(("AD", "NC")):
+        for k in range(3 + number):
+            make.save(
+                tmp_path / "in" / "train" / kind / f"21839{number}_{k}.jpeg", make.picture("L", (240, 256), seed=k)
+            )
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip", "--labels", "folders")
+    assert said["classes"] == {"AD": 3, "NC": 4} and said["people"] == 2
+    assert said["frame"]["size"] == [256, 256] and said["frame"]["crop"] == [8, 0, 240, 256]
+    data = opened(tmp_path / "out.zip", labels=True)
+    assert data.classes == ("AD", "NC") and np.bincount(data.labels).tolist() == [3, 4]
+    inside = said_inside(tmp_path / "out.zip")
+    assert inside["labels"][0] == ["train/AD/218390_0.png", 0] and inside["classes"] == ["AD", "NC"]
+
+
+@pytest.mark.parametrize("keys", ["name", "stem", "person"])
+def test_classes_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: str) -> None:
+    rows = ["Subject;Age;Diagnosis"]
+    for k in range(4):
+        file = f"OAS1_{k:04}_slice0.png"
+        make.save(tmp_path / "in" / file, make.picture("L", seed=k))
+        rows.append(";".join([{"name": file, "stem": file[:-4], "person": f"OAS1_{k:04}"}[keys], "70", f"CDR {k % 2}"]))
+    (tmp_path / "classes.csv").write_text("\ufeff" + "\r\n".join(rows), encoding="utf-8")
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip", "--labels", tmp_path / "classes.csv")
+    assert said["classes"] == {"CDR 0": 2, "CDR 1": 2}
+    (tmp_path / "classes.csv").write_text("\n".join(rows[:-1]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"no row for 1 of 4 files, such as OAS1_0003_slice0\.png"):
+        main([str(tmp_path / "in"), str(tmp_path / "b.zip"), "--labels", str(tmp_path / "classes.csv")])
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        main([str(tmp_path / "in"), str(tmp_path / "b.zip"), "--labels", str(tmp_path / "no.csv")])
+
+
+def test_killed_in_the_middle_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "PART_PICTURES", 5)
+    make.folder(tmp_path / "in", count=23)
+    whole = prepared(capsys, tmp_path / "in", tmp_path / "whole.zip")
+    read, encoded = list[str](), work._one
+
+    def dying(shot: Any, number: int) -> Any:
+        if len(read) == 12:
+            raise KeyboardInterrupt
+        read.append(shot.name)
+        return encoded(shot, number)
+
+    monkeypatch.setattr(work, "_one", dying)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(tmp_path / "in"), str(tmp_path / "out.zip")])
+    assert not (tmp_path / "out.zip").exists()
+    parts = sorted(p.name for p in (tmp_path / "out.zip.parts").iterdir())
+    assert len(parts) == 2 and all(name.endswith(".zip") for name in parts)
+    again = list[str]()
+    monkeypatch.setattr(work, "_one", lambda shot, number: again.append(shot.name) or encoded(shot, number))
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
+    assert len(again) == 13, "what was done is not read again"
+    assert said["pictures"] == whole["pictures"] and not (tmp_path / "out.zip.parts").exists()
+    assert (tmp_path / "out.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "PART_PICTURES", 4)
+    make.folder(tmp_path / "in", count=8)
+    monkeypatch.setattr(work, "_join", lambda *rest: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        main([str(tmp_path / "in"), str(tmp_path / "out.zip")])
+    before = {p.name for p in (tmp_path / "out.zip.parts").iterdir()}
+    make.save(tmp_path / "in" / "006.png", make.picture("L", seed=99))
+    with pytest.raises(KeyboardInterrupt):
+        main([str(tmp_path / "in"), str(tmp_path / "out.zip")])
+    after = {p.name for p in (tmp_path / "out.zip.parts").iterdir()}
+    assert len(before) == 2 and len(after - before) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_kill_9(tmp_path: Path) -> None:
+    for k in range(30):
+        make.save(tmp_path / "in" / f"{k:03}.png", Image.fromarray(make.levels((300, 300), seed=k)))
+    code = (
+        "import sys, time\nfrom train.prepare import work\nfrom train.prepare.__main__ import main\n"
+        "work.PART_PICTURES = 3\nmade = work._make\n"
+        "def slow(path, batch):\n    made(path, batch)\n    print('part', flush=True)\n    time.sleep(0.05)\n"
+        "work._make = slow\nmain(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "out.zip")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "out.zip").exists() and len(list((tmp_path / "out.zip.parts").glob("0*.zip"))) >= 3
+    assert main([str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 0
+    assert len(opened(tmp_path / "out.zip")) == 30
+
+
+def test_where_it_may_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make.folder(tmp_path / "in", count=3)
+    with pytest.raises(SettingError, match="the name of a zip"):
+        main([str(tmp_path / "in"), str(tmp_path / "out")])
+    with pytest.raises(SettingError, match="a place outside"):
+        main([str(tmp_path / "in"), str(tmp_path / "in" / "out.zip")])
+    (tmp_path / "out.zip").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="is there already and is no zip of this command"):
+        main([str(tmp_path / "in"), str(tmp_path / "out.zip")])
+    assert (tmp_path / "out.zip").read_bytes() == b"mine"
+    first = prepared(capsys, tmp_path / "in", tmp_path / "b.zip")
+    assert prepared(capsys, tmp_path / "in", tmp_path / "b.zip") == first
+    make.folder(tmp_path / "in", count=4)
+    with pytest.raises(OutputError, match="made from other files or with other settings"):
+        main([str(tmp_path / "in"), str(tmp_path / "b.zip")])
+    with pytest.raises(SettingError, match="window"):
+        main([str(tmp_path / "in"), str(tmp_path / "c.zip"), "--window", "5,1"])
+
+
+def test_labels_of_other_tools(tmp_path: Path) -> None:
+    """StyleGAN2-ADA's own tool writes {"labels": [[name, class], ...]}."""
+    members = {f"00000/img{k:08}.png": make.png(seed=k) for k in range(4)}
+    labels = [[name, k % 3] for k, name in enumerate(members)]
+    path = make.archive(tmp_path / "a.zip", {**members, "dataset.json": json.dumps({"labels": labels}).encode()})
+    data = opened(path, labels=True)
+    assert data.classes == ("0", "1", "2") and data.labels is not None and data.labels.tolist() == [0, 1, 2, 0]
+    for text in (
+        b'{"labels": null}',
+        b"[1]",
+        b'{"labels": [[1, 2], ["x", -1], 5], "people": [], "intensity": {"slope": 0}}',
+    ):
+        assert len(opened(make.archive(tmp_path / "b.zip", {**members, "dataset.json": text}))) == 4
+    with pytest.raises(DataError, match="dataset.json that cannot be read"):
+        opened(make.archive(tmp_path / "c.zip", {**members, "dataset.json": b"{"}))
+    part = json.dumps({"labels": labels[:2]}).encode()
+    with pytest.raises(DataError, match="names no class for 2 pictures"):
+        opened(make.archive(tmp_path / "d.zip", {**members, "dataset.json": part}), labels=True)

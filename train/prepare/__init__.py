@@ -1,0 +1,1 @@
+"""Folders and volumes as people have them -> a training zip: lossless, checked, resumable, a dataset.json inside."""

@@ -1,0 +1,75 @@
+"""Classes of pictures: from the folders they lie in, or from a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from core.errors import DataError
+from train.items import Item
+from train.people import person, stem
+from train.survey import Survey
+
+__all__ = ["classes"]
+
+_COLUMNS = ("label", "class", "group", "diagnosis", "dx", "target")
+_MOST_BYTES = 256 * 1024**2
+
+
+def classes(found: Survey, asked: str) -> tuple[tuple[str, ...], np.ndarray | None]:
+    """Names of the classes and that of each item, int64: `folders`, a path of a CSV, or none. Raises DataError."""
+    if not asked:
+        return found.classes() if found.manifest.labels else ((), None)
+    if asked == "folders":
+        return found.classes()
+    table = _read(Path(asked))
+    kinds = [_look_up(table, item) for item in found.items]
+    missing = [item.name for item, kind in zip(found.items, kinds, strict=True) if kind is None]
+    if missing:
+        raise DataError(
+            f"{asked} has no row for {len(missing)} of {len(kinds)} files, such as {missing[0]}; "
+            "its first column names a file, with or without folder and suffix, or a person"
+        )
+    names = tuple(sorted({kind for kind in kinds if kind is not None}, key=_natural))
+    number = {name: index for index, name in enumerate(names)}
+    return names, np.array([number[kind] for kind in kinds if kind is not None], np.int64)
+
+
+def _read(path: Path) -> dict[str, str]:
+    """The table as name -> class, names in lower case; with a header, the column called label, class or the like."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise DataError(f"{path} is too large for a table of labels; give a CSV of names and classes")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise DataError(
+            f"{path} cannot be read as a table of labels; give --labels folders or a CSV in UTF-8"
+        ) from wrong
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if len(row) > 1 and row[0].strip()]
+    if not rows:
+        raise DataError(f"{path} has no rows of a name and a class; give two columns")
+    head = [cell.strip().lower() for cell in rows[0]]
+    column = next((head.index(name) for name in _COLUMNS if name in head[1:]), None)
+    body = rows if column is None else rows[1:]
+    return {
+        row[0].strip().replace("\\", "/").lower(): row[column or 1].strip() for row in body if len(row) > (column or 1)
+    }
+
+
+def _look_up(table: dict[str, str], item: Item) -> str | None:
+    name = PurePosixPath(item.name)
+    keys: Sequence[str | None] = (item.name, name.name, stem(item.name), person(item.name))
+    return next((table[key.lower()] for key in keys if key is not None and key.lower() in table), None)
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    """Numbers by their value, before words."""
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name

@@ -1,0 +1,174 @@
+"""What a prepared set is: the report a person reads, the dataset.json inside the zip, the contact sheet beside it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import pictures
+from core.errors import SettingError
+from core.intensity import Intensity
+from train.frame import Frame
+from train.survey import Survey, ten
+
+if TYPE_CHECKING:
+    from train.prepare.work import Record
+
+__all__ = ["make", "manifest", "sheet", "sheet_path", "text"]
+
+SHEET = 48
+_MOST_NAMED = 1000
+
+
+def make(
+    found: Survey,
+    records: Sequence[Record],
+    names: Mapping[str, Record],
+    *,
+    broken: Sequence[str],
+    classes: tuple[str, ...],
+    numbers: np.ndarray | None,
+) -> dict[str, Any]:
+    """The report, as JSON."""
+    sizes = Counter(record.size for record in records)
+    kinds = Counter("".join(PurePosixPath(item.name).suffixes[-2:]).lower() or "no suffix" for item in found.items)
+    intensity = common(records)
+    people = {who for item in found.items if (who := found.who(item)) is not None}
+    said = [found.source.says] if found.source.says else []
+    return {
+        "source": found.source.path.name,
+        "files": found.files,
+        "pictures": len(records),
+        "left_out": found.count - len(records),
+        "sizes": {f"{h}x{w}": count for (h, w), count in sizes.most_common()},
+        "modes": dict(Counter(record.mode for record in records).most_common()),
+        "suffixes": dict(kinds.most_common()),
+        "frame": frame(found),
+        "intensity": None if intensity is None else intensity.values(),
+        "people": len(people),
+        "classes": _classes(records, classes, numbers),
+        "duplicates": duplicates(names),
+        "broken": sorted(broken)[:_MOST_NAMED],
+        "says": [*said, *found.says],
+    }
+
+
+def common(records: Sequence[Record]) -> Intensity | None:
+    """What all levels stand for, where they stand for one thing."""
+    kinds = {record.intensity for record in records}
+    (only,) = kinds if len(kinds) == 1 else (None,)
+    return None if only is None else Intensity(*only)
+
+
+def frame(found: Survey) -> dict[str, Any] | None:
+    """What --size auto will make of the set; None where no network is as large."""
+    try:
+        auto = Frame.of(found.picture, size=None, fit="native")
+    except SettingError:
+        return None
+    return {"size": list(auto.size), "crop": list(auto.crop), "says": auto.says}
+
+
+def duplicates(names: Mapping[str, Record]) -> list[list[str]]:
+    """Names of pictures whose pixels are equal, a list for each kind."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name, record in names.items():
+        alike[record.pixels].append(name)
+    return [group for group in alike.values() if len(group) > 1][:_MOST_NAMED]
+
+
+def _classes(records: Sequence[Record], classes: tuple[str, ...], numbers: np.ndarray | None) -> dict[str, int]:
+    if numbers is None:
+        return {}
+    counts = Counter(int(numbers[record.number]) for record in records)
+    return {name: counts[index] for index, name in enumerate(classes)}
+
+
+def manifest(
+    found: Survey,
+    records: Sequence[Record],
+    names: Mapping[str, Record],
+    *,
+    said: Mapping[str, Any],
+    classes: tuple[str, ...],
+    numbers: np.ndarray | None,
+    key: str,
+) -> dict[str, Any]:
+    """dataset.json: the report, and for each picture its source, person and class. See docs/data.md."""
+    people = {name: who for name, record in names.items() if (who := found.who(found.items[record.number]))}
+    own = {name: record.intensity for name, record in names.items() if record.intensity is not None}
+    box = said["frame"]
+    return {
+        "format": 1,
+        "key": key,
+        "source": said["source"],
+        "sizes": said["sizes"],
+        "crop": None if box is None else box["crop"],
+        "size": None if box is None else box["size"],
+        "intensity": said["intensity"],
+        "classes": list(classes),
+        "labels": None if numbers is None else [[name, int(numbers[one.number])] for name, one in names.items()],
+        "people": people,
+        "sources": {name: record.source for name, record in names.items()},
+        "intensities": None if said["intensity"] else {name: list(one) for name, one in own.items()} or None,
+        "report": dict(said),
+    }
+
+
+def sheet_path(dest: Path) -> Path:
+    """The contact sheet's place."""
+    return dest.with_suffix(".png")
+
+
+def sheet(dest: Path, names: Sequence[str] | Mapping[str, Any]) -> None:
+    """Write the contact sheet: some pictures from all over the zip, in the frame that a network will see."""
+    every = list(names)
+    chosen = [every[k] for k in np.unique(np.linspace(0, len(every) - 1, SHEET).astype(int)).tolist()]
+    with zipfile.ZipFile(dest) as archive:
+        shown = [pictures.read(archive.read(name), name=name) for name in chosen]
+    common = Counter(picture.shape[:2] for picture in shown).most_common(1)[0][0]
+    try:
+        auto = Frame.of((common[0], common[1]), size=None, fit="native")
+    except SettingError:
+        auto = Frame.of((common[0], common[1]), size=(256, 256), fit="pad")
+    placed = [auto.place(pictures.as_8bit(picture)) for picture in shown]
+    pictures.write_png(sheet_path(dest), pictures.grid(placed, columns=8))
+
+
+def text(said: Mapping[str, Any]) -> str:
+    """The report as lines to read."""
+    lines = [
+        ("written", said["dest"]),
+        ("contact sheet", said["sheet"]),
+        (
+            "pictures",
+            f"{said['pictures']} from {said['files']} files, {said['left_out']} left out as empty or unreadable",
+        ),
+        ("sizes", _counts(said["sizes"])),
+        ("modes", _counts(said["modes"])),
+        ("network", said["frame"]["says"] if said["frame"] else "larger than any network; give --size and --fit"),
+        ("levels", Intensity(**said["intensity"]).says() if said["intensity"] else "as they are, without a unit"),
+        ("people", f"{said['people'] or 'not told by the names'}"),
+        ("classes", _counts(said["classes"]) or "none"),
+        ("duplicates", _duplicates(said["duplicates"])),
+        ("broken", f"{len(said['broken'])}: {ten(said['broken'])}" if said["broken"] else "none"),
+        *(("note", sentence) for sentence in said["says"]),
+    ]
+    return "\n".join(f"{name + ':':15}{value}" for name, value in lines)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} ({count})" for name, count in list(counts.items())[:8]]
+    return ", ".join(shown) + (f" and {len(counts) - 8} more" if len(counts) > 8 else "")
+
+
+def _duplicates(groups: Sequence[Sequence[str]]) -> str:
+    if not groups:
+        return "none"
+    extra = sum(len(group) - 1 for group in groups)
+    return f"{extra} pictures are there more than once: {ten([' = '.join(group[:3]) for group in groups])}"
