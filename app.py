@@ -6,7 +6,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from core.command import Parser, run
+from core.command import Parser, run, whole
 from core.errors import SettingError
 
 
@@ -48,7 +48,8 @@ def parser() -> Parser:
     flags.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="where they lie")
     flags.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where trainings leave theirs")
     flags.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is every one there is")
-    flags.add_argument("--port", type=int, default=7860, help="the port to listen on; 0 takes a free one")
+    port = whole("--port", "1 to 65535, or 0 for a free one")
+    flags.add_argument("--port", type=port, default=7860, help="the port to listen on; 0 takes a free one")
     flags.add_argument("--auth", metavar="USER:PASSWORD", help="ask everybody for this login")
     flags.add_argument("--no-browser", action="store_true", help="only print the address")
     return flags

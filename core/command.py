@@ -7,11 +7,15 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
-from core.errors import StyloscopeError
+from core.errors import SettingError, StyloscopeError
 
-__all__ = ["Parser", "run"]
+__all__ = ["Parser", "place", "real", "run", "whole"]
+
+
+T = TypeVar("T", int, float)
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,6 +36,37 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise StyloscopeError instead of printing the usage."""
         raise StyloscopeError(f"{message}; see {self.prog} --help")
+
+
+def whole(field: str, allowed: str) -> Callable[[str], int]:
+    """A flag's type: a whole number. Words raise SettingError, as a number out of range does where it is looked at."""
+    return _number(int, field, allowed)
+
+
+def real(field: str, allowed: str) -> Callable[[str], float]:
+    """A flag's type: a number. Words raise SettingError, as a number out of range does where it is looked at."""
+    return _number(float, field, allowed)
+
+
+def place(field: str, words: str) -> Callable[[str], Path]:
+    """A flag's type: a path, which `words` describe. Raises SettingError for an empty one, which would mean here."""
+
+    def read(text: str) -> Path:
+        if not text.strip() or "\0" in text:
+            raise SettingError(field, text, words)
+        return Path(text)
+
+    return read
+
+
+def _number(kind: Callable[[str], T], field: str, allowed: str) -> Callable[[str], T]:
+    def read(text: str) -> T:
+        try:
+            return kind(text)
+        except ValueError:
+            raise SettingError(field, text, allowed) from None
+
+    return read
 
 
 def run(main: Callable[[], int | None]) -> int:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from core.command import Parser, run
+from core.command import Parser, place, real, run, whole
 from explorer import verbs
+from explorer.animate import FPS
+from explorer.atlas import MOST_SAMPLES
+from explorer.schema import RECIPE
+from explorer.sheets import CELLS_A_SIDE, MOST_CELLS
 
 __all__ = ["main", "parser"]
+
+Number = Callable[[str, str], Callable[[str], float]]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,10 +56,10 @@ def _common() -> Parser:
         "--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="where networks lie"
     )
     common.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where trainings leave theirs")
-    common.add_argument("--psi", type=float, metavar="X", help="truncation, -5 to 5; 0.7 when not given")
-    common.add_argument("--cutoff", type=int, metavar="N", help="truncate the first N layers alone")
+    _number(common, "psi", real, _words("psi"), help="truncation, -5 to 5; 0.7 when not given")
+    _number(common, "cutoff", whole, _words("cutoff"), help="truncate the first N layers alone")
     common.add_argument("--noise", metavar="WORD", help="const, none or a whole number")
-    common.add_argument("--label", type=int, metavar="N", help="the class of a network with classes")
+    _number(common, "label", whole, _words("label"), help="the class of a network with classes")
     common.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps")
     common.add_argument(
         "--precision", default="auto", metavar="NAME", help="float32, or bfloat16 for a film in a hurry"
@@ -61,8 +69,17 @@ def _common() -> Parser:
     return common
 
 
+def _number(made: argparse.ArgumentParser, name: str, kind: Number, allowed: str, **more: Any) -> None:
+    made.add_argument(f"--{name}", type=kind(name, allowed), metavar="N" if kind is whole else "X", **more)
+
+
+def _words(key: str) -> str:
+    """What is allowed for a key of the recipe."""
+    return str(RECIPE[key]["description"]).removesuffix(", or null")
+
+
 def _out(made: argparse.ArgumentParser, words: str) -> None:
-    made.add_argument("--out", type=Path, metavar="PATH", help=words)
+    made.add_argument("--out", type=place("out", f"give --out: {words}"), metavar="PATH", help=words)
 
 
 def _recipe(made: argparse.ArgumentParser) -> None:
@@ -77,12 +94,12 @@ def _render(made: argparse.ArgumentParser) -> None:
 
 
 def _grid(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "--number", type=int, metavar="N", help="this many fresh seeds, which are printed; 64 when not given"
+    _number(
+        made, "number", whole, f"1 to {MOST_CELLS}", help="this many fresh seeds, which are printed; 64 when not given"
     )
     made.add_argument("--seeds", metavar="LIST", help="these seeds instead")
     made.add_argument("--run", metavar="RUN", help="take the newest network of this run")
-    made.add_argument("--columns", type=int, metavar="N", help="pictures in a row")
+    _number(made, "columns", whole, "1 or more", help="pictures in a row")
     made.add_argument("--title", metavar="TEXT", help="written above")
     _recipe(made)
     _out(made, "X.png")
@@ -92,7 +109,7 @@ def _mix(made: argparse.ArgumentParser) -> None:
     made.add_argument("--rows", metavar="LIST", help="seeds that give the pictures")
     made.add_argument("--columns", metavar="LIST", help="seeds that give the styles")
     made.add_argument("--layers", metavar="LIST", help="such as 4-7 or 0,3,8-11")
-    made.add_argument("--amount", type=float, default=1.0, metavar="X", help="0 to 1; 1 when not given")
+    _number(made, "amount", real, "a number from 0 to 1", default=1.0, help="0 to 1; 1 when not given")
     made.add_argument("--title", metavar="TEXT", help="written above")
     _recipe(made)
     _out(made, "X.png")
@@ -101,12 +118,10 @@ def _mix(made: argparse.ArgumentParser) -> None:
 def _interpolate(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seeds", metavar="LIST", help="two or more")
     made.add_argument("--recipes", metavar="JSON|@FILE", help="a JSON list of recipes instead of seeds")
-    made.add_argument(
-        "--steps", type=int, default=24, metavar="N", help="frames from one to the next; 24 when not given"
-    )
+    _number(made, "steps", whole, "1 or more", default=24, help="frames from one to the next; 24 when not given")
     made.add_argument("--space", default="w", metavar="w|z", help="straight in w, or around in z")
     made.add_argument("--loop", action="store_true", help="close the walk to a loop")
-    made.add_argument("--fps", type=float, default=24.0, metavar="X", help="frames a second; 24 when not given")
+    _number(made, "fps", real, FPS, default=24.0, help="frames a second; 24 when not given")
     made.add_argument("--ease", default="linear", metavar="NAME", help="linear, or smooth: rest at each picture")
     _recipe(made)
     _out(made, "X.gif, X.webp, X.mp4 or a new folder for PNG")
@@ -115,14 +130,14 @@ def _interpolate(made: argparse.ArgumentParser) -> None:
 def _bilinear(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seeds", metavar="A,B,C,D", help="top left, top right, bottom left, bottom right")
     made.add_argument("--recipes", metavar="JSON|@FILE", help="a JSON list of four recipes instead of seeds")
-    made.add_argument("--steps", type=int, default=10, metavar="N", help="cells a side; 10 when not given")
+    _number(made, "steps", whole, CELLS_A_SIDE, default=10, help="cells a side; 10 when not given")
     made.add_argument("--title", metavar="TEXT", help="written above")
     _recipe(made)
     _out(made, "X.png")
 
 
 def _map(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--samples", type=int, default=5000, metavar="N", help="seeds 0 to N-1; 5000 when not given")
+    _number(made, "samples", whole, f"1 to {MOST_SAMPLES}", default=5000, help="seeds 0 to N-1; 5000 when not given")
     made.add_argument("--method", default="umap", metavar="NAME", help="umap, or pca, which is there at once")
     _out(made, "X.csv; the picture goes to X.png")
 

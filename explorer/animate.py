@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,13 @@ from explorer.recipe import Recipe, between
 from explorer.sheets import Progress
 from explorer.studio import Studio
 
-__all__ = ["MOST_BYTES", "MOST_FPS", "MOST_FRAMES", "Walk", "write"]
+__all__ = ["FEWEST_FPS", "FPS", "MOST_BYTES", "MOST_FPS", "MOST_FRAMES", "Walk", "write"]
 
 MOST_FRAMES = 5000
 MOST_BYTES = 4 << 30
+FEWEST_FPS = 0.1
 MOST_FPS = 240
+FPS = f"a number from {FEWEST_FPS} to {MOST_FPS}"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Walk:
             raise SettingError("ease", self.ease, "linear or smooth")
         if self.space not in ("w", "z"):
             raise SettingError("space", self.space, "w or z")
-        if not (math.isfinite(self.fps) and 0 < self.fps <= MOST_FPS):
-            raise SettingError("fps", self.fps, f"more than 0 and at most {MOST_FPS} frames a second")
+        if not FEWEST_FPS <= self.fps <= MOST_FPS:
+            raise SettingError("fps", self.fps, FPS)
         if self.count > MOST_FRAMES:
             raise SettingError("steps", self.steps, f"a film has at most {MOST_FRAMES} frames, not {self.count}")
         for a, b in zip(self.recipes, (*self.recipes[1:], self.recipes[0]), strict=True):

@@ -17,13 +17,14 @@ from zipfile import BadZipFile
 import numpy as np
 from PIL import Image
 
+from core import pictures
 from core.errors import OutputError, SettingError
 from core.files import writing
 from explorer.networks import Network
 from explorer.recipe import Recipe
 from explorer.studio import Studio
 
-__all__ = ["METHODS", "MOST_SAMPLES", "Atlas", "cached", "drawn", "place", "survey", "with_umap", "write_csv"]
+__all__ = ["METHODS", "MOST_SAMPLES", "Atlas", "cached", "drawn", "place", "survey", "with_umap", "write"]
 
 METHODS = ("umap", "pca")
 MOST_SAMPLES = 50_000
@@ -139,11 +140,14 @@ def place(studio: Studio, atlas: Atlas, recipe: Recipe, *, method: str | None = 
     return float(x), float(y)
 
 
-def write_csv(path: str | Path, atlas: Atlas, *, method: str | None = None) -> None:
-    """Write seed, x, y, one line a sample, whole or not at all. Raises OutputError."""
+def write(
+    table: Path, picture: Path, atlas: Atlas, *, method: str | None = None, text: dict[str, str] | None = None
+) -> None:
+    """Write seed, x, y, one line a sample, and the map as a PNG with `text`: both or neither. Raises OutputError."""
     rows = [f"{seed},{x:.6g},{y:.6g}" for seed, (x, y) in enumerate(atlas.points(method))]
-    with writing(path) as temporary:
-        temporary.write_text("\n".join(["seed,x,y", *rows, ""]), encoding="utf-8")
+    with writing(table) as first, writing(picture) as second:
+        first.write_text("\n".join(["seed,x,y", *rows, ""]), encoding="utf-8")
+        second.write_bytes(pictures.encode(drawn(atlas, method=method), "png", text, level=6))
 
 
 def drawn(atlas: Atlas, *, method: str | None = None, side: int = 1000) -> np.ndarray:

@@ -24,7 +24,7 @@ def do_inspect(flags: argparse.Namespace) -> None:
     about = header.about
     config, discriminator = configs(path, about)
     crop = about["picture"]["crop"]
-    facts = {
+    facts: dict[str, Any] = {
         "file": str(path),
         "bytes": path.stat().st_size,
         "architecture": about["arch"],
@@ -48,14 +48,18 @@ def do_inspect(flags: argparse.Namespace) -> None:
     if flags.json:
         print(json.dumps(facts))
         return
-    for name, value in facts.items():
-        if name == "training":
-            for key, inner in value.items():
-                print(f"training.{key}: {inner}")
-        elif name == "suspicious":
-            print("suspicious: " + ("; ".join(value) if value else "nothing"))
-        else:
-            print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    training = {f"training.{key}": value for key, value in facts.pop("training").items()}
+    suspicious = facts.pop("suspicious")
+    for name, value in {**facts, **training, "suspicious": "; ".join(suspicious) or "nothing"}.items():
+        if value is not None and value != "":
+            print(f"{name}: {_words(name, value)}")
+
+
+def _words(name: str, value: object) -> str:
+    """A fact as people read it, on one line."""
+    if name.removeprefix("training.") in ("size", "shown", "start") and isinstance(value, list):
+        return " x ".join(map(str, value))
+    return " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())
 
 
 def _trained(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> int:

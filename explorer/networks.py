@@ -81,7 +81,7 @@ class Networks:
             return known
         files = dict(self._files())
         if not files:
-            raise CheckpointError(f"there is no network in {self.checkpoints} or in {self.runs}: {_NOWHERE}")
+            raise CheckpointError(self.nothing())
         if name is None:
             name = next((known for known in (self.preferred, DEFAULT) if known in files), next(iter(files)))
         if name not in files:
@@ -95,6 +95,10 @@ class Networks:
         self._known[network.path] = network
         self._listed[name] = network
         return network
+
+    def nothing(self) -> str:
+        """The sentence for when there is no network at all."""
+        return f"there is no network in {self.checkpoints} or in {self.runs}: {_NOWHERE}"
 
     def admit(self, text: str) -> str:
         """Take what the command line named, a network's name or the path of any file, and return its name from now on.

@@ -15,12 +15,26 @@ from core.errors import SettingError
 from explorer.recipe import Mix, Recipe, blended
 from explorer.studio import TEXT_KEY, Studio
 
-__all__ = ["MOST_CELLS", "MOST_TITLE", "Progress", "Sheet", "bilinear", "draw", "grid", "matrix", "text"]
+__all__ = [
+    "CELLS_A_SIDE",
+    "MOST_CELLS",
+    "MOST_STEPS",
+    "MOST_TITLE",
+    "Progress",
+    "Sheet",
+    "bilinear",
+    "draw",
+    "grid",
+    "matrix",
+    "text",
+]
 
 Progress = Callable[[int, int], None]
 
 MOST_CELLS = latents.MOST_SEEDS
 MOST_TITLE = 200  # characters
+MOST_STEPS = math.isqrt(MOST_CELLS)
+CELLS_A_SIDE = f"1 to {MOST_STEPS} cells a side"
 
 
 @dataclass(frozen=True)
@@ -84,11 +98,10 @@ def bilinear(corners: Sequence[Recipe], *, steps: int, title: str | None = None)
 
     The corners are the four pictures themselves. Raises SettingError for other than 4 of them or steps out of range.
     """
-    most = math.isqrt(MOST_CELLS)
     if len(corners) != 4:
         raise SettingError("corners", f"{len(corners)} pictures", "a sheet has four corners")
-    if not 1 <= steps <= most:
-        raise SettingError("steps", steps, f"a sheet has 1 to {most} steps a side")
+    if not 1 <= steps <= MOST_STEPS:
+        raise SettingError("steps", steps, CELLS_A_SIDE)
     cells = []
     for weights in latents.corners(steps):
         counting = [(weight, corner) for weight, corner in zip(weights, corners, strict=True) if weight != 0]

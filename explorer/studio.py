@@ -124,6 +124,10 @@ class Studio:
         with self._listing:
             return dict(self._networks.refused)
 
+    def nothing(self) -> str:
+        """The sentence for when there is no network at all."""
+        return self._networks.nothing()
+
     def network(self, name: str | None = None) -> Network:
         """The network of that name, without its weights; the default one for None. Raises CheckpointError."""
         with self._listing:

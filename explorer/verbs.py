@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import sys
 from dataclasses import replace
@@ -46,6 +45,8 @@ def do_list(flags: argparse.Namespace) -> None:
         print(f"{network.name}\t{network.architecture}, {shape}, {network.layers} layers{classes}\t{network.path}")
     for sentence in studio.refused().values():
         print(f"left out: {sentence}", file=sys.stderr)
+    if not found:
+        print(f"note: {studio.nothing()}", file=sys.stderr)
 
 
 def do_render(flags: argparse.Namespace) -> None:
@@ -127,8 +128,8 @@ def do_interpolate(flags: argparse.Namespace) -> None:
 def do_bilinear(flags: argparse.Namespace) -> None:
     """Write the sheet between four corners."""
     out = needed_png(flags.out)
-    if not 1 <= flags.steps <= math.isqrt(sheets.MOST_CELLS):
-        raise SettingError("steps", flags.steps, f"1 to {math.isqrt(sheets.MOST_CELLS)} cells a side")
+    if not 1 <= flags.steps <= sheets.MOST_STEPS:
+        raise SettingError("steps", flags.steps, sheets.CELLS_A_SIDE)
     studio, corners = several(flags)
     if len(corners) != 4:
         raise SettingError("seeds", flags.seeds or f"{len(corners)} recipes", "a sheet has four corners")
@@ -147,7 +148,9 @@ def do_map(flags: argparse.Namespace) -> None:
         raise SettingError("samples", flags.samples, f"1 to {atlas.MOST_SAMPLES}")
     studio, base = recipe_of(flags)
     studio.check(base)
-    place_for(out)
+    picture = out.with_suffix(".png")
+    for path in (out, picture):
+        place_for(path)
     method = flags.method
     if method == "umap" and flags.samples < atlas.FEWEST_FOR_UMAP:
         method = "pca"
@@ -155,12 +158,10 @@ def do_map(flags: argparse.Namespace) -> None:
     found = atlas.survey(studio, base.checkpoint, samples=flags.samples, label=base.label)
     if method == "umap":
         found = atlas.with_umap(studio, found, base.checkpoint, progress=Steps(flags, None).at)
-    picture = out.with_suffix(".png")
-    atlas.write_csv(out, found, method=method)
     told = {"verb": "map", "method": method, "samples": flags.samples, "label": base.label}
     network = studio.network(base.checkpoint)
     text = {TEXT_KEY: json.dumps({**told, "checkpoint": network.name, "sha": network.sha})}
-    pictures.write_png(picture, atlas.drawn(found, method=method), text)
+    atlas.write(out, picture, found, method=method, text=text)
     say(flags, [out, picture], samples=flags.samples, method=method)
 
 

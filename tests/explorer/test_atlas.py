@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import SettingError
+from core.errors import OutputError, SettingError
 from explorer import atlas
 from explorer.recipe import Recipe
 from explorer.studio import Studio
@@ -81,9 +81,20 @@ def test_a_folder_that_cannot_be_written_falls_back_to_the_persons_cache(
     assert atlas.survey(own, "brain", samples=40).umap is not None
 
 
+def test_table_and_picture_are_written_both_or_neither(own: Studio, tmp_path: Path) -> None:
+    found = atlas.survey(own, "colour", samples=3)
+    table, picture = tmp_path / "out" / "map.csv", tmp_path / "out" / "map.png"
+    picture.mkdir(parents=True)
+    table.write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputError, match="map.png"):
+        atlas.write(table, picture, found)
+    assert table.read_text(encoding="utf-8") == "mine"
+    assert sorted(path.name for path in table.parent.iterdir()) == ["map.csv", "map.png"]
+
+
 def test_csv_and_picture(own: Studio, tmp_path: Path) -> None:
     found = atlas.survey(own, "colour", samples=3, label=2)
-    atlas.write_csv(tmp_path / "map.csv", found)
+    atlas.write(tmp_path / "map.csv", tmp_path / "map.png", found)
     with open(tmp_path / "map.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["seed"] for row in rows] == ["0", "1", "2"] and float(rows[1]["x"]) == pytest.approx(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import core
 from core import pictures
 from core.command import run
 from explorer.__main__ import main, parser
@@ -69,6 +70,25 @@ def test_list_and_inspect(do: Do, folder: Path) -> None:
     )
     assert "nothing is said of its training" in facts["suspicious"]
     assert "architecture: stylegan2" in do("inspect", str(folder / "checkpoints" / "brain.safetensors"))
+
+
+def test_inspect_says_what_is_known(do: Do) -> None:
+    lines = do("inspect", "brain")
+    assert "size: 14 x 12" in lines and "shown: 12 x 11" in lines and "crop: 1, 0, 12, 11" in lines
+    path = toy(Path("plain.safetensors"))
+    core.save(path, core.load(path).generator, about={"training": {"images_seen": 8, "hours": None, "size": [14, 12]}})
+    lines = do("inspect", str(path))
+    assert "training.images_seen: 8" in lines and "training.size: 14 x 12" in lines
+    assert [line for line in lines if "None" in line or line.startswith(("credit", "training.hours"))] == []
+
+
+def test_no_network_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ["--checkpoints", str(tmp_path / "none"), "--runs", str(tmp_path)]
+    assert run(lambda: main(["list", *places])) == 0
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("note: there is no network in") and err.count("\n") == 1 and "train one" in err
+    assert run(lambda: main(["list", "--json", *places])) == 0
+    assert json.loads(capsys.readouterr().out) == {"networks": []}
 
 
 def test_inspect_builds_no_network(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +193,19 @@ def test_map(do: Do) -> None:
         (["render", "--seeds", "1", "--out", "x", "--psi", "nan"], "psi cannot be 'nan': a number from -5 to 5"),
         (["render", "--seeds", "1", "--out", "x", "--psi", "inf"], "psi"),
         (["render", "--seeds", "1", "--out", "x", "--psi=-5.1"], "psi"),
-        (["render", "--seeds", "1", "--out", "x", "--psi", "much"], "psi"),
+        (["render", "--seeds", "1", "--out", "x", "--psi", "much"], "psi cannot be 'much': a number from -5 to 5"),
+        (["render", "--seeds", "1", "--out", ""], "out cannot be '': give --out"),
+        (["grid", "--number", "2", "--out", " "], "out cannot be ' ': give --out"),
+        (["render", "--seeds", "1", "--out", "x", "--cutoff", "all"], "cutoff cannot be 'all': a whole number from 0"),
+        (["render", "--seeds", "1", "--out", "x", "--label", "1.5"], "label cannot be '1.5': a whole number from 0"),
+        (["grid", "--number", "many", "--out", "x.png"], "number cannot be 'many': 1 to 4096"),
+        (["grid", "--number", "2", "--columns", "a", "--out", "x.png"], "columns cannot be 'a': 1 or more"),
+        (["interpolate", "--seeds", "3,4", "--steps", "few", "--out", "x.gif"], "steps cannot be 'few': 1 or more"),
+        (["interpolate", "--seeds", "3,4", "--fps", "slow", "--out", "x.gif"], "fps cannot be 'slow': a number"),
+        (["interpolate", "--seeds", "3,4", "--fps", "1e-9", "--out", "x.gif"], "fps cannot be '1e-09': a number"),
+        (["interpolate", "--seeds", "3,4", "--fps", "nan", "--out", "x.gif"], "fps cannot be 'nan'"),
+        (["bilinear", "--seeds", "1,2,3,4", "--steps", "x", "--out", "x.png"], "steps cannot be 'x': 1 to 64 cells"),
+        (["map", "--samples", "all", "--out", "x.csv"], "samples cannot be 'all': 1 to 50000"),
         (["render", "--seeds", "1", "--out", "x", "--cutoff", "5"], "cutoff cannot be '5'"),
         (["render", "--seeds", "1", "--out", "x", "--cutoff=-1"], "cutoff"),
         (["render", "--seeds", "1", "--out", "x", "--label", "0"], "label"),
@@ -241,6 +273,8 @@ def test_places_that_cannot_be_written(refused: Callable[..., str], tmp_path: Pa
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine", encoding="utf-8")
+    (tmp_path / "m.png").mkdir()
+    assert "m.png is a folder" in refused("map", "--samples", "9", "--method", "pca", "--out", "m.csv")
     assert "is a file" in refused("grid", "--number", "2", "--out", "file/x.png")
     assert "is a folder" in refused("grid", "--number", "2", "--out", "folder.png")
     assert "already has something" in refused("interpolate", "--seeds", "1,2", "--out", "full")
