@@ -18,17 +18,21 @@ def main() -> int:
     with stop.listening():
         # Imported under the listening, since PyTorch takes seconds, in which a person may have changed their mind.
         from core import command
-        from train import cli
+        from train import cli, processes
 
         def work() -> int:
-            asked = cli.ask()
-            if asked.dry_run:
-                from train.estimate import tell
+            try:
+                with processes.alike():
+                    asked = cli.ask()
+                    if asked.dry_run:
+                        from train.estimate import tell
 
-                return tell(asked)
-            from train.session import train
+                        return tell(asked)
+                from train.session import train
 
-            return train(asked, stop=stop)
+                return train(asked, stop=stop)
+            except processes.Elsewhere:
+                return 2
 
         return command.run(work)
 

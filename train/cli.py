@@ -1,8 +1,9 @@
-"""The command line of `python -m train`: flags -> settings. Every flag but four is a setting of config.py."""
+"""The command line of `python -m train`: flags -> settings. Every flag but a few is a setting of config.py."""
 
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Asked:
     resume: bool
     dry_run: bool
     grid: int | None
+    anyway: bool = False
+    burst: float | None = None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +39,14 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--resume", action="store_true", help="go on with the run in --out; settings left out are the run's own"
+    )
+    top.add_argument(
+        "--resume-anyway",
+        action="store_true",
+        help="the same, even with settings or pictures that change what the run means",
+    )
+    top.add_argument(
+        "--burst", metavar="MINUTES", help="stop after this many minutes, everything saved, to go on by --resume"
     )
     top.add_argument("--grid", metavar="N", help="when the training is done, write grid.png with this many samples")
     top.add_argument(
@@ -72,22 +83,29 @@ def ask(arguments: list[str] | None = None) -> Asked:
     if out is None and not given["dry_run"]:
         raise SettingError("out", "", "give --out a folder for the run")
     values: dict[str, Any] = {}
+    resume = given["resume"] or given["resume_anyway"]
     if given["preset"] is not None:
         values |= preset(given["preset"])
-    elif given["resume"] and out is not None and runs.is_run(out):
+    elif resume and out is not None and runs.is_run(out):
         values |= {name: value for name, value in runs.config(out).items() if name != "resolved"}
     for setting in settings():
         if setting.name in given:
             values[setting.name] = _value(setting, given[setting.name])
     config = Config.read(values)
+    if not config.data and resume:
+        raise SettingError(
+            "resume", out, "it is no run, since it has no config.json; name a run's folder, or give --data"
+        )
     if not config.data:
         raise SettingError("data", "", "give --data a folder or zip of pictures, or the word phantoms")
     return Asked(
         config=config,
         out=out,
-        resume=given["resume"],
+        resume=resume,
         dry_run=given["dry_run"],
         grid=_grid(given["grid"]),
+        anyway=given["resume_anyway"],
+        burst=_minutes(given["burst"]),
     )
 
 
@@ -106,3 +124,15 @@ def _grid(text: str | None) -> int | None:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
         raise SettingError("grid", text, "a whole number from 1 to 1024")
     return int(text)
+
+
+def _minutes(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes <= 60 * 24 * 365:
+        raise SettingError("burst", text, "a number of minutes, more than 0")
+    return minutes

@@ -10,17 +10,23 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-__all__ = ["command", "images_bar", "say", "watched"]
+__all__ = ["command", "images_bar", "place", "say", "watched"]
+
+
+def place() -> tuple[int, int]:
+    """Which of how many processes this is, as torchrun says it in the environment; (0, 1) where nobody does."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def say(sentence: str) -> None:
-    """One line on stderr, above the bar where there is one."""
-    tqdm.write(sentence, file=sys.stderr)
+    """One line on stderr, above the bar where there is one; of several processes the first one speaks."""
+    if place()[0] == 0:
+        tqdm.write(sentence, file=sys.stderr)
 
 
 def watched() -> bool:
-    """Whether stderr is a terminal."""
-    return sys.stderr.isatty()
+    """Whether stderr is a terminal, and this the process that speaks."""
+    return sys.stderr.isatty() and place()[0] == 0
 
 
 def command() -> str:
@@ -40,5 +46,6 @@ def images_bar(*, total: int, seen: int) -> Iterator[tqdm]:
         maxinterval=interval,
         smoothing=0.05,
         dynamic_ncols=True,
+        disable=place()[0] != 0,
     ) as progress:
         yield progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import torch
@@ -13,13 +14,16 @@ from core.errors import SettingError
 
 __all__ = ["start_from"]
 
+LUMA = (0.299, 0.587, 0.114)
+
 
 def start_from(opened: core.Opened, *, g: core.Generator, g_ema: core.Generator, d: core.Discriminator) -> None:
     """Copy the weights of `opened` into g, g_ema and d, level by level from the coarsest.
 
     A level that `opened` lacks keeps its fresh weights, but its toRGB starts at zero, so that the first pictures are
-    those of `opened`, enlarged. A discriminator is taken where the file has one. Raises SettingError where the networks
-    differ in more than one doubling.
+    those of `opened`, enlarged. Where one of the two is gray and the other RGB, the first pictures are the gray of
+    theirs (ITU-R 601 luma, as for gray training pictures), or theirs in three equal planes. A discriminator is taken
+    where the file has one. Raises SettingError where the networks differ in more than one doubling.
     """
     _check(opened.generator.config, g.config, name=str(opened.path))
     live = opened.live or opened.generator
@@ -45,7 +49,7 @@ def _check(theirs: Any, ours: Any, *, name: str) -> None:
         shown = ",".join(map(str, theirs.filters))
         raise SettingError("init", name, f"its channels are {shown}; give the same with --filters")
     for field in a:
-        if field not in ("size", "start", "filters") and a[field] != b[field]:
+        if field not in ("size", "start", "filters", "channels") and a[field] != b[field]:
             raise SettingError("init", name, f"its {field} is {a[field]}, and this run's is {b[field]}; give the same")
 
 
@@ -54,8 +58,39 @@ def _copy(source: nn.Module, target: nn.Module) -> None:
     """Copy every parameter and buffer that both have; levels are counted from the coarsest in both."""
     theirs = dict(_by_level(source))
     for name, tensor in _by_level(target):
-        if name in theirs and theirs[name].shape == tensor.shape:
+        if name not in theirs:
+            continue
+        if ".torgb." in name and ".affine." not in name:
+            tensor.copy_(_outputs(theirs[name], len(tensor)))
+        elif "fromrgb.weight" in name:
+            tensor.copy_(_inputs(theirs[name], tensor.shape[1]))
+        elif theirs[name].shape == tensor.shape:
             tensor.copy_(theirs[name])
+
+
+def _outputs(theirs: torch.Tensor, channels: int) -> torch.Tensor:
+    """Weights [C, ...] or biases [C] that give pictures, for `channels` of them.
+
+    The luma of a picture is the luma of its weights and biases, since toRGB, its sums and their enlarging are linear.
+    """
+    if len(theirs) == channels:
+        return theirs
+    if channels == 3:
+        return theirs.expand(3, *theirs.shape[1:])
+    return torch.tensordot(torch.tensor(LUMA).to(theirs), theirs, dims=1)[None]
+
+
+def _inputs(theirs: torch.Tensor, channels: int) -> torch.Tensor:
+    """Weights [O, C, 1, 1] that take pictures, for `channels` of them.
+
+    From RGB to gray: what they make of three equal planes. From gray to RGB: what they make of the luma. Weights are
+    divided by the square root of their inputs when they are used (equalised), hence sqrt(3).
+    """
+    if theirs.shape[1] == channels:
+        return theirs
+    if channels == 1:
+        return theirs.sum(dim=1, keepdim=True) / math.sqrt(3)
+    return theirs * torch.tensor(LUMA).to(theirs)[None, :, None, None] * math.sqrt(3)
 
 
 def _by_level(network: nn.Module) -> list[tuple[str, torch.Tensor]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,51 @@ from torch import Tensor, nn
 from core.errors import TrainingError
 from train import losses
 from train import networks as nets
+from train.adaptive import Augmenting
 from train.config import Config
 from train.data import Data
+from train.draws import Draws, length, together
 from train.networks import Networks
-from train.schedule import ema_beta, is_due, stream
+from train.processes import ALONE, Processes
+from train.schedule import ema_beta, is_due
 
-__all__ = ["Trainer"]
+__all__ = ["Made", "Reals", "Trainer"]
 
 Figures = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Reals:
+    """Real pictures [N, C, H, W] and their classes as rows [N, classes]; `first` is their place in the batch."""
+
+    images: Tensor
+    labels: Tensor | None = None
+    first: int = 0
+
+    def __getitem__(self, part: slice) -> tuple[Tensor, Tensor | None]:
+        """Pictures and classes of a part of the batch."""
+        ours = slice(part.start - self.first, part.stop - self.first)
+        return self.images[ours], None if self.labels is None else self.labels[ours]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the generator is asked for: styles, noise maps, classes; `w` is the first style, `y` for path lengths."""
+
+    ws: Tensor
+    w: Tensor
+    noise: list[Tensor]
+    labels: Tensor | None
+    y: Tensor
+
+
 class Trainer:
-    """Networks in training. After any step, `images` and `tensors()` say everything the next step depends on."""
+    """Networks in training. After any step, `images` and `tensors()` say everything the next step depends on.
+
+    A `part` is a slice of the batch, which all processes and micro-batches share; every minibatch group of the
+    discriminator is a contiguous block of it, and every draw belongs to a place in it. So however the batch is
+    divided, the step is the same but for rounding.
+    """
 
     def __init__(
         self,
@@ -35,8 +69,7 @@ class Trainer:
         *,
         device: torch.device,
         bfloat16: bool = False,
-        rank: int = 0,
-        processes: int = 1,
+        processes: Processes = ALONE,
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.config = config
@@ -44,13 +77,19 @@ class Trainer:
         self.data = data
         self.device = device
         self.bfloat16 = bfloat16
-        self.rank = rank
-        self.share = config.batch // processes
-        self.micro = min(self.share, self.share if config.micro_batch == "auto" else int(config.micro_batch))
+        self.processes = processes
+        self.mine = processes.share(config.batch)
+        share = length(self.mine)
+        self.micro = min(share, share if config.micro_batch == "auto" else int(config.micro_batch))
         self.gamma = config.gamma_for(networks.g.size)
         self.mean_path = torch.zeros((), device=device)
+        self.augmenting = Augmenting(config, size=networks.g.size, channels=networks.g.channels, device=device)
         self.images = 0
         self.say = say
+        # First derivatives alone may go through compiled networks; R1 and path lengths take the plain ones.
+        self.synthesis: Callable[..., Tensor] = networks.g.synthesis
+        self.discriminator: Callable[..., Tensor] = networks.d
+        self._classes = None if data.labels is None else torch.eye(len(data.classes), device=device)
         self._figures: dict[str, list[Tensor]] = {}
         self._unchecked: list[tuple[str, Tensor]] = []
 
@@ -62,72 +101,101 @@ class Trainer:
         due = {"batch": config.batch}
 
         with _frozen(n.d):
-            self._phase("generator", n.g_adam, self.share, self.generator_loss)
+            self._phase("generator", n.g_adam, config.batch, self.generator_loss)
             if config.path_weight and is_due(self.images, every=config.path_every, **due):
-                self._phase("path length", n.g_adam, max(1, self.share // config.path_shrink), self.path_penalty)
-        real = self._real()
-        self._phase("discriminator", n.d_adam, self.share, lambda part: self.discriminator_loss(real[part]))
+                self._phase("path length", n.g_adam, max(1, config.batch // config.path_shrink), self.path_penalty)
+        real = self.reals()
+        self._phase("discriminator", n.d_adam, config.batch, lambda part: self.discriminator_loss(part, real))
         if is_due(self.images, every=config.r1_every, **due):
-            self._phase("r1", n.d_adam, self.share, lambda part: self.r1_penalty(real[part]))
+            self._phase("r1", n.d_adam, config.batch, lambda part: self.r1_penalty(part, real))
         self._average()
         self.images += config.batch
 
     def generator_loss(self, part: slice) -> tuple[Tensor, Figures]:
         """Non-saturating loss; the average w follows the batch."""
         with self._autocast():
-            ws, w = self._styles(_length(part))
-            logits = self.networks.d(self.networks.g.synthesis(ws, noise="random"))
-        loss = losses.generator_loss(logits.float()).mean()
-        return loss, {"loss_g": loss, "w": w.detach().float().mean(0)}
+            made = self._made("generator", part)
+            fake = self.synthesis(made.ws, noise=made.noise)
+            logits = self._logits("generator", part, fake, made.labels)
+        loss = losses.generator_loss(logits).mean()
+        return loss, {"loss_g": loss, "w": made.w.detach().float().mean(0)}
 
     def path_penalty(self, part: slice) -> tuple[Tensor, Figures]:
-        """(|J^T y| - a)^2, a the moving mean of the lengths; weight times interval, since it is lazy."""
-        config = self.config
+        """(|J^T y| - a)^2, a the moving mean of the lengths before this step; times the interval, since it is lazy."""
         with self._autocast():
-            ws, _ = self._styles(_length(part))
-            images = self.networks.g.synthesis(ws, noise="random")
-            lengths = losses.path_lengths(images, ws, torch.randn_like(images))
-        mean = self.mean_path.lerp(lengths.detach().mean(), config.path_decay)
-        loss = (lengths - mean).square().mean()
-        return loss * (config.path_weight * config.path_every), {"path_length": lengths.mean(), "mean_path": mean}
+            made = self._made("path length", part)
+            images = self.networks.g.synthesis(made.ws, noise=made.noise)
+            lengths = losses.path_lengths(images, made.ws, made.y.view_as(images))
+        loss = (lengths - self.mean_path).square().mean()
+        return loss * (self.config.path_weight * self.config.path_every), {"path_length": lengths.mean()}
 
-    def discriminator_loss(self, real: Tensor) -> tuple[Tensor, Figures]:
+    def discriminator_loss(self, part: slice, reals: Reals) -> tuple[Tensor, Figures]:
         """Logistic loss on generated and on real pictures, each with minibatch groups of its own."""
-        g, d = self.networks.g, self.networks.d
+        real, labels = reals[part]
         with self._autocast():
             with torch.no_grad():
-                fake = g.synthesis(self._styles(len(real))[0], noise="random")
-            fake_logits, real_logits = d(fake).float(), d(real).float()
+                made = self._made("discriminator", part)
+                fake = self.synthesis(made.ws, noise=made.noise)
+            fake_logits = self._logits("fake", part, fake, made.labels)
+            real_logits = self._logits("real", part, real, labels)
         loss = losses.discriminator_loss(real=real_logits, fake=fake_logits).mean()
-        return loss, {"loss_d": loss, "logit_real": real_logits.mean(), "logit_fake": fake_logits.mean()}
+        figures = {"loss_d": loss, "logit_real": real_logits.mean(), "logit_fake": fake_logits.mean()}
+        return loss, {**figures, "ada_sign": real_logits.detach().sign().mean()}
 
-    def r1_penalty(self, real: Tensor) -> tuple[Tensor, Figures]:
-        """gamma / 2 |grad D|^2 on real pictures; times the interval, since it is lazy."""
+    def r1_penalty(self, part: slice, reals: Reals) -> tuple[Tensor, Figures]:
+        """gamma / 2 |grad D|^2 on real pictures; times the interval, since it is lazy.
+
+        The gradient is taken with respect to the pictures before their augmentation, as ADA's authors' program does.
+        """
+        real, labels = reals[part]
         images = real.detach().requires_grad_(True)
         with self._autocast():
-            penalty = losses.r1_penalty(self.networks.d(images), images).mean()
+            logits = self._logits("r1", part, images, labels, plain=True)
+            penalty = losses.r1_penalty(logits, images).mean()
         return penalty * (self.gamma / 2 * self.config.r1_every), {"r1": penalty}
 
-    def _styles(self, count: int) -> tuple[Tensor, Tensor]:
-        """ws [count, num_ws, w_dim] with style mixing, and the first style w [count, w_dim] of each."""
-        g = self.networks.g
-        w = g.mapping(torch.randn(count, g.z_dim, device=self.device), None)
-        layer = torch.full((count,), g.num_ws)
-        if self.config.style_mixing and g.num_ws > 1:
-            mixed = torch.rand(count) < self.config.style_mixing
-            layer = torch.where(mixed, torch.randint(1, g.num_ws, (count,)), layer)
-        other = g.mapping(torch.randn(count, g.z_dim, device=self.device), None)
-        return losses.style_mix(w, other, layer=layer, num_ws=g.num_ws), w
-
-    def _real(self) -> Tensor:
-        first = self.images + self.rank * self.share
-        indices = self.data.order(np.arange(first, first + self.share), seed=self.config.seed)
+    def reals(self) -> Reals:
+        """This process's pictures of the step."""
+        first = self.images + self.mine.start
+        indices = self.data.order(np.arange(first, first + length(self.mine)), seed=self.config.seed)
         real = self.data.batch(indices, device=self.device)
         if self.config.mirror:
-            draw = torch.Generator().manual_seed(stream(self.config.seed, self.rank, self.images, "mirror"))
-            turned = (torch.rand(self.share, generator=draw) < 0.5).to(self.device)
+            turned = self._draws("reals").turned(self.mine).to(self.device, non_blocking=True)
             real = torch.where(turned[:, None, None, None], real.flip(3), real)
-        return real
+        return Reals(real, self._rows(indices), self.mine.start)
+
+    def _made(self, phase: str, part: slice) -> Made:
+        """Styles with style mixing, noise, classes as often as the data have them."""
+        g, draws = self.networks.g, self._draws(phase)
+        maps = [height * width for height, width in g.noise_shapes]
+        last = g.channels * math.prod(g.size) if phase == "path length" else 0
+        z, other, *noise, y = draws.normals(part, [g.z_dim, g.z_dim, *maps, last], device=self.device)
+        labels = None
+        if self.data.labels is not None:
+            labels = self._rows(draws.chosen(part, count=len(self.data)).numpy())
+        w = g.mapping(z, labels)
+        layer = draws.layers(part, num_ws=g.num_ws, share=self.config.style_mixing).to(self.device, non_blocking=True)
+        ws = losses.style_mix(w, g.mapping(other, labels), layer=layer, num_ws=g.num_ws)
+        shaped = [one.unflatten(1, (1, *shape)) for one, shape in zip(noise, g.noise_shapes, strict=True)]
+        return Made(ws, w, shaped, labels, y)
+
+    def _logits(self, view: str, part: slice, images: Tensor, labels: Tensor | None, *, plain: bool = False) -> Tensor:
+        """What the discriminator says of pictures, float32 [N]: augmented, and with contiguous minibatch groups."""
+        images = self.augmenting(images, part, self._draws(view))
+        size = min(self.config.group, len(images))
+        groups = len(images) // size
+        judge = self.networks.d if plain else self.discriminator
+        logits = judge(together(images, groups), None if labels is None else together(labels, groups))
+        return together(logits, size if groups > 1 else 1).float()
+
+    def _rows(self, indices: np.ndarray) -> Tensor | None:
+        """Classes of pictures as rows of ones and zeros, which networks take without looking at them on the host."""
+        if self._classes is None or self.data.labels is None:
+            return None
+        return self._classes[torch.from_numpy(self.data.labels[indices]).to(self.device, non_blocking=True)]
+
+    def _draws(self, phase: str) -> Draws:
+        return Draws(self.config.seed, self.images, phase, self.config.batch)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -137,8 +205,7 @@ class Trainer:
             self.images + config.batch, batch=config.batch, half_life_kimg=config.ema_kimg, ramp=config.ema_ramp
         )
         torch._foreach_lerp_(list(n.g_ema.parameters()), list(n.g.parameters()), 1 - beta)
-        for mean, buffer in zip(n.g_ema.buffers(), n.g.buffers(), strict=True):
-            mean.copy_(buffer)
+        torch._foreach_copy_(list(n.g_ema.buffers()), list(n.g.buffers()))
 
     # --- phases: gradients of a batch, in parts where memory is short ---------------------------------------------
 
@@ -147,7 +214,6 @@ class Trainer:
     ) -> None:
         """Draw, differentiate and step once on `count` pictures; where memory runs out, halve and begin again."""
         while True:
-            torch.manual_seed(stream(self.config.seed, self.rank, self.images, name))
             adam.zero_grad(set_to_none=True)
             try:
                 figures = self._gradients(count, part)
@@ -157,21 +223,49 @@ class Trainer:
                     raise
                 adam.zero_grad(set_to_none=True)
                 self._halve(wrong)
+        figures = self._summed(nets.trained(adam), figures)
         adam.step()
         adam.zero_grad(set_to_none=True)
         self._note(name, figures)
 
     def _gradients(self, count: int, part: Callable[[slice], tuple[Tensor, Figures]]) -> Figures:
+        """Add up the gradients of this process's share of `count` pictures; returns its share of the figures' means."""
+        mine = self.processes.share(count)
+        if idle := not length(mine):
+            mine = slice(0, 1)  # at weight zero, so that all processes have the same figures to add up
         total: Figures = {}
-        for first in range(0, count, self.micro):
-            chosen = slice(first, min(first + self.micro, count))
-            share = _length(chosen) / count
+        for first in range(mine.start, mine.stop, self.micro):
+            chosen = slice(first, min(first + self.micro, mine.stop))
+            share = 0.0 if idle else length(chosen) / count
             loss, figures = part(chosen)
             (loss * share if share < 1 else loss).backward()
             for key, value in figures.items():
                 weighted = value.detach() * share
                 total[key] = total[key] + weighted if key in total else weighted
         return total
+
+    @torch.no_grad()
+    def _summed(self, parameters: list[nn.Parameter], figures: Figures) -> Figures:
+        """Sum gradients and figures over all processes.
+
+        A parameter that the loss does not reach has the gradient zero, in one process as in many, so that Adam's
+        moments follow the same steps.
+        """
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        if self.processes.count == 1:
+            return figures
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        everything = [*gradients, *figures.values()]
+        flat = torch.cat([values.flatten().float() for values in everything])
+        self.processes.sum_(flat)
+        parts = [
+            part.view(one.shape)
+            for part, one in zip(flat.split([v.numel() for v in everything]), everything, strict=True)
+        ]
+        torch._foreach_copy_(gradients, parts[: len(gradients)])
+        return dict(zip(figures, parts[len(gradients) :], strict=True))
 
     def _halve(self, wrong: BaseException) -> None:
         smaller = self.micro // 2
@@ -189,12 +283,14 @@ class Trainer:
 
     @torch.no_grad()
     def _note(self, name: str, figures: Figures) -> None:
-        w, mean = figures.pop("w", None), figures.pop("mean_path", None)
+        w = figures.pop("w", None)
         if w is not None:
             average = self.networks.g.w_avg
             average.copy_(w.lerp(average, self.config.w_avg_beta))
-        if mean is not None:
-            self.mean_path = mean
+        if "path_length" in figures:
+            self.mean_path = self.mean_path.lerp(figures["path_length"], self.config.path_decay)
+        if "ada_sign" in figures:
+            self.augmenting.follow(figures["ada_sign"], step=self.images // self.config.batch)
         for key, value in figures.items():
             self._figures.setdefault(key, []).append(value)
             self._unchecked.append((name, value))
@@ -213,11 +309,21 @@ class Trainer:
                     f"the {name} loss was {value} in or shortly before the step at {self.images} images"
                 )
 
+    def verify_state(self) -> None:
+        """Raise TrainingError where a figure, a weight or a moment of an optimizer is not finite."""
+        self.verify()
+        named = self.tensors()
+        finite = torch.stack([value.isfinite().all().to(self.device) for value in named.values()]).tolist()
+        for name, is_finite in zip(named, finite, strict=True):
+            if not is_finite:
+                raise TrainingError(f"the tensor {name} is not finite after the step at {self.images} images")
+
     def figures(self) -> dict[str, float]:
-        """Means of the losses since the last call."""
+        """Means of the losses since the last call, and the p of augmentation where there is one."""
         self.verify()
         found, self._figures = self._figures, {}
-        return {key: torch.stack(values).double().mean().item() for key, values in found.items()}
+        means = {key: torch.stack(values).double().mean().item() for key, values in found.items()}
+        return means | ({"ada_p": self.augmenting.p} if self.augmenting.on else {})
 
     @contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -229,7 +335,7 @@ class Trainer:
     def tensors(self) -> dict[str, Tensor]:
         """All state that is numbers."""
         n = self.networks
-        found = {"mean_path": self.mean_path}
+        found = {"mean_path": self.mean_path, **self.augmenting.tensors()}
         for prefix, network in (("g", n.g), ("g_ema", n.g_ema), ("d", n.d)):
             found |= {f"{prefix}.{name}": value for name, value in network.state_dict().items()}
         for prefix, adam, network in (("g_adam", n.g_adam, n.g), ("d_adam", n.d_adam, n.d)):
@@ -242,34 +348,36 @@ class Trainer:
         """All state that is words and whole numbers."""
         return {"images": self.images, "micro": self.micro, "bfloat16": self.bfloat16}
 
-    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Put back what `tensors` and `facts` gave."""
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any], *, micro: bool = True) -> None:
+        """Put back what `tensors` and `facts` gave; how many images are computed at once only where `micro`."""
         n = self.networks
         for prefix, network in (("g", n.g), ("g_ema", n.g_ema), ("d", n.d)):
             network.load_state_dict(_under(tensors, prefix))
         nets.restore_adam(n.g_adam, n.g, _under(tensors, "g_adam"))
         nets.restore_adam(n.d_adam, n.d, _under(tensors, "d_adam"))
         self.mean_path = tensors["mean_path"].to(self.device)
+        self.augmenting.restore(tensors)
         self._figures = {key: list(values.to(self.device)) for key, values in _under(tensors, "figures").items()}
-        self.images, self.micro, self.bfloat16 = facts["images"], facts["micro"], facts["bfloat16"]
+        self.images, self.bfloat16 = facts["images"], facts["bfloat16"]
+        if micro:
+            self.micro = min(facts["micro"], length(self.mine))
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(prefix + ".")}
 
 
-def _length(part: slice) -> int:
-    return part.stop - part.start
-
-
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
     """No gradients for the weights of a network that only passes them on."""
-    network.requires_grad_(False)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 def _out_of_memory(wrong: BaseException) -> bool:

@@ -9,33 +9,46 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from core.errors import SettingError
 from train.config import Config
+from train.console import place
 from train.loop import Trainer
 
-__all__ = ["commit", "device", "memory", "name", "precision", "says", "set_threads", "wait"]
+__all__ = ["commit", "compiled", "device", "few", "memory", "name", "precision", "says", "set_up", "wait"]
 
 GAIN = 1.1
 SLOW = 4.0
 
 
 def device(word: str) -> torch.device:
-    """The device of a setting. Raises SettingError where this machine has no such one."""
-    mps = torch.backends.mps.is_available()
+    """The device of a setting; of several processes each has a GPU of its own. Raises SettingError."""
+    several = place()[1] > 1
+    mps = torch.backends.mps.is_available() and not several
     if word == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+        word = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    if word == "mps" and several:
+        raise SettingError("device", word, "cpu or cuda where there are several processes")
     if (word == "cuda" and not torch.cuda.is_available()) or (word == "mps" and not mps):
         raise SettingError("device", word, "this machine or this PyTorch has none; take auto or cpu")
+    if word == "cuda" and several:
+        local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if int(os.environ.get("LOCAL_WORLD_SIZE", local + 1)) > there:
+            raise SettingError(
+                "device", word, f"this machine has {there} GPUs; give --nproc_per_node no more than that"
+            )
+        return torch.device("cuda", local)
     return torch.device(word)
 
 
-def set_threads(config: Config) -> None:
-    """Set torch's threads on the CPU."""
+def set_up(config: Config, on: torch.device) -> None:
+    """Set torch's threads on the CPU; on a GPU let it try its convolutions, and multiply float32 as TensorFloat-32."""
     if config.threads != "auto":
         torch.set_num_threads(int(config.threads))
+    if on.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
 
 
 def precision(config: Config, trainer: Trainer, *, resumed: bool) -> str:
@@ -65,12 +78,41 @@ def precision(config: Config, trainer: Trainer, *, resumed: bool) -> str:
     return f"measured: bfloat16 has {gain:.2f} times the speed of float32"
 
 
-def _pass(trainer: Trainer) -> float:
-    count = min(trainer.micro, max(trainer.config.group, 4))
+def few(trainer: Trainer) -> slice:
+    """The first pictures of this process's share of the batch: few, but enough to measure, and whole groups."""
+    group = trainer.config.group
+    return slice(trainer.mine.start, trainer.mine.start + min(trainer.micro, -(-4 // group) * group))
+
+
+def compiled(trainer: Trainer) -> list[str]:
+    """Compile the passes that are differentiated once, where that is asked for; returns what a person should know.
+
+    torch.compile has no second derivatives, so R1 and path lengths take the networks as they are. Where it does not
+    work, for want of a C compiler, say, the training goes on without.
+    """
+    asked = trainer.config.compile
+    if asked == "off" or (asked == "auto" and trainer.device.type != "cuda"):
+        return []
+    g, d = trainer.networks.g.synthesis, trainer.networks.d
     began = time.perf_counter()
-    real = trainer.data.batch(np.arange(count) % len(trainer.data), device=trainer.device)
-    trainer.discriminator_loss(real)[0].backward()
-    trainer.generator_loss(slice(0, count))[0].backward()
+    try:
+        trainer.synthesis, trainer.discriminator = torch.compile(g, dynamic=False), torch.compile(d, dynamic=False)
+        _pass(trainer)
+    except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
+            ValueError) as wrong:  # fmt: skip
+        trainer.synthesis, trainer.discriminator = g, d
+        for network in (trainer.networks.g, trainer.networks.d):
+            network.zero_grad(set_to_none=True)
+        reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
+        return [f"not compiled, which only makes it slower ({reason})"]
+    return [f"compiled in {time.perf_counter() - began:.0f} s"]
+
+
+def _pass(trainer: Trainer) -> float:
+    part = few(trainer)
+    began = time.perf_counter()
+    trainer.discriminator_loss(part, trainer.reals())[0].backward()
+    trainer.generator_loss(part)[0].backward()
     for network in (trainer.networks.g, trainer.networks.d):
         network.zero_grad(set_to_none=True)
     return time.perf_counter() - began
@@ -83,9 +125,10 @@ def name(on: torch.device) -> str:
     return f"{on.type} ({platform.machine()}, {torch.get_num_threads()} threads)" if on.type == "cpu" else on.type
 
 
-def says(on: torch.device, *, bfloat16: bool, why: str) -> str:
+def says(on: torch.device, *, bfloat16: bool, why: str, processes: int = 1) -> str:
     """One line: device, torch, precision and why."""
-    return f"{name(on)}, PyTorch {torch.__version__}, {'bfloat16' if bfloat16 else 'float32'} ({why})"
+    several = f"{processes} processes, " if processes > 1 else ""
+    return f"{several}{name(on)}, PyTorch {torch.__version__}, {'bfloat16' if bfloat16 else 'float32'} ({why})"
 
 
 def wait(on: torch.device) -> None:

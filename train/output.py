@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -17,24 +18,30 @@ import core
 from core import latents, pictures, runs
 from core.errors import OutputError
 from core.files import usable_folder, writing
-from train import plot
+from core.lock import Lock
+from train import keep, plot
 from train.data import Data
 
-__all__ = ["Run", "draw", "log_line"]
+__all__ = ["Run", "columns", "draw", "log_line"]
 
 FRAMES = 60
+_LAUNCH = "launch"
+_BEFORE = "before-"
+_OURS = frozenset({runs.STATE, runs.SAMPLES, runs.CHECKPOINTS, runs.DATA, runs.COMMAND, runs.LOG, runs.BOARD})
 LOG_KEYS = (
     "kimg", "seconds", "images_per_second", "loss_g", "loss_d", "r1", "path_length",
-    "ada_p", "memory_gib", "size", "alpha", "logit_real", "logit_fake",
+    "ada_p", "memory_gib", "size", "alpha", "logit_real", "logit_fake", "logit_train", "logit_held", "overfit",
+    "ada_sign", "spread", "nearest", "warnings",
 )  # fmt: skip
 
 
 class Run:
     """A run's folder, for writing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lock: Lock | None = None) -> None:
         self.path = path
         self.state = path / runs.STATE
+        self._lock = lock
 
     @staticmethod
     def check(path: Path, *, resume: bool) -> None:
@@ -49,26 +56,52 @@ class Run:
             raise OutputError(
                 f"{path} has something in it; go on with that run by --resume, or give --out a new folder"
             )
+        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in _OURS) if path.exists() else []
+        if foreign and not runs.is_run(path):
+            raise OutputError(f"{path} is no run and holds {foreign[0]}; give --out the folder of a run, or a new one")
 
     @classmethod
     @contextmanager
-    def beginning(cls, path: Path, *, resume: bool) -> Iterator[Run]:
+    def beginning(cls, path: Path, *, resume: bool, first: bool = True) -> Iterator[Run]:
         """Make the folder, or take the one that is there to go on; where the block fails, take new folders away again.
 
-        Raises OutputError where it is in use or cannot be made.
+        The run's lock is taken until `release`. Of several processes only the `first` one does any of this. Raises
+        OutputError where another training writes the run, or the folder is in use or cannot be made.
         """
+        if not first:
+            yield cls(path)
+            return
         cls.check(path, resume=resume)
         inside = [path / name for name in (runs.SAMPLES, runs.CHECKPOINTS, runs.STATE)]
         made = [folder for folder in (path, *inside) if not folder.exists()]
-        for folder in (path, *inside):
-            usable_folder(folder)
+        lock = None
         try:
-            yield cls(path)
+            for folder in (path, *inside):
+                usable_folder(folder)
+            lock = Lock.take(path / runs.STATE / runs.LOCK)
+            yield cls(path, lock=lock)
         except BaseException:
+            if lock is not None:
+                lock.release()
             for folder in reversed(made):
                 with suppress(OSError):
                     folder.rmdir()
             raise
+
+    def release(self) -> None:
+        """Let other trainings write the run."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def launched_by(self) -> str:
+        """The torchrun that began the run; empty where it was none."""
+        file = self.state / _LAUNCH
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+    def launched(self, by: str) -> None:
+        """Keep the name of the torchrun that began the run."""
+        with writing(self.state / _LAUNCH) as temporary:
+            temporary.write_text(by, encoding="utf-8")
 
     def asked(self, *, settings: Mapping[str, Any], resolved: Mapping[str, Any], command: str) -> None:
         """config.json and command.txt; commands of resumed runs are added, a line each."""
@@ -97,17 +130,38 @@ class Run:
             ) from wrong
 
     def forget_after(self, images: int) -> None:
-        """Take out what a run did after the state that it now goes on from: samples, lines of the log, half a line."""
-        for sheet in runs.samples(self.path):
-            if int(sheet.stem) > images // 1000:
-                sheet.unlink()
-        file = self.path / runs.LOG
-        if not file.is_file():
-            return
-        kept = [line for line in runs.log(self.path) if line["kimg"] * 1000 <= images + 0.5]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        if file.read_text(encoding="utf-8") != text:
-            self._text(runs.LOG, text)
+        """Take out what a run did after the state that it now goes on from, which it makes again to the bit.
+
+        That is samples, network files, lines of the log and of the measures, and half a line.
+        """
+        for file in (*runs.samples(self.path), *runs.checkpoints(self.path)):
+            if int(file.stem) > images // 1000:
+                file.unlink()
+        keep.forget_after(self.path, images)
+        for name, read in ((runs.LOG, runs.log), (runs.METRICS, runs.metrics)):
+            file = self.path / name
+            if not file.is_file():
+                continue
+            kept = [line for line in read(self.path) if (line.get("kimg") or 0) * 1000 <= images + 0.5]
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
+            if file.read_text(encoding="utf-8") != text:
+                self._text(name, text)
+
+    def set_aside(self) -> Path | None:
+        """Where networks are left of a run that has lost its state, move what it made to before-1/, before-2/ ...
+
+        A training without state begins at zero; its networks must not stand below older, higher numbers.
+        """
+        if not runs.checkpoints(self.path):
+            return None
+        number = next(n for n in itertools.count(1) if not (self.path / f"{_BEFORE}{n}").exists())
+        aside = usable_folder(self.path / f"{_BEFORE}{number}")
+        for name in (runs.CHECKPOINTS, runs.SAMPLES, runs.LOG, runs.METRICS, runs.BEST, runs.LOSSES, runs.EVOLUTION):
+            if (self.path / name).exists():
+                os.replace(self.path / name, aside / name)
+        for name in (runs.CHECKPOINTS, runs.SAMPLES):
+            usable_folder(self.path / name)
+        return aside
 
     def sample(self, sheet: np.ndarray, *, images: int) -> None:
         """samples/KIMG.png, and evolution.gif and losses.png drawn again."""
@@ -118,6 +172,7 @@ class Run:
     def checkpoint(self, networks: Any, *, about: Mapping[str, Any], images: int) -> Path:
         """checkpoints/KIMG.safetensors; returns its path."""
         path = runs.checkpoint_path(self.path, images)
+        keep.spare(self.path, path, images=images)
         core.save(path, networks.g_ema, networks.d, about, live=networks.g)
         return path
 
@@ -136,28 +191,51 @@ class Run:
 
 
 def log_line(
-    figures: Mapping[str, float], *, images: int, seconds: float, images_per_second: float, memory_gib: float | None
-) -> dict[str, float | None]:
+    figures: Mapping[str, float | None],
+    *,
+    images: int,
+    seconds: float,
+    images_per_second: float,
+    memory_gib: float | None,
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
     """One line of the log: every key, null where it does not apply."""
-    line: dict[str, float | None] = dict.fromkeys(LOG_KEYS)
-    line |= {key: value for key, value in figures.items() if key in LOG_KEYS and math.isfinite(value)}
+    line: dict[str, Any] = dict.fromkeys(LOG_KEYS)
+    known = {key: value for key, value in figures.items() if key in LOG_KEYS and value is not None}
+    line |= {key: value for key, value in known.items() if math.isfinite(value)}
     return line | {
         "kimg": images / 1000,
         "seconds": round(seconds, 3),
         "images_per_second": round(images_per_second, 3),
         "memory_gib": memory_gib,
+        "warnings": list(warnings) or None,
     }
 
 
 @torch.no_grad()
-def draw(g: core.Generator, *, seeds: Sequence[int], psi: float, crop: Sequence[int]) -> list[np.ndarray]:
-    """Pictures of `seeds` as people see them, uint8, float32, one at a time."""
+def draw(g: core.Generator, *, count: int, psi: float, crop: Sequence[int], wide: int = 8) -> list[np.ndarray]:
+    """About `count` pictures of seeds 0, 1, 2 ... as people see them, uint8, computed in float32, one at a time.
+
+    A network with classes shows them along the rows: the same seeds in each row, `columns` of them.
+    """
+    rows: list[int | None] = [None]
+    seeds = range(count)
+    if g.num_classes:
+        rows = list(range(min(g.num_classes, count)))
+        seeds = range(columns(g, count=count, wide=wide))
     drawn = []
-    for seed in seeds:
-        z = latents.seeds_to_z([seed], g.z_dim).to(g.w_avg.device)
-        ws = g.truncate(g.mapping(z, None), psi=psi)
-        drawn.append(pictures.crop(pictures.to_8bit(g.synthesis(ws, noise="const"))[0], crop))
+    for row in rows:
+        label = None if row is None else torch.tensor([row], device=g.w_avg.device)
+        for seed in seeds:
+            z = latents.seeds_to_z([seed], g.z_dim).to(g.w_avg.device)
+            ws = g.truncate(g.mapping(z, label), psi=psi)
+            drawn.append(pictures.crop(pictures.to_8bit(g.synthesis(ws, noise="const"))[0], crop))
     return drawn
+
+
+def columns(g: core.Generator, *, count: int, wide: int = 8) -> int:
+    """How many columns a sheet of `count` samples has: `wide`, or where there are classes what leaves each a row."""
+    return max(1, min(wide, count // g.num_classes)) if g.num_classes else wide
 
 
 def _eight(array: np.ndarray) -> np.ndarray:

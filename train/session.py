@@ -1,23 +1,27 @@
-"""A training from its first to its last image: opens the data, picks device and precision, ticks, saves, stops."""
+"""A training from first to last image: opens the data, picks device and precision, ticks, saves, stops."""
 
 from __future__ import annotations
 
+import json
 import time
-from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 import core
 from core import pictures, runs
-from core.errors import SettingError, TrainingError
-from train import machine, state
+from core.errors import TrainingError
+from train import facts, machine, resume, state
 from train.cli import Asked
-from train.config import Config, settings
 from train.console import command, images_bar, say
-from train.data import Frames
+from train.data import Data, Frames
 from train.loop import Trainer
+from train.measuring import Measuring
 from train.networks import build
 from train.opening import open_data, plan
-from train.output import Run, draw, log_line
+from train.output import Run, columns, draw, log_line
+from train.processes import Processes, alike, check_batch, joined, launch
 from train.schedule import next_tick
 from train.stop import Stop, Stopped
 
@@ -27,58 +31,99 @@ GRID_PSI = 0.7
 
 
 def train(asked: Asked, *, stop: Stop) -> int:
-    """Do what the command line asks, until it is done or `stop` is asked. Returns 0. Raises StyloscopeError."""
+    """Do what the command line asks, until it is done or `stop` is asked. Returns 0. Raises StyloscopeError.
+
+    Where several processes meet the same error one raises it, and the others Elsewhere.
+    """
+    began = time.monotonic()
+    with alike():
+        check_batch(asked.config)
+        device = machine.device(asked.config.device)
     try:
-        _Session.open(asked, stop=stop).go()
+        with joined(asked.config, device=device) as processes:
+            session = _Session.open(asked, device=device, processes=processes, stop=stop, began=began)
+            try:
+                session.go()
+            finally:
+                session.run.release()
     except Stopped:
         say("stopped before the first image; nothing to save")
     return 0
 
 
 class _Session:
-    """A trainer with a clock, a folder and an end."""
+    """A trainer with a clock, a folder and an end. Of several processes the first one writes."""
 
-    def __init__(self, asked: Asked, trainer: Trainer, run: Run, *, seconds: float, stop: Stop) -> None:
+    def __init__(
+        self, asked: Asked, trainer: Trainer, run: Run, *, held: Data | None, seconds: float, stop: Stop, began: float
+    ) -> None:
         self.config = asked.config
         self.grid = asked.grid
         self.trainer = trainer
+        self.processes = trainer.processes
+        self.held = held
         self.run = run
         self.stop = stop
+        self.measuring = Measuring(asked.config, run.path, held=held, check=stop.check)
         self.end = max(1, round(self.config.kimg * 1000))
         self.tick = max(1, round(self.config.tick * 1000))
+        self.burst = asked.burst
+        self._over = began + asked.burst * 60 if asked.burst is not None else None
         self._kept = trainer.images
         self._before = seconds
         self._began = time.monotonic()
 
     @classmethod
-    def open(cls, asked: Asked, *, stop: Stop) -> _Session:
+    def open(cls, asked: Asked, *, device: torch.device, processes: Processes, stop: Stop, began: float) -> _Session:
         """Everything before the first step. Where it fails, nothing is left behind. Raises StyloscopeError."""
         config, out = asked.config, asked.out
         assert out is not None
-        Run.check(out, resume=asked.resume)
-        saved = state.latest(out / runs.STATE) if asked.resume else None
+        goes_on = resume.goes_on(out, asked=asked.resume, processes=processes)
+        if processes.first:
+            Run.check(out, resume=goes_on)
+        saved = state.latest(out / runs.STATE) if goes_on else None
         if saved is not None:
-            compare(config, saved.facts["settings"])
+            resume.compare(config, saved.facts["settings"], anyway=asked.anyway)
         stop.check()
-        device = machine.device(config.device)
-        machine.set_threads(config)
+        machine.set_up(config, device)
         init = core.load(config.init) if config.init and saved is None else None
         planned = plan(config, check=stop.check)
-        with Run.beginning(out, resume=asked.resume) as run:
-            data = open_data(planned, folder=run.state, check=stop.check)
-            networks = build(config, size=data.frame.size, channels=data.channels, device=device, init=init)
-            trainer = Trainer(config, networks, data, device=device, say=say)
+        with Run.beginning(out, resume=goes_on, first=processes.first) as run:
+            processes.told("the folder is there", lambda: "yes")
+            data, held = open_data(planned, folder=run.state, check=stop.check), None
+            if config.holdout:
+                data, held = data.split(config.holdout, seed=config.seed)
             if saved is not None:
-                trainer.restore(saved.tensors, saved.facts)
-            precision = machine.precision(config, trainer, resumed=saved is not None)
-        for sentence in [*data.says, machine.says(device, bfloat16=trainer.bfloat16, why=precision)]:
+                resume.same_pictures(data, saved, anyway=asked.anyway)
+            shape = {"size": data.frame.size, "channels": data.channels, "classes": len(data.classes)}
+            networks = build(config, **shape, device=device, init=init)  # type: ignore[arg-type]
+            trainer = Trainer(config, networks, data, device=device, processes=processes, say=say)
+            if saved is not None:
+                trainer.restore(saved.tensors, saved.facts, micro=resume.same_micro(config, saved))
+            precision = json.loads(processes.told("precision", lambda: _precision(asked, trainer, resumed=saved)))
+            trainer.bfloat16 = precision["bfloat16"]
+            session = cls(
+                asked, trainer, run, held=held, seconds=saved.facts["seconds"] if saved else 0.0, stop=stop, began=began
+            )
+        says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
+        for sentence in [*data.says, says, *machine.compiled(trainer)]:
             say(sentence)
         if isinstance(data, Frames) and data.move(device):
             say("the pictures lie on the device")
-        run.forget_after(trainer.images)
-        run.asked(settings=config.values(), resolved=resolved(trainer), command=command())
-        run.show_data(data)
-        return cls(asked, trainer, run, seconds=saved.facts["seconds"] if saved else 0.0, stop=stop)
+        if processes.first:
+            session._begin(fresh=saved is None)
+        return session
+
+    def _begin(self, *, fresh: bool) -> None:
+        """Leave in the folder what was asked, and take out what the training is about to make again."""
+        trainer = self.trainer
+        aside = self.run.set_aside() if fresh else None
+        if aside is not None:
+            say(f"the state of this run is lost, so it begins at zero; what it had made is in {aside}")
+        self.run.forget_after(trainer.images)
+        self.run.launched(launch())
+        self.run.asked(settings=self.config.values(), resolved=facts.resolved(trainer), command=command())
+        self.run.show_data(trainer.data)
 
     @property
     def seconds(self) -> float:
@@ -91,122 +136,98 @@ class _Session:
         if trainer.images >= self.end:
             say(f"{self.run.path} has seen {trainer.images} images already; give a larger --kimg to go on")
         due = next_tick(trainer.images, tick=self.tick)
+        self._measure()
         shown, since = trainer.images, time.monotonic()
+        stopping = self.processes.any(self._wants_to_stop())
         with images_bar(total=self.end, seen=min(trainer.images, self.end)) as progress:
-            while trainer.images < self.end and not self.stop.asked:
+            while trainer.images < self.end and not stopping:
                 self._step()
                 progress.update(min(trainer.images, self.end) - progress.n)
                 if trainer.images >= min(due, self.end):
                     rate = (trainer.images - shown) / max(time.monotonic() - since, 1e-9)
                     self._report(rate)
                     due, shown, since = next_tick(trainer.images, tick=self.tick), trainer.images, time.monotonic()
+                stopping = self.processes.any(self._wants_to_stop())
         if trainer.images > self._kept:
             self._save(checkpoint=True)
-        self._close()
+        if self.processes.first:
+            self._close()
+
+    def _wants_to_stop(self) -> bool:
+        return self.stop.asked or (self._over is not None and time.monotonic() >= self._over)
 
     def _step(self) -> None:
         try:
             self.trainer.step()
         except TrainingError as wrong:
-            last = runs.newest(self.run.path)
-            where = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-            advice = "if it comes again after --resume, begin anew with half --g-lr and --d-lr or twice --gamma"
-            raise TrainingError(f"{wrong}; {where}; {advice}") from wrong
+            raise self._advised(wrong) from wrong
+
+    def _advised(self, wrong: TrainingError) -> TrainingError:
+        last = runs.newest(self.run.path)
+        where = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        advice = "if it comes again after --resume, begin anew with half --g-lr and --d-lr or twice --gamma"
+        return TrainingError(f"{wrong}; {where}; {advice}")
 
     def _report(self, rate: float) -> None:
-        """One tick: a line of the log, the sample sheet, the state, and now and then the networks."""
+        """One tick: a line of the log, the sample sheet, the state, and now and then the networks and measures."""
         trainer = self.trainer
-        self.run.log(
-            log_line(
-                trainer.figures(),
-                images=trainer.images,
-                seconds=self.seconds,
-                images_per_second=rate,
-                memory_gib=machine.memory(trainer.device),
+        figures = trainer.figures()
+        if self.processes.first:
+            self.run.log(
+                log_line(
+                    figures,
+                    images=trainer.images,
+                    seconds=self.seconds,
+                    images_per_second=rate,
+                    memory_gib=machine.memory(trainer.device),
+                )
             )
-        )
-        self.run.sample(self._draw(self.config.samples, psi=1.0, columns=8), images=trainer.images)
-        tick = trainer.images // self.tick
-        self._save(checkpoint=trainer.images >= self.end or tick % self.config.snapshot == 0)
+            self.run.sample(self._sheet(self.config.samples, psi=1.0), images=trainer.images)
+        ticks = trainer.images // self.tick
+        ended = trainer.images >= self.end
+        self._save(checkpoint=ended or ticks % self.config.snapshot == 0 or self.measuring.due(trainer.images))
+        self._measure()
+
+    def _measure(self) -> None:
+        """Take the measures that are due, once everything else of the tick is on the disk."""
+        if self.processes.first and self.trainer.images and self.measuring.due(self.trainer.images):
+            self.measuring.take(self.trainer, runs.newest(self.run.path))
 
     def _save(self, *, checkpoint: bool) -> None:
         trainer = self.trainer
-        trainer.verify()
+        trainer.micro = self.processes.least(trainer.micro)
+        self._kept = trainer.images if checkpoint else self._kept
+        if not self.processes.first:
+            return
+        try:
+            trainer.verify_state()
+        except TrainingError as wrong:
+            raise self._advised(wrong) from wrong
         if checkpoint:
-            self.run.checkpoint(trainer.networks, about=self._about(), images=trainer.images)
-            self._kept = trainer.images
-        facts = {**trainer.facts(), "seconds": self.seconds, "settings": self.config.values()}
-        state.save(self.run.state, trainer.tensors(), facts, images=trainer.images)
+            about = facts.about(trainer, seconds=self.seconds, command=runs.command(self.run.path).partition("\n")[0])
+            self.run.checkpoint(trainer.networks, about=about, images=trainer.images)
+        said = {"seconds": self.seconds, "settings": self.config.values(), "pictures": trainer.data.fingerprint}
+        state.save(self.run.state, trainer.tensors(), {**trainer.facts(), **said}, images=trainer.images)
 
-    def _about(self) -> dict[str, Any]:
-        """What a network file says of itself."""
-        trainer = self.trainer
-        return {
-            "training": {
-                "data": Path(self.config.data).name,
-                "pictures": len(trainer.data) if isinstance(trainer.data, Frames) else None,
-                "images_seen": trainer.images,
-                "hours": round(self.seconds / 3600, 4),
-                "device": machine.name(trainer.device),
-                "precision": "bfloat16" if trainer.bfloat16 else "float32",
-                "command": runs.command(self.run.path).partition("\n")[0],
-                "commit": machine.commit(),
-            },
-            "picture": {"crop": list(trainer.data.frame.crop)},
-            "credit": self.config.credit,
-        }
-
-    def _draw(self, count: int, *, psi: float, columns: int) -> Any:
-        drawn = draw(self.trainer.networks.g_ema, seeds=range(count), psi=psi, crop=self.trainer.data.frame.crop)
-        return pictures.grid(drawn, columns=columns)
+    def _sheet(self, count: int, *, psi: float, wide: int = 8) -> np.ndarray:
+        g, crop = self.trainer.networks.g_ema, self.trainer.data.frame.crop
+        drawn = draw(g, count=count, psi=psi, crop=crop, wide=wide)
+        return pictures.grid(drawn, columns=columns(g, count=count, wide=wide))
 
     def _close(self) -> None:
         newest, kimg = runs.newest(self.run.path), self.trainer.images / 1000
         if self.trainer.images < self.end:
             saved = f"saved {newest}; go on with --resume" if newest else "nothing to save"
-            say(f"stopped at {kimg:g} kimg; {saved}")
+            after = "" if self.stop.asked or self.burst is None else f" after {self.burst:g} minutes"
+            say(f"stopped{after} at {kimg:g} kimg; {saved}")
             return
         say(f"done: {kimg:g} kimg; the network is {newest}")
         if self.grid:
             path = self.run.path / runs.GRID
-            pictures.write_png(path, self._draw(self.grid, psi=GRID_PSI, columns=max(1, round(self.grid**0.5))))
+            pictures.write_png(path, self._sheet(self.grid, psi=GRID_PSI, wide=max(1, round(self.grid**0.5))))
             print(path)
 
 
-def resolved(trainer: Trainer) -> dict[str, Any]:
-    """What auto became, for config.json."""
-    g, d, frame = trainer.networks.g, trainer.networks.d, trainer.data.frame
-    return {
-        "size": list(g.size),
-        "start": list(g.config.level_sizes[0]),
-        "channels": g.channels,
-        "filters": list(g.config.filters),
-        "crop": list(frame.crop),
-        "picture": list(frame.picture),
-        "pictures": len(trainer.data) if isinstance(trainer.data, Frames) else None,
-        "gamma": trainer.gamma,
-        "precision": "bfloat16" if trainer.bfloat16 else "float32",
-        "device": machine.name(trainer.device),
-        "g_parameters": sum(p.numel() for p in g.parameters()),
-        "d_parameters": sum(p.numel() for p in d.parameters()),
-    }
-
-
-def compare(config: Config, before: dict[str, Any]) -> None:
-    """Say which settings differ from the run's; raise SettingError where one would change what the run means."""
-    now = config.values()
-    changed = [setting for setting in settings() if now[setting.name] != before.get(setting.name, setting.default)]
-    if _same_place(now["data"], before.get("data")):
-        changed = [setting for setting in changed if setting.name != "data"]
-    refused = [setting for setting in changed if setting.meaning]
-    if refused:
-        shown = ", ".join(f"{s.flag} {before.get(s.name, s.default)} (now {now[s.name]})" for s in refused)
-        names = ", ".join(s.name for s in refused)
-        raise SettingError("resume", names, f"the run began with {shown}; leave these as they were or begin a new run")
-    for setting in changed:
-        say(f"resuming with {setting.flag} {now[setting.name]} instead of {before.get(setting.name, setting.default)}")
-
-
-def _same_place(a: Any, b: Any) -> bool:
-    """Whether two spellings name the same folder or zip."""
-    return isinstance(a, str) and isinstance(b, str) and Path(a).resolve() == Path(b).resolve()
+def _precision(asked: Asked, trainer: Trainer, *, resumed: Any) -> str:
+    why = machine.precision(asked.config, trainer, resumed=resumed is not None)
+    return json.dumps({"bfloat16": trainer.bfloat16, "why": why})

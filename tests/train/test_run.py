@@ -16,7 +16,7 @@ import core
 from core import pictures, runs
 from core.errors import SettingError
 from tests.train import make
-from train import session
+from train import resume
 from train.__main__ import main
 from train.config import Config
 from train.loop import Trainer
@@ -267,6 +267,6 @@ def test_another_spelling_of_the_same_place_is_no_other_data(tmp_path: Path, mon
     (tmp_path / "set").mkdir()
     config = Config(data="set/")
     before = {**config.values(), "data": str(tmp_path / "set")}
-    session.compare(config, before)
+    resume.compare(config, before)
     with pytest.raises(SettingError, match="--data"):
-        session.compare(config, {**before, "data": str(tmp_path / "other")})
+        resume.compare(config, {**before, "data": str(tmp_path / "other")})

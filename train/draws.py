@@ -1,0 +1,73 @@
+"""Every random draw of a step, made for the whole batch, whichever process or micro-batch asks for a part of it.
+
+Picture n of a training has normals of its own, from a stream named (seed, n, phase): a batch of 16 on one device, 2 x 8
+on two and four times 4 one after the other see the same numbers. What is few is drawn for the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from train.schedule import stream
+
+__all__ = ["Draws", "length", "together"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random streams of one phase of one step: the run's seed, the images seen before it, the phase, the batch."""
+
+    seed: int
+    images: int
+    phase: str
+    batch: int
+
+    def normals(self, part: slice, widths: list[int], *, device: torch.device) -> list[Tensor]:
+        """Standard normals [pictures of `part`, width], one tensor for each width, drawn on the device in one go."""
+        rows = torch.empty(length(part), sum(widths), device=device)
+        generator = torch.Generator(device)
+        for row, place in zip(rows, range(part.start, part.stop), strict=True):
+            generator.manual_seed(stream(self.seed, self.images + place, self.phase))
+            row.normal_(generator=generator)
+        return list(rows.split(widths, dim=1))
+
+    def layers(self, part: slice, *, num_ws: int, share: float) -> Tensor:
+        """Where the second style takes over, int64 [pictures of `part`] on the CPU; num_ws: nowhere (style mixing)."""
+        layer = torch.full((self.batch,), num_ws)
+        if share and num_ws > 1:
+            generator = self._generator("mixing")
+            mixed = torch.rand(self.batch, generator=generator) < share
+            layer = torch.where(mixed, torch.randint(1, num_ws, (self.batch,), generator=generator), layer)
+        return layer[part]
+
+    def chosen(self, part: slice, *, count: int) -> Tensor:
+        """One of `count` pictures for each picture of `part`, int64, on the CPU."""
+        return torch.randint(count, (self.batch,), generator=self._generator("labels"))[part]
+
+    def turned(self, part: slice) -> Tensor:
+        """Which pictures of `part` are mirrored, on the CPU."""
+        return (torch.rand(self.batch, generator=self._generator("mirror")) < 0.5)[part]
+
+    def seed_of(self, name: str) -> int:
+        """The seed of one more stream, called `name`."""
+        return stream(self.seed, self.images, self.phase, name)
+
+    def _generator(self, name: str) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed_of(name))
+
+
+def length(part: slice) -> int:
+    """How many pictures a part of the batch has."""
+    return part.stop - part.start
+
+
+def together(pictures: Tensor, groups: int) -> Tensor:
+    """Reorder [N, ...] so that the network's strided minibatch groups are contiguous blocks of `pictures`.
+
+    Its group i is made of pictures i, i + groups, i + 2 groups ... (core/layers.py). With N / groups in place of
+    `groups` the order is put back.
+    """
+    return pictures if groups == 1 else pictures.unflatten(0, (groups, -1)).transpose(0, 1).flatten(0, 1)

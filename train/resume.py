@@ -1,0 +1,74 @@
+"""Going on with a run: from where, with which settings, on which pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.errors import SettingError
+from train import state
+from train.config import Config, settings
+from train.console import say
+from train.data import Data
+from train.output import Run
+from train.processes import Processes, launch, restarted
+
+__all__ = ["compare", "goes_on", "same_micro", "same_pictures"]
+
+# Without these the networks would have other shapes, or other classes: no state fits them.
+SHAPES = frozenset(
+    {
+        "arch", "size", "start", "channels", "labels", "channel_base", "channel_max", "filters", "z_dim", "w_dim",
+        "mapping_layers", "g_architecture", "d_architecture", "resample_filter",
+    }
+)  # fmt: skip
+
+
+def goes_on(out: Path, *, asked: bool, processes: Processes) -> bool:
+    """Whether a run is to go on: where it is asked for, and where torchrun has begun again with a run it had begun."""
+    if asked or not restarted():
+        return asked
+    return processes.told("goes on", lambda: "yes" if Run(out).launched_by() == launch() else "no") == "yes"
+
+
+def compare(config: Config, before: dict[str, Any], *, anyway: bool = False) -> None:
+    """Say which settings differ from the run's.
+
+    Raises SettingError where one would change what the run means and nobody said `anyway`, and always where the
+    networks of the run could not be built with it.
+    """
+    now = config.values()
+    changed = [setting for setting in settings() if now[setting.name] != before.get(setting.name, setting.default)]
+    if _same_place(now["data"], before.get("data")):
+        changed = [setting for setting in changed if setting.name != "data"]
+    refused = [one for one in changed if one.name in SHAPES or (one.meaning and not anyway)]
+    if refused:
+        shown = ", ".join(f"{s.flag} {before.get(s.name, s.default)} (now {now[s.name]})" for s in refused)
+        names = ", ".join(s.name for s in refused)
+        # The state fits the networks of old alone, whatever is said.
+        fits = all(one.name not in SHAPES for one in refused)
+        other = "say --resume-anyway" if fits else "begin a new run, perhaps with --init"
+        raise SettingError("resume", names, f"the run began with {shown}; leave these as they were, or {other}")
+    for setting in changed:
+        say(f"resuming with {setting.flag} {now[setting.name]} instead of {before.get(setting.name, setting.default)}")
+
+
+def same_pictures(data: Data, saved: state.State, *, anyway: bool) -> None:
+    """Raise SettingError where the pictures are others than those the run has seen, and nobody said `anyway`."""
+    before = saved.facts.get("pictures")
+    if before in (None, data.fingerprint):
+        return
+    differ = f"its pictures are not those that the run began with (fingerprint {data.fingerprint}, then {before})"
+    if not anyway:
+        raise SettingError("data", "changed", f"{differ}; put them back, or say --resume-anyway")
+    say(f"resuming although {differ}")
+
+
+def same_micro(config: Config, saved: state.State) -> bool:
+    """Whether the images computed at once are those of the state, since nobody has asked for others."""
+    return bool(config.micro_batch == saved.facts["settings"].get("micro_batch", "auto"))
+
+
+def _same_place(a: Any, b: Any) -> bool:
+    """Whether two spellings name the same folder or zip."""
+    return isinstance(a, str) and isinstance(b, str) and Path(a).resolve() == Path(b).resolve()
