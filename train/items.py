@@ -167,7 +167,7 @@ class ArrayItem:
         if self.slicing.window == "auto":
             if stack.dtype == np.bool_:
                 return (lambda picture: picture.astype(np.uint8) * 255), None
-            if stack.dtype in (np.uint8, np.uint16):
+            if stack.dtype.kind == "u" and stack.dtype.itemsize <= 2:  # in either order of bytes
                 return (lambda picture: picture.astype(stack.dtype.newbyteorder("="))), None
             values = sampled(stack)
             if stack.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 255:
