@@ -21,6 +21,8 @@ from explorer import schema
 from explorer.web.jobs import VERBS
 from explorer.web.page import found_panels
 from train.cli import parser as train_parser
+from train.metrics import names as measure_names
+from train.metrics.cli import parser as metrics_parser
 from train.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +67,11 @@ def test_the_app() -> None:
 def test_training() -> None:
     assert missing(flags(train_parser()), DOCS["training.md"]) == []
     assert [name for name in PRESETS if f"`{name}`" not in DOCS["training.md"]] == []
+
+
+def test_measures() -> None:
+    assert missing(flags(metrics_parser()), DOCS["metrics.md"]) == []
+    assert [name for name in measure_names() if f"`{name}`" not in section(DOCS["metrics.md"], "## The figures")] == []
 
 
 @pytest.mark.parametrize("verb", verbs())
@@ -167,6 +174,8 @@ def test_an_example_can_be_typed(line: str) -> None:
         app.parser().parse_args(rest)
     elif program == "explorer":
         explorer.parser().parse_args(rest)
+    elif program == "train.metrics":
+        metrics_parser().parse_args(rest)
     elif program == "train":
         train_parser().parse_args(rest)
     else:

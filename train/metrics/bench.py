@@ -34,6 +34,7 @@ ROWS = ("fake", "other", "noise")
 LEAST = 12
 MOST_NEAR = 10000  # pictures on either side among which the nearest is looked for
 WALKS = 250
+ENDLESS = 10**7
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Sets:
         """Which pictures of a side are taken: at random, without repeats, by the seed alone."""
         count = min(len(data), self.count if most is None else most)
         random = np.random.default_rng(stream(self.seed, "measured"))
-        if len(data) > 10**7:  # phantoms, too many to shuffle
-            return list(range(count))
+        if len(data) > ENDLESS:  # phantoms: too many to shuffle, and each is drawn when it is asked for
+            return list(range(min(count, 2 * self.count)))
         return random.permutation(len(data))[:count].tolist()
 
 

@@ -23,7 +23,7 @@ __all__ = ["chosen", "default_count", "evaluate", "rank", "steps"]
 
 MOST = 50000
 DRAWN = 24_000_000  # pixels of samples where no count is given
-JUDGED = 12_000_000  # pixels of samples that the discriminator looks at, which is slower
+JUDGED = 9_200_000  # pixels of samples that the discriminator looks at, which is slower
 
 
 def evaluate(

@@ -1,0 +1,122 @@
+"""python -m train.metrics, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import core
+from core import runs
+from tests.train import make
+from tests.train.metrics.test_evaluation import toy
+from train.metrics import append, line
+from train.metrics.__main__ import main
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A network file inside a run."""
+    g, d = toy()
+    run = tmp_path / "runs" / "toy"
+    path = run / "checkpoints" / "000012.safetensors"
+    core.save(path, g, d, {"training": {"images_seen": 12500}, "picture": {"crop": [0, 0, 16, 16]}})
+    (run / runs.CONFIG).write_text('{"fit": "native", "seed": 3}', encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Pictures of their size."""
+    return make.folder(tmp_path / "in", count=30, size=(16, 16))
+
+
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Exit status, and what was printed: stdout, or stderr after an error."""
+    monkeypatch.setattr(sys, "argv", ["train.metrics", *map(str, arguments)])
+    status = main()
+    out = capsys.readouterr()
+    return status, out.out if status == 0 else out.err
+
+
+def test_a_table_and_a_line(
+    network: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = network.parent.parent
+    flags = ["--data", data, "--count", 12, "--metrics", "swd,recall_random,nearest,ks_outline"]
+    status, text = said(monkeypatch, capsys, "--checkpoint", network, *flags)
+    assert status == 0 and "over the pictures themselves" in text and "over fixed random" in text
+    assert "network" in text and "real" in text and "noise" in text and "half of the pictures" in text
+    status, text = said(monkeypatch, capsys, "--checkpoint", run, *flags, "--holdout", 0.4, "--json")
+    entry = json.loads(text)
+    assert status == 0 and entry["kimg"] == 12.5 and entry["checkpoint"] == "000012.safetensors"
+    assert entry["figures"]["swd"]["n"] == 12 and entry["figures"]["swd"]["against"] == "held-out pictures"
+    assert [len(kept["figures"]) for kept in runs.metrics(run)] == [4, 4]
+    assert runs.metrics(run)[1] == entry and len(entry["figures"]["swd"]["data"]) == 12
+
+
+def test_the_held_out_pictures_of_the_run(
+    network: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = network.parent.parent
+    (run / runs.CONFIG).write_text('{"fit": "native", "seed": 3, "holdout": 0.5}', encoding="utf-8")
+    flags = ["--data", data, "--metrics", "ks_contrast", "--json"]
+    _, text = said(monkeypatch, capsys, "--checkpoint", run, *flags)
+    assert json.loads(text)["figures"]["ks_contrast"]["against"] == "held-out pictures"
+
+
+def test_a_network_outside_a_run_leaves_nothing_but_what_is_asked(
+    network: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    alone = tmp_path / "checkpoints" / "toy.safetensors"
+    alone.parent.mkdir()
+    alone.write_bytes(network.read_bytes())
+    before = sorted(tmp_path.rglob("*"))
+    flags = ["--checkpoint", "toy", "--data", data, "--metrics", "ks_contrast"]
+    assert said(monkeypatch, capsys, *flags)[0] == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    assert said(monkeypatch, capsys, *flags, "--out", tmp_path / "figures.jsonl")[0] == 0
+    assert len((tmp_path / "figures.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--checkpoint", "none.safetensors"], "there is no network at none.safetensors"),
+        (["--checkpoint", ""], "give --checkpoint a network file"),
+        (["--data", "nowhere"], "nowhere does not exist"),
+        (["--data", ""], "give --data a folder"),
+        (["--count", "3"], "count cannot be '3'"),
+        (["--count", "many"], "count cannot be 'many'"),
+        (["--seed", "-1"], "seed cannot be '-1'"),
+        (["--holdout", "0.9"], "holdout cannot be '0.9'"),
+        (["--holdout", "nan"], "holdout cannot be 'nan'"),
+        (["--fit", "tight"], "fit cannot be 'tight'"),
+        (["--metrics", "beauty"], "metrics cannot be 'beauty': one of swd, "),
+        (["--metrics", "fid", "--inception", "none.pth"], "there are no Inception weights at none.pth"),
+        (["--holdout", "0.1"], "3 pictures on one side are too few"),
+    ],
+)
+def test_mistakes(
+    network: Path,
+    data: Path,
+    change: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = ["--checkpoint", network, "--data", data, "--metrics", "spread", *change]
+    status, text = said(monkeypatch, capsys, *flags)
+    assert status == 2 and says in text
+    assert len(text.strip().splitlines()[-1:]) == 1 and "Traceback" not in text
+    assert not (network.parent.parent / runs.METRICS).exists()
+
+
+def test_half_a_line_is_taken_away(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"kimg": 1}\n{"kim', encoding="utf-8")
+    append(file, line({}, kimg=2, checkpoint="2", seconds=1.25))
+    assert [entry["kimg"] for entry in runs.metrics(tmp_path)] == [1, 2]
