@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-__all__ = ["connect_menus", "controls", "header", "piece"]
+__all__ = ["act", "connect_menus", "controls", "header", "line", "piece", "slider"]
 
 LAST_SEED = 2**32 - 1
 MOST_PSI = 5
@@ -27,12 +27,12 @@ def header(*, brand: str, save_menu: str) -> dict[str, gr.Dropdown]:
         piece(brand, "brand")
         network = _dropdown("Network", "network", choices=[])
         piece('<span id="network-facts"></span>', "network-box")
-        _button("Link", "link")
-        _button("PNG", "png")
+        act("Link", "link")
+        act("PNG", "png")
         with gr.Column(elem_id="save-box", elem_classes=["menu"], min_width=0):
-            _button("Save as", "save")
+            act("Save as", "save")
             piece(save_menu, "save-parts")
-        _button("Light or dark", "theme", "icon")
+        act("Light or dark", "theme", "icon")
     return {"network": network}
 
 
@@ -42,22 +42,22 @@ def controls(*, readout: str) -> dict[str, gr.Dropdown]:
         with _control("seed"):
             # The slider itself reaches the thousand around the seed; the script narrows it.
             gr.Slider(0, LAST_SEED, value=0, step=1, label="Seed", elem_id="seed", interactive=True)
-            _button("Previous seed", "seed-previous", "icon")
-            _button("Next seed", "seed-next", "icon")
-            _button("Dice", "dice", "icon")
+            act("Previous seed", "seed-previous", "icon")
+            act("Next seed", "seed-next", "icon")
+            act("Dice", "dice", "icon")
             piece('<p class="hint" id="seed-hint"></p>', "seed-below")
         with _control("psi"):
             gr.Slider(-MOST_PSI, MOST_PSI, value=0.7, step=0.01, label="Truncation", elem_id="psi", interactive=True)
             piece('<p class="hint" id="psi-hint">0 is the average picture, 1 as trained.</p>', "psi-below")
         with _control("noise", "small"):
             noise = _dropdown("Noise", "noise", choices=NOISES, value="const")
-            _button("Reset noise", "noise-reset", "icon", "reset")
+            act("Reset noise", "noise-reset", "icon", "reset")
             number: dict[str, Any] = {"minimum": 0, "maximum": LAST_SEED, "precision": 0, "interactive": True}
             gr.Number(0, label="Noise number", elem_id="noise-number", **number)
             piece('<p class="hint" id="noise-hint">The network\'s own, none, or by number.</p>', "noise-below")
         with _control("label", "small"):
             label = _dropdown("Class", "label", choices=["0"], value="0")
-            _button("Reset class", "label-reset", "icon", "reset")
+            act("Reset class", "label-reset", "icon", "reset")
         piece(readout, "readout-box")
     return {"noise": noise, "label": label}
 
@@ -76,13 +76,25 @@ def piece(markup: str, elem_id: str) -> None:
     gr.HTML(markup, elem_id=elem_id, apply_default_css=False, js_on_load=None)
 
 
+def act(words: str, elem_id: str, *classes: str) -> None:
+    """Put a button here; the script listens to it."""
+    gr.Button(words, elem_id=elem_id, elem_classes=list(classes), size="sm")
+
+
+def line(label: str, elem_id: str, value: str) -> None:
+    """Put a line of text here."""
+    gr.Textbox(value, label=label, elem_id=elem_id, elem_classes=["field"], lines=1, max_lines=1, interactive=True)
+
+
+def slider(label: str, elem_id: str, reach: tuple[int, int], value: int) -> None:
+    """Put a slider of whole numbers here, in a box of its own that its parts are laid out in."""
+    with gr.Column(elem_id=f"{elem_id}-field", elem_classes=["field"], min_width=0):
+        gr.Slider(*reach, value=value, step=1, label=label, elem_id=elem_id, interactive=True)
+
+
 def _control(name: str, *classes: str) -> gr.Column:
     return gr.Column(elem_id=f"control-{name}", elem_classes=["control", *classes], min_width=0)
 
 
 def _dropdown(label: str, elem_id: str, *, choices: list, value: str | None = None) -> gr.Dropdown:
     return gr.Dropdown(choices, value=value, label=label, elem_id=elem_id, filterable=False, interactive=True)
-
-
-def _button(words: str, elem_id: str, *classes: str) -> None:
-    gr.Button(words, elem_id=elem_id, elem_classes=list(classes), size="sm")

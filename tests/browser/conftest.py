@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,23 @@ def hosts(driver: Any) -> set[str]:
             if page.startswith("http") and request.startswith(("http", "ws")):
                 found.add(urlsplit(request).netloc)
     return found
+
+
+def choose(driver: Any, name: str, word: str) -> None:
+    """Pick a word from one of the page's dropdowns as a person would, again where it was redrawn meanwhile."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            box = driver.find_element("css selector", f"input[role=combobox][aria-label={name}]")
+            if box.get_attribute("aria-expanded") != "true":
+                box.click()
+            for option in driver.find_elements("css selector", "[role=listbox] [role=option]"):
+                if option.get_attribute("aria-label") == word:
+                    option.click()
+                    return
+        except StaleElementReferenceException:
+            continue
+        time.sleep(0.05)
+    raise AssertionError(f"{name} does not offer {word}")

@@ -12,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import complaints, hosts, recipe_of, shown
+from tests.browser.conftest import choose, complaints, hosts, recipe_of, shown
 
 TYPE = """
 const [element, value] = arguments;
@@ -129,8 +129,8 @@ def test_a_source_changes_the_picture_live_and_can_be_undone(tab: Any) -> None:
 
 def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
     open_tab(tab, "Mix")
-    type_into(tab, "#mix-panel .ruled .text:nth-child(1) input", "0-1")
-    type_into(tab, "#mix-panel .ruled .text:nth-child(2) input", "10,11")
+    type_into(tab, "[aria-label='Row seeds']", "0-1")
+    type_into(tab, "[aria-label='Column seeds']", "10,11")
     until(lambda: len(tab.find_elements("css selector", "#mix-panel .matrix .cell")) == 4)
     heads = tab.find_elements("css selector", "#mix-panel .matrix .head")
     assert len(heads) == 4 and all(min(head.size.values()) > 10 for head in heads)
@@ -141,23 +141,29 @@ def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
     [source] = recipe_of(tab)["mix"]
     assert (source["seed"], source["amount"]) == (11, 1)
     assert settled(tab)
-    type_into(tab, "#mix-panel .ruled .text:nth-child(2) input", "10,,x")
-    assert "“”" in words(tab, "#mix-panel .ruled .text:nth-child(2) .wrong")
+    type_into(tab, "[aria-label='Column seeds']", "10,,x")
+    assert "“”" in words(tab, "#matrix-columns .wrong")
+    find(tab, "[aria-label='Reset column seeds']").click()
+    assert not words(tab, "#matrix-columns .wrong")
+    until(lambda: len(tab.find_elements("css selector", "#mix-panel .matrix .cell")) == 10)
 
 
 def test_a_walk_is_scrubbed_played_and_taken_home(tab: Any, downloads: Path) -> None:
     open_tab(tab, "Interpolate")
-    type_into(tab, "#interpolate-panel .text input", "1, 2")
+    type_into(tab, "[aria-label=Seeds]", "1, 2")
     type_into(tab, "[aria-label=Steps][type=number]", 3)
     type_into(tab, "#loop input", True)
-    until(lambda: words(tab, ".frame-words").startswith("1 of 6"))
-    type_into(tab, "[aria-label=Frame]", 2)
+    until(lambda: words(tab, "#frame-words").startswith("of 6"))
+    frame = find(tab, "[aria-label=Frame][type=number]")
+    assert frame.get_attribute("value") == "1"
+    type_into(tab, "[aria-label=Frame][type=range]", 3)
     toward = until(lambda: recipe_of(tab)["toward"])
     assert (toward["seed"], round(toward["t"], 6), toward["space"]) == (2, 0.666667, "w")
     assert settled(tab)
-    find(tab, "#interpolate-panel .play").click()
-    until(lambda: words(tab, ".frame-words")[:1] not in ("3", ""))
-    find(tab, "#interpolate-panel .play").click()
+    assert frame.get_attribute("value") == "3"
+    find(tab, "[aria-label='Play the walk']").click()
+    until(lambda: frame.get_attribute("value") != "3")
+    find(tab, "[aria-label='Pause the walk']").click()
     buttons = tab.find_elements("css selector", "#interpolate-panel [aria-label='Take home'] button")
     next(one for one in buttons if one.text == "GIF").click()
     film = downloads / "brain-interpolate.gif"
@@ -171,9 +177,10 @@ def test_a_kept_blend_is_a_picture_of_a_walk(tab: Any) -> None:
     blend = [{"seed": 5, "weight": 0.25}, {"seed": 6, "weight": 0.75}]
     tab.execute_script("stage.keep({ ...stage.recipe, blend: arguments[0] }, 'between, two')", blend)
     type_into(tab, "#shelf .into", "Interpolate")
-    until(lambda: "@between" in find(tab, "#interpolate-panel .text input").get_attribute("value"))
+    until(lambda: "@between" in find(tab, "[aria-label=Seeds]").get_attribute("value"))
     type_into(tab, "[aria-label=Steps][type=number]", 2)
-    type_into(tab, "[aria-label=Frame]", 5)
+    until(lambda: words(tab, "#frame-words").startswith("of 7"))
+    type_into(tab, "[aria-label=Frame][type=number]", 6)
     now = until(lambda: recipe_of(tab)["blend"])
     assert [part["weight"] for part in now] == [0.5, 0.125, 0.375]
     assert settled(tab)
@@ -194,7 +201,7 @@ def test_a_dot_of_the_map_comes_to_the_stage_and_its_umap_can_be_cancelled(tab: 
     from selenium.webdriver import ActionChains
 
     open_tab(tab, "Map")
-    type_into(tab, "[aria-label=Samples]", 1000)
+    choose(tab, "Samples", "1,000")
     until(lambda: words(tab, "#map-panel [role=status].hint") == "1,000 seeds by PCA")
     cancel = until(
         lambda: next((b for b in tab.find_elements("css selector", "#map-panel .job button") if b.is_displayed()), None)
@@ -221,7 +228,7 @@ def test_a_dot_of_the_map_comes_to_the_stage_and_its_umap_can_be_cancelled(tab: 
     click(start, *begin)
     until(lambda: recipe_of(tab)["seed"] == start)
     click(stop, *end)
-    field = find(tab, "#interpolate-panel .text input")
+    field = find(tab, "[aria-label=Seeds]")
     until(lambda: field.get_attribute("value") == f"{start}, {stop}")
     assert hosts(tab) == {app.split("/")[2]}
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import RunningApp, complaints, hosts, recipe_of, shown
+from tests.browser.conftest import RunningApp, choose, complaints, hosts, recipe_of, shown
 
 MOVE = """
 const [id, values] = arguments;
@@ -37,26 +37,6 @@ document.getElementById("stage").dispatchEvent(drop);
 def press(driver: Any, selector: str) -> None:
     """Click the element as a person would."""
     driver.find_element("css selector", selector).click()
-
-
-def choose(driver: Any, name: str, word: str) -> None:
-    """Pick a word from one of the page's dropdowns as a person would, again where it was redrawn meanwhile."""
-    from selenium.common.exceptions import StaleElementReferenceException
-
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            box = driver.find_element("css selector", f"input[role=combobox][aria-label={name}]")
-            if box.get_attribute("aria-expanded") != "true":
-                box.click()
-            for option in driver.find_elements("css selector", "[role=listbox] [role=option]"):
-                if option.get_attribute("aria-label") == word:
-                    option.click()
-                    return
-        except StaleElementReferenceException:
-            continue
-        time.sleep(0.05)
-    raise AssertionError(f"{name} does not offer {word}")
 
 
 def field(driver: Any, name: str, kind: str = "number") -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+
+from explorer.web.controls import act, connect_menus, piece
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -15,6 +17,23 @@ TITLE = "Map"
 SENTENCE = "Every dot is a seed, near ones look alike: point at a dot to see it, click it to bring it to the stage."
 
 
+SAMPLES = (1000, 2000, 5000, 10000, 20000)
+LAST_SEED = SAMPLES[-1] - 1
+
+
 def build(studio: Studio) -> None:
-    """Lay out the place that static/panel_map.js fills; its pictures come from /frame."""
-    gr.HTML('<div class="pane" id="map-panel"></div>', apply_default_css=False, js_on_load=None)
+    """Lay out the map's settings and the place that static/panel_map.js fills; its pictures come from /frame."""
+    with gr.Column(elem_id="map-panel", elem_classes=["pane"], min_width=0):
+        with gr.Row(elem_id="map-settings", equal_height=False):
+            counts = [(f"{count:,}", str(count)) for count in SAMPLES]
+            menu: dict[str, Any] = {"filterable": False, "interactive": True, "elem_classes": ["field"]}
+            samples = gr.Dropdown(counts, value="5000", label="Samples", elem_id="map-samples", **menu)
+            gr.Radio([("PCA", "pca"), ("UMAP", "umap")], value="umap", label="Map by", elem_id="map-method")
+            with gr.Row(elem_id="map-go-box", elem_classes=["field"], equal_height=False):
+                number: dict[str, Any] = {"minimum": 0, "maximum": LAST_SEED, "precision": 0, "interactive": True}
+                gr.Number(0, label="Seed on the map", elem_id="map-seed", **number)
+                act("Go", "map-go")
+            act("Make UMAP", "map-again")
+            act("Walk", "map-walk")
+        piece('<div id="map-rest" class="part"></div>', "map-rest-box")
+        connect_menus({"map-samples": samples}, sync="map-sync")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from explorer.web.controls import connect_menus, piece
+from explorer.web.controls import act, connect_menus, line, piece
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -23,10 +23,14 @@ def build(studio: Studio) -> None:
     with gr.Column(elem_id="mix-panel", elem_classes=["pane"], min_width=0):
         piece('<div id="mix-sources"></div>', "mix-sources-box")
         with gr.Column(elem_id="matrix", elem_classes=["ruled"], min_width=0):
-            piece('<div id="matrix-seeds"></div>', "matrix-seeds-box")
-            with gr.Row(elem_id="matrix-style", equal_height=False):
+            piece("<h3>Matrix</h3>", "matrix-title")
+            with gr.Row(elem_classes=["columns"], equal_height=False):
+                line("Row seeds", "matrix-rows", "0-3")
+                line("Column seeds", "matrix-columns", "10-14")
+            with gr.Row(elem_id="matrix-style", elem_classes=["layers"], equal_height=False):
                 layers = gr.CheckboxGroup([], label="Layers", elem_id="matrix-layers", interactive=True)
-                for name in GROUPS:
-                    gr.Button(name, elem_id=f"matrix-{name}", elem_classes=["word"], size="sm")
+                with gr.Row(elem_classes=["words"], equal_height=False):
+                    for name in GROUPS:
+                        act(name, f"matrix-{name}", "word")
             piece('<div id="matrix-rest"></div>', "matrix-rest-box")
         connect_menus({"matrix-layers": layers}, sync="matrix-sync")

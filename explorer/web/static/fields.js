@@ -2,7 +2,7 @@
 // which Gradio's event path does not; what the script writes it says to the element as if typed, so that Gradio's state,
 // its number box and its reset follow.
 
-import { icon } from "./panel_kit.js";
+import { h, icon } from "./panel_kit.js";
 import { same } from "./recipe.js";
 import { onlyNumbers } from "./typing.js";
 
@@ -123,13 +123,66 @@ export function wholeField(id, { name, reach: [min, max], most = max, start, cha
 }
 
 /** A gr.Radio, made one group for keys and for people who hear the page; `change(value)`. `titles`: value -> words. */
-export function radioField(id, { name, titles, change }) {
+export function radioField(id, { name, titles, start, change }) {
   const root = nameGroup(id, name, "radiogroup");
-  for (const radio of root.querySelectorAll("input")) {
+  const radios = [...root.querySelectorAll("input")];
+  for (const radio of radios) {
     radio.name = id;
     radio.closest("label").title = titles[radio.value];
   }
-  root.addEventListener("change", (event) => change(event.target.value));
+  const back = resetOf(root, { name, press: () => radios.find(({ value }) => value === start).click() });
+  root.addEventListener("change", ({ target }) => {
+    back.disabled = target.value === start;
+    change(target.value);
+  });
+}
+
+/** A gr.Textbox that is read while somebody types in it; what `read` throws is written under it. `write(text)` shows one. */
+export function textField(id, { name, hint, read }) {
+  const root = document.getElementById(id);
+  const input = root.querySelector("input, textarea");
+  const start = input.value;
+  const words = h("p", { class: "hint", id: `${id}-hint`, "aria-live": "polite" }, hint);
+  for (const [key, value] of Object.entries({ "aria-label": name, "aria-describedby": words.id, autocomplete: "off", spellcheck: "false" })) input.setAttribute(key, value);
+  let writing = false;
+  const attempt = () => {
+    back.disabled = input.value === start;
+    if (writing) return;
+    try {
+      read(input.value);
+      say("");
+    } catch (wrong) {
+      say(wrong.message);
+    }
+  };
+  const say = (sentence) => {
+    input.setAttribute("aria-invalid", String(Boolean(sentence)));
+    words.textContent = sentence || hint;
+    words.classList.toggle("wrong", Boolean(sentence));
+  };
+  const put = (text) => {
+    input.value = text;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const write = (text) => {
+    if (document.activeElement === input || input.value === text) return;
+    writing = true;
+    put(text);
+    writing = false;
+    say("");
+  };
+  const back = resetOf(root, { name, press: () => put(start) });
+  input.addEventListener("input", attempt);
+  root.append(words);
+  return { input, write };
+}
+
+/** A reset for a component that brings none; it starts grey. */
+export function resetOf(root, { name, press }) {
+  const words = `Reset ${name.toLowerCase()}`;
+  const back = h("button", { type: "button", class: "reset", "aria-label": words, title: words, disabled: true, onclick: press }, icon("reset"));
+  root.append(back);
+  return back;
 }
 
 /** Gradio's dropdowns and groups of ticks: what they offer and show goes over to Gradio when it changed, what people choose comes back. */

@@ -1,9 +1,11 @@
 // The sheet between four corners: weights linear in w, every cell a picture to click.
 
+import { nameGroup, textField, wholeField } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, likeStage, onlySeed, parseSeeds, rested, slider, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, likeStage, onlySeed, parseSeeds, rested, Thumbs, whenSeen } from "./panel_kit.js";
 import { cornerOf, corners } from "./paths.js";
 
+export const CORNERS_PARTS = ["#corner-seeds input", "#corner-cells [type=range]", "#corners-rest"];
 const NAMES = ["top left", "top right", "bottom left", "bottom right"];
 
 export function mountCorners(stage) {
@@ -29,9 +31,8 @@ export function mountCorners(stage) {
     });
   };
   const later = rested(redraw, 150);
-  const field = textField({
-    label: "Corner seeds",
-    value: seeds.join(", "),
+  textField("corner-seeds", {
+    name: "Corner seeds",
     hint: "Four: top left, top right, bottom left, bottom right.",
     read: (text) => {
       const next = parseSeeds(text, { most: 4 });
@@ -40,24 +41,20 @@ export function mountCorners(stage) {
       later();
     },
   });
-  const size = slider({ label: "Cells a side", min: 2, max: 12, most: 40, value: steps, oninput: (value) => ((steps = value), later()) });
+  wholeField("corner-cells", { name: "Cells a side", reach: [2, 12], most: 40, start: steps, change: (value) => ((steps = value), later()) });
   const save = button("Save PNG", {
     icon: "save",
     press: () => job.run({ verb: "bilinear", seeds: seeds.join(","), steps, ...likeStage(stage.recipe) }, { words: `Drawing ${steps * steps} cells` }),
   });
   const settled = rested(redraw, 400);
   stage.subscribe(() => settled());
-  const root = h(
-    "section",
-    { class: "ruled", "aria-label": "Four corners" },
-    h("h3", {}, "Four corners"),
-    h("div", { class: "columns" }, field.root, size.root),
+  const root = nameGroup("corners", "Four corners", "region");
+  document.getElementById("corners-rest").append(
     h("div", { class: "scroller" }, grid),
     h("div", { class: "row wrap" }, h("p", { class: "hint" }, "Click a cell to bring it to the stage."), h("span", { class: "spring" }), save),
     job.root,
   );
   whenSeen(root, (now) => ((seen = now), redraw()));
-  return root;
 }
 
 function wordsOf(seeds, weights) {

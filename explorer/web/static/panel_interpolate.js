@@ -1,13 +1,16 @@
 // A walk between any number of pictures: typed, kept or the stage's; scrubbed and played on the stage, taken home as a film.
 
-import { nameGroup, radioField, wholeField } from "./fields.js";
-import { mountCorners } from "./panel_corners.js";
+import { adorn, nameGroup, NumberField, radioField, textField, wholeField } from "./fields.js";
+import { CORNERS_PARTS, mountCorners } from "./panel_corners.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, likeStage, onlySeed, openTab, parseSeeds, present, rested, shaped, shelfMenu, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, likeStage, onlySeed, openTab, parseSeeds, present, rested, shaped, shelfMenu, take, Thumbs, whenSeen } from "./panel_kit.js";
 import { frameCount, frameOf, MOST_FRAMES } from "./paths.js";
 import { full, place as placeWords } from "./recipe.js";
 
-const PARTS = ["#walk-pictures", "#steps [type=range]", "#fps [type=range]", "#space [type=radio]", "#ease [type=radio]", "#loop input", "#walk-rest"];
+const PARTS = [
+  "#walk-seeds input", "#walk-pictures", "#steps [type=range]", "#fps [type=range]", "#space [type=radio]", "#ease [type=radio]", "#loop input",
+  "#walk-play", "#frame [type=range]", "#frame-words", "#walk-keep", "#walk-rest", ...CORNERS_PARTS,
+];
 const MOST_POINTS = 64;
 const STRIP = 12; // thumbnails of the film strip
 const FOLLOWED = 3000; // frames up to which the scrubber knows the stage's picture again
@@ -27,8 +30,9 @@ export function mount(stage) {
     shaped(stage, root);
     const walk = new Walk(stage);
     settingsOf(walk);
-    pictures.append(pointsOf(stage, walk));
-    rest.append(playerOf(stage, walk), homeOf(stage, walk), mountCorners(stage));
+    pictures.append(...pointsOf(stage, walk));
+    rest.append(playerOf(stage, walk), homeOf(stage, walk));
+    mountCorners(stage);
     walk.begin();
     take("walk-between", (seeds) => walk.to(seeds.map((seed) => ({ seed }))));
   });
@@ -120,7 +124,7 @@ function pointsOf(stage, walk) {
     if (points.length < 2) throw new Error("A walk needs two pictures or more, such as 3, 9");
     walk.to(points);
   };
-  const field = textField({ label: "Seeds", value: "", hint: "Such as 3, 9, 27 or 0-7. Kept pictures stand here as @name.", read });
+  const field = textField("walk-seeds", { name: "Seeds", hint: "Such as 3, 9, 27 or 0-7. Kept pictures stand here as @name.", read });
   const addKept = (name, recipe) => {
     if (recipe.checkpoint && recipe.checkpoint !== stage.recipe.checkpoint) return stage.say(`${name} is of the network ${recipe.checkpoint}; a walk stays in one network.`);
     const tidy = name.replaceAll(",", " ").trim() || "picture";
@@ -132,14 +136,14 @@ function pointsOf(stage, walk) {
   take("walk-add", (kept) => addKept(kept.name, kept.recipe));
   const bar = h(
     "div",
-    { class: "row wrap" },
+    { class: "row wrap bar" },
     button("Add the stage", { icon: "plus", press: () => addStage(stage, walk, addKept) }),
-    shelfMenu(stage, { label: "Add from the shelf", pick: (kept) => addKept(kept.name, kept.recipe) }),
-    button("Any", { icon: "dice", title: "Add any seed", press: () => walk.to([...walk.points, { seed: crypto.getRandomValues(new Uint32Array(1))[0] % 10000 }]) }),
+    shelfMenu(stage, { label: "From the shelf", pick: (kept) => addKept(kept.name, kept.recipe) }),
+    button("Any", { icon: "dice", kind: "brief", label: "Add any seed", title: "Add any seed", press: () => walk.to([...walk.points, { seed: crypto.getRandomValues(new Uint32Array(1))[0] % 10000 }]) }),
   );
   let cards = [];
   walk.heard(() => {
-    if (document.activeElement !== field.input) field.input.value = walk.points.map(nameOf).join(", ");
+    field.write(walk.points.map(nameOf).join(", "));
     cards.splice(walk.points.length).forEach((card) => (thumbs.drop(card.thumb), card.root.remove()));
     while (cards.length < walk.points.length) {
       cards.push(pointCard(stage, walk, thumbs, cards.length));
@@ -147,7 +151,8 @@ function pointsOf(stage, walk) {
     }
     cards.forEach((card, index) => card.show(walk.points[index], walk.points.length));
   });
-  return h("section", { "aria-label": "Pictures" }, field.root, list, bar);
+  nameGroup("walk", "Pictures", "region");
+  return [list, bar];
 }
 
 function addStage(stage, walk, addKept) {
@@ -184,8 +189,8 @@ function settingsOf(walk) {
   wholeField("steps", { name: "Steps", reach: [1, 120], most: 2000, start: steps, change: (value) => walk.change({ steps: value }) });
   wholeField("fps", { name: "Frames a second", reach: [1, 60], start: fps, change: (value) => walk.change({ fps: value }) });
   document.getElementById("steps").title = "Frames from picture to picture";
-  radioField("space", { name: "Space", titles: { w: "A straight line between styles", z: "Round the sphere the latents lie on; for plain seeds" }, change: (space) => walk.change({ space }) });
-  radioField("ease", { name: "Ease", titles: { linear: "The same pace all the way", smooth: "Rests at every picture" }, change: (ease) => walk.change({ ease }) });
+  radioField("space", { name: "Space", start: "w", titles: { w: "A straight line between styles", z: "Round the sphere the latents lie on; for plain seeds" }, change: (space) => walk.change({ space }) });
+  radioField("ease", { name: "Ease", start: "linear", titles: { linear: "The same pace all the way", smooth: "Rests at every picture" }, change: (ease) => walk.change({ ease }) });
   const loop = document.querySelector("#loop input");
   loop.closest("label").title = "From the last picture back to the first";
   loop.addEventListener("change", () => walk.change({ loop: loop.checked }));
@@ -193,18 +198,29 @@ function settingsOf(walk) {
 
 function playerOf(stage, walk) {
   const thumbs = new Thumbs(stage, { size: 112 });
-  const play = button("", { icon: "play", kind: "icon play", label: "Play the walk", title: "Play (space)", press: () => stage.play() });
-  const scrub = h("input", { type: "range", "aria-label": "Frame", min: 0, max: 1, value: 0, step: 1 });
-  const words = h("span", { class: "hint frame-words" });
-  const say = () => {
-    const { fps } = walk.settings;
-    words.textContent = walk.count ? `${Number(scrub.value) + 1} of ${walk.count}, ${(walk.count / fps).toFixed(1)} s` : "";
+  const play = adorn("walk-play", "play", { title: "Play (space)" });
+  play.addEventListener("click", () => stage.play());
+  adorn("walk-keep", "keep", { title: "Keep this frame on the shelf" }).addEventListener("click", () => stage.keep());
+  const words = document.getElementById("frame-words");
+  const to = (frame, moving) => {
+    if (!Number.isInteger(frame) || frame < 0 || frame >= walk.count) return;
+    put(frame);
+    walk.show(frame, moving);
   };
-  scrub.addEventListener("input", () => (say(), walk.show(Number(scrub.value), true)));
-  scrub.addEventListener("change", () => walk.show(Number(scrub.value), false));
+  const scrub = new NumberField("frame", { name: "Frame", change: (number, moving) => to(number - 1, moving), reset: () => to(0, false) });
+  scrub.back.title = "Back to the first frame";
+  let at = 0;
+  const put = (frame) => {
+    at = frame;
+    scrub.write(frame + 1);
+    scrub.back.disabled = frame === 0;
+  };
+  const say = () => {
+    words.textContent = walk.count ? `of ${walk.count}, ${(walk.count / walk.settings.fps).toFixed(1)} s` : "";
+  };
   const strip = h("div", { class: "strip", role: "group", "aria-label": "Film strip" });
   const shots = Array.from({ length: STRIP }, (_, k) => {
-    const shot = thumbs.make({ label: `Film strip ${k + 1} of ${STRIP}`, title: "To the stage", kind: "shot", press: () => ((scrub.value = shot.frame), say(), walk.show(shot.frame, false)) });
+    const shot = thumbs.make({ label: `Film strip ${k + 1} of ${STRIP}`, title: "To the stage", kind: "shot", press: () => to(shot.frame, false) });
     strip.append(shot);
     return shot;
   });
@@ -213,10 +229,11 @@ function playerOf(stage, walk) {
   const draw = () => {
     known = new Map();
     const whole = walk.whole;
-    scrub.disabled = play.disabled = !whole;
-    if (!whole) return say();
-    scrub.max = walk.count - 1;
+    scrub.range.disabled = scrub.number.disabled = play.disabled = !whole;
     say();
+    if (!whole) return;
+    scrub.reach(1, walk.count);
+    put(Math.min(at, walk.count - 1));
     try {
       if (seen) shots.forEach((shot, k) => {
         shot.frame = Math.round((k / (STRIP - 1)) * (walk.count - 1));
@@ -235,16 +252,13 @@ function playerOf(stage, walk) {
     const playing = stage.player.playing;
     play.querySelector("use").setAttribute("href", playing ? "#i-pause" : "#i-play");
     play.setAttribute("aria-label", playing ? "Pause the walk" : "Play the walk");
-    if (!seen || document.activeElement === scrub && !playing || !walk.whole || walk.count > FOLLOWED) return;
+    if (!seen || ([scrub.range, scrub.number].includes(document.activeElement) && !playing) || !walk.whole || walk.count > FOLLOWED) return;
     if (!known.size && (playing || recipe.toward || recipe.blend.length)) index();
     const frame = known.get(JSON.stringify(recipe));
-    if (frame === undefined || frame === Number(scrub.value)) return;
-    scrub.value = frame;
-    say();
+    if (frame !== undefined && frame !== at) put(frame);
   });
-  const root = h("section", { class: "player", "aria-label": "Play" }, h("div", { class: "row" }, play, scrub, words, button("Keep", { icon: "keep", title: "Keep this frame on the shelf", press: () => stage.keep() })), strip);
-  whenSeen(root, (now) => ((seen = now), now && draw()));
-  return root;
+  whenSeen(nameGroup("walk-player", "Play", "region"), (now) => ((seen = now), now && draw()));
+  return strip;
 }
 
 function homeOf(stage, walk) {
@@ -255,7 +269,7 @@ function homeOf(stage, walk) {
   };
   const buttons = FORMATS.map((one) => button(one[1], { press: () => save(one) }));
   walk.heard(() => buttons.forEach((one) => (one.disabled = !walk.whole)));
-  return h("section", { "aria-label": "Take home" }, h("div", { class: "row wrap" }, h("span", { class: "label" }, "Take home"), buttons), job.root);
+  return h("section", { "aria-label": "Take home" }, h("div", { class: "row wrap home" }, h("span", { class: "label" }, "Take home"), buttons), job.root);
 }
 
 function wishOf(walk, format) {

@@ -76,7 +76,7 @@ export class JobBox {
       if (!["waiting", "running"].includes(status.state)) return status;
       if (status.total) this.bar.value = status.done / status.total;
       if (status.state === "waiting") this.left.textContent = status.ahead ? `behind ${status.ahead} more` : "starting";
-      else this.left.textContent = status.total ? timeLeft(status.seconds_left) || `${status.done} of ${status.total}` : "starting";
+      else this.left.textContent = status.total ? timeLeft(status.seconds_left) || `${status.done} of ${status.total}` : "opening the network";
       await new Promise((wake) => setTimeout(wake, POLL));
     }
   }

@@ -53,7 +53,8 @@ export function present(selectors, found) {
   const watch = new MutationObserver(() => {
     if (!all()) return;
     watch.disconnect();
-    found();
+    // Gradio still gives a new component its first value, after it is in the page.
+    setTimeout(found);
   });
   watch.observe(document.documentElement, { childList: true, subtree: true });
 }
@@ -260,11 +261,9 @@ export function layerTicks({ network, value, oninput }) {
     show(next);
     oninput(new Set(next));
   };
-  const levels = [...new Set(sizes)].map((size) =>
-    h("div", { class: "level" }, h("div", { class: "ticks" }, ticks.filter((_, layer) => sizes[layer] === size)), h("span", { class: "hint" }, String(size))),
-  );
+  const boxes = ticks.map((tick, layer) => h("label", { class: sizes[layer] === sizes[layer - 1] ? null : "first", title: tick.title }, tick, h("span", {}, String(layer))));
   const root = h("div", { class: "layers", role: "group", "aria-label": "Layers" });
-  root.append(h("div", { class: "levels" }, levels), h("div", { class: "words" }, words));
+  root.append(h("div", { class: "ticks" }, boxes), h("div", { class: "words" }, words));
   show(value);
   return { root, show };
 }

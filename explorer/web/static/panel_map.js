@@ -1,19 +1,24 @@
 // W space as a map: PCA at once, UMAP when it is ready; hover shows a picture, a click brings it to the stage.
 
+import { adorn, nameGroup, NumberField, radioField, resetOf } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, choice, h, hand, likeStage, onlySeed, openTab, place, shaped, Thumbs, whenSeen } from "./panel_kit.js";
+import { h, hand, likeStage, onlySeed, openTab, present, shaped, Thumbs, whenSeen } from "./panel_kit.js";
 import { loadPlotly, Plot } from "./panel_plot.js";
 
-const SAMPLES = [1000, 2000, 5000, 10000, 20000];
+const PARTS = ["#map-samples input", "#map-method input", "#map-seed input", "#map-go", "#map-again", "#map-walk", "#map-sync", "#map-rest"];
+const SAMPLES = 5000;
+const METHOD = "umap";
+const TITLES = { pca: "The two directions in which w varies most", umap: "Neighbours stay neighbours; made in the background, then kept" };
 const NEAR = 8;
 const MOST_SHOWN = 24;
 const PACE = 50; // ms between two questions where the stage is
 
 export function mount(stage) {
-  place("map-panel", (root) => {
+  present(PARTS, () => {
+    const root = document.getElementById("map-panel");
     shaped(stage, root);
     const atlas = new Atlas(stage);
-    root.append(...atlas.elements);
+    document.getElementById("map-rest").append(...atlas.elements);
     whenSeen(root, (now) => atlas.seen(now));
   });
 }
@@ -26,8 +31,8 @@ async function ask(address, options) {
 }
 
 class Atlas {
-  samples = 5000;
-  method = "umap";
+  samples = SAMPLES;
+  method = METHOD;
   shown = null;
   first = null; // the first of the two clicks of a walk
   inSight = false;
@@ -43,30 +48,41 @@ class Atlas {
     this.chosen = h("div", { class: "strip chosen", role: "group", "aria-label": "Selected seeds", hidden: true });
     this.chosenWords = h("p", { class: "hint", hidden: true });
     this.plot = new Plot({ hover: (seed) => this.#picture(seed), click: (seed) => this.#click(seed), select: (seeds) => this.#select(seeds) });
-    this.methods = choice({ label: "Map by", options: [["pca", "PCA", "The two directions in which w varies most"], ["umap", "UMAP", "Neighbours stay neighbours; made in the background, then kept"]], value: "umap", oninput: (value) => this.#method(value) });
-    this.walk = button("Walk", { title: "Click two dots to walk from one to the other", press: () => this.#walkMode(this.walk.getAttribute("aria-pressed") !== "true") });
-    this.walk.setAttribute("aria-pressed", "false");
+    this.plot.root.append(this.status);
+    this.#mountSettings();
     stage.subscribe((recipe, network) => this.#stageMoved(network));
+    // What was drawn, not what was asked for: the server may refuse that.
+    document.addEventListener("drawn", () => this.shown === this.#key && this.#place());
+  }
+
+  #mountSettings() {
+    nameGroup("map-settings", "Settings of the map");
+    const samples = document.getElementById("map-samples");
+    const choose = (count) => {
+      this.samples = Number(count);
+      back.disabled = this.samples === SAMPLES;
+      this.#load();
+    };
+    const back = resetOf(samples, { name: "Samples", press: () => (this.stage.menus.show("map-samples", { value: String(SAMPLES) }), choose(SAMPLES)) });
+    this.stage.menus.mount("map-samples", choose, { sync: "map-sync" });
+    radioField("map-method", { name: "Map by", start: METHOD, titles: TITLES, change: (value) => this.#method(value) });
+    const go = new NumberField("map-seed", { name: "Seed on the map", change: (seed) => go.write(seed) });
+    go.write(0);
+    const bring = () => go.number.value !== "" && this.#click(Math.min(Math.max(0, Math.round(go.number.valueAsNumber)), this.samples - 1));
+    go.number.addEventListener("keydown", (event) => event.key === "Enter" && bring());
+    adorn("map-go", "stage", { title: "Bring this seed to the stage" }).addEventListener("click", bring);
+    this.again = document.getElementById("map-again");
+    this.again.addEventListener("click", () => this.#umap());
+    this.again.hidden = true;
+    this.walk = adorn("map-walk", "walk", { title: "Click two dots to walk from one to the other" });
+    this.walk.setAttribute("aria-pressed", "false");
+    this.walk.addEventListener("click", () => this.#walkMode(this.walk.getAttribute("aria-pressed") !== "true"));
   }
 
   get elements() {
-    const samples = h("select", { "aria-label": "Samples" }, SAMPLES.map((count) => h("option", { value: count, selected: count === this.samples }, count.toLocaleString("en"))));
-    samples.addEventListener("change", () => ((this.samples = Number(samples.value)), this.#load()));
-    const again = button("Make UMAP", { press: () => this.#umap() });
-    again.hidden = true;
-    this.again = again;
-    const go = h("input", { type: "number", "aria-label": "Seed on the map", min: 0, step: 1, value: 0 });
-    const bring = () => go.value !== "" && this.#click(Math.min(Math.max(0, go.valueAsNumber), this.samples - 1));
-    go.addEventListener("keydown", (event) => event.key === "Enter" && bring());
     return [
-      h("div", { class: "row wrap settings" }, h("label", { class: "control" }, h("span", { class: "label" }, "Samples"), samples), this.methods.root, h("span", { class: "spring" }), again, this.walk),
-      this.plot.root,
+      h("div", { class: "map-body" }, this.plot.root, h("div", { class: "beside" }, this.chosenWords, this.chosen, h("span", { class: "label" }, "Nearest to the stage"), this.near)),
       this.job.root,
-      h("div", { class: "row wrap" }, this.status, h("span", { class: "spring" }), h("label", { class: "row" }, h("span", { class: "hint" }, "Seed"), go), button("Go", { press: bring, title: "Bring this seed to the stage" })),
-      this.chosenWords,
-      this.chosen,
-      h("span", { class: "label" }, "Nearest to the stage"),
-      this.near,
     ];
   }
 
@@ -85,7 +101,6 @@ class Atlas {
   #stageMoved(network) {
     if (!this.inSight || !network) return;
     if (this.shown !== this.#key) this.#load();
-    else this.#place();
   }
 
   #address() {
@@ -194,12 +209,12 @@ class Atlas {
 
   /** Ask where the stage is on the map: one question under way, the newest wins. */
   async #place() {
-    if (!this.inSight || !this.map) return;
+    if (!this.inSight || !this.map || this.shown !== this.#key) return;
     if (this.placing.busy) return void (this.placing.again = true);
     this.placing = { busy: true, again: false };
     try {
       const address = `/map/place?${new URLSearchParams({ samples: this.samples, method: this.map.method, nearest: NEAR })}`;
-      const found = await ask(address, { method: "POST", body: JSON.stringify(this.stage.recipe) });
+      const found = await ask(address, { method: "POST", body: document.getElementById("stage").dataset.recipe });
       this.plot.mark(found.x, found.y);
       this.#fill(this.near, found.nearest);
     } catch (wrong) {

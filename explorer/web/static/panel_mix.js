@@ -1,11 +1,11 @@
 // Style mixing: sources that live in the stage's recipe, and the matrix of rows x columns.
 
-import { nameGroup } from "./fields.js";
+import { nameGroup, resetOf, textField } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, textField, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, Thumbs, whenSeen } from "./panel_kit.js";
 import { onlyNumbers } from "./typing.js";
 
-const PARTS = ["#mix-sources", "#matrix-seeds", "#matrix-layers", "#matrix-coarse", "#matrix-middle", "#matrix-fine", "#matrix-rest", "#matrix-sync"];
+const PARTS = ["#mix-sources", "#matrix-rows input", "#matrix-columns input", "#matrix-layers", "#matrix-coarse", "#matrix-middle", "#matrix-fine", "#matrix-rest", "#matrix-sync"];
 const MOST_SOURCES = 64;
 const MOST_CELLS = 400;
 
@@ -34,15 +34,15 @@ function sources(stage) {
   const add = (entry) => {
     if (stage.recipe.mix.length >= MOST_SOURCES) return stage.say(`At most ${MOST_SOURCES} sources; remove one first.`);
     const layers = layersText(layerGroups(stage.network.layers).middle);
-    stage.set({ mix: [...stage.recipe.mix, { seed: anySeed(), layers, amount: 1, ...entry }] });
+    stage.set({ mix: [...stage.recipe.mix, { ...sourceOf({ seed: anySeed(), label: stage.recipe.label }, stage.network), layers, amount: 1, ...entry }] });
   };
-  const clear = button("Remove all", { press: () => stage.set({ mix: [] }) });
-  const keep = button("Keep", { icon: "keep", title: "Keep this mix on the shelf", press: () => stage.keep() });
-  const fromShelf = shelfMenu(stage, { label: "Add from the shelf", pick: (kept) => add(sourceOf(kept.recipe)) });
-  const bar = h("div", { class: "row wrap" }, button("Add a source", { icon: "plus", kind: "plain strong", press: () => add({}) }), fromShelf, h("span", { class: "spring" }), clear, keep);
+  const clear = button("Remove all", { icon: "close", kind: "brief", label: "Remove all", title: "Remove all sources", press: () => stage.set({ mix: [] }) });
+  const keep = button("Keep", { icon: "keep", kind: "brief", label: "Keep", title: "Keep this mix on the shelf", press: () => stage.keep() });
+  const fromShelf = shelfMenu(stage, { label: "From the shelf", pick: (kept) => add(sourceOf(kept.recipe, stage.network)) });
+  const bar = h("div", { class: "row wrap bar" }, button("Add a source", { icon: "plus", kind: "plain strong", press: () => add({}) }), fromShelf, h("span", { class: "spring" }), clear, keep);
   let rows = [];
   let depth = 0;
-  take("mix-add", (kept) => add(sourceOf(kept.recipe)));
+  take("mix-add", (kept) => add(sourceOf(kept.recipe, stage.network)));
   const draw = () => {
     const { mix } = stage.recipe;
     const layers = stage.network?.layers ?? 0;
@@ -63,10 +63,10 @@ function sources(stage) {
   return h("section", { "aria-label": "Mix in" }, list, empty, bar);
 }
 
-function sourceOf(recipe) {
-  const { seed = 0, point, label } = recipe;
+/** A picture's seed or point as a source; of a network with classes its class too, 0 where the recipe names none. */
+function sourceOf({ seed = 0, point, label }, { classes }) {
   const from = point ? { point, seed: undefined } : { seed };
-  return label == null ? from : { ...from, label };
+  return classes ? { ...from, label: label ?? 0 } : from;
 }
 
 /** The sources that another network can take: layers it has, classes it has. */
@@ -97,6 +97,7 @@ function source(stage, thumbs, index) {
     stage.set({ mix }, { moving });
   };
   const seedTo = (seed) => change({ seed: ((seed % SEED_LIMIT) + SEED_LIMIT) % SEED_LIMIT, point: undefined });
+  const label = h("select", { "aria-label": `Source ${index + 1} class`, onchange: () => change({ label: Number(label.value) }) });
   const picture = thumbs.make({ label: `Source ${index + 1} to the stage`, title: "To the stage", press: (recipe) => stage.show({ ...stage.recipe, ...recipe, mix: [] }) });
   const number = h("input", { type: "number", "aria-label": `Source ${index + 1} seed`, min: 0, max: SEED_LIMIT - 1, step: 1, inputmode: "numeric" });
   onlyNumbers(number);
@@ -128,6 +129,7 @@ function source(stage, thumbs, index) {
         number,
         button("", { icon: "right", kind: "icon", label: `Source ${index + 1}: next seed`, press: () => seedTo(entry.seed + 1) }),
         button("", { icon: "dice", kind: "icon", label: `Source ${index + 1}: any seed`, press: () => seedTo(anySeed()) }),
+        label,
         h("span", { class: "spring" }),
         button("", { icon: "close", kind: "icon", label: `Remove source ${index + 1}`, title: "Remove", press: () => stage.set({ mix: stage.recipe.mix.filter((_, k) => k !== index) }) }),
       ),
@@ -142,10 +144,18 @@ function source(stage, thumbs, index) {
     amount.show(next.amount ?? 1, document.activeElement);
     bare &&= next.amount === 0;
     ticks.show(bare ? [] : layersOf(next, stage.network.layers));
-    const { label, point, seed } = next;
-    thumbs.set(picture, { ...likeStage(stage.recipe), ...(label == null ? {} : { label }), ...(point ? { point } : { seed }) });
+    showClass(label, { classes: stage.network.classes, value: next.label ?? stage.recipe.label ?? 0 });
+    const own = next.label == null ? {} : { label: next.label };
+    thumbs.set(picture, { ...likeStage(stage.recipe), ...own, ...(next.point ? { point: next.point } : { seed: next.seed }) });
   };
   return { root, show, leave: () => (thumbs.drop(picture), root.remove()) };
+}
+
+/** The menu of a source's class, there for networks that have them. */
+function showClass(menu, { classes, value }) {
+  menu.hidden = !classes;
+  if (menu.options.length !== classes) menu.replaceChildren(...Array.from({ length: classes }, (_, k) => h("option", { value: k }, `class ${k}`)));
+  menu.value = value;
 }
 
 function matrix(stage) {
@@ -164,7 +174,7 @@ function matrix(stage) {
     if (shape !== drawn) cells = build(stage, { thumbs, grid, cells, rows, columns, wish: () => wish });
     drawn = shape;
     const base = onlySeed(stage.recipe, 0);
-    for (const { element, row, column } of cells) thumbs.set(element, recipeOf(base, { row, column, layers: wish.layers }));
+    for (const { element, row, column } of cells) thumbs.set(element, recipeOf(base, { row, column, layers: wish.layers, network: stage.network }));
   };
   const seeds = (key) => (text) => {
     const next = { ...wish, [key]: text };
@@ -174,8 +184,8 @@ function matrix(stage) {
     later();
   };
   const later = rested(redraw, 150);
-  const rows = textField({ label: "Row seeds", value: wish.rows, hint: "give the picture", read: seeds("rows") });
-  const columns = textField({ label: "Column seeds", value: wish.columns, hint: "give the styles of these layers", read: seeds("columns") });
+  textField("matrix-rows", { name: "Row seeds", hint: "give the picture", read: seeds("rows") });
+  textField("matrix-columns", { name: "Column seeds", hint: "give the styles of these layers", read: seeds("columns") });
   const save = button("Save PNG", {
     icon: "save",
     press: () => job.run({ verb: "mix", ...wish, layers: wish.layers, ...likeStage(stage.recipe) }, { words: "Drawing the matrix" }),
@@ -193,7 +203,6 @@ function matrix(stage) {
   const settled = rested(redraw, 400);
   stage.subscribe(() => (fit(), settled()));
   const root = nameGroup("matrix", "Mixing matrix", "region");
-  document.getElementById("matrix-seeds").append(h("h3", {}, "Matrix"), h("div", { class: "columns" }, rows.root, columns.root));
   document.getElementById("matrix-rest").append(
     h("div", { class: "scroller" }, grid),
     h("div", { class: "row wrap" }, h("p", { class: "hint" }, "Click a cell to bring it to the stage."), h("span", { class: "spring" }), save),
@@ -207,12 +216,14 @@ function mountLayers(stage, choose) {
   const root = nameGroup("matrix-layers", "Layers");
   const words = Object.fromEntries(["coarse", "middle", "fine"].map((name) => [name, document.getElementById(`matrix-${name}`)]));
   let value = new Set();
+  const back = resetOf(root, { name: "Layers", press: () => show(new Set(groups().middle)) });
   const groups = () => layerGroups(stage.network.layers);
   const name = () => {
     const sizes = layerSizes(stage.network);
     root.querySelectorAll("input").forEach((tick, layer) => {
       tick.setAttribute("aria-label", `Layer ${layer}, ${sizes[layer]} pixels`);
-      tick.title = `Layer ${layer}, works at ${sizes[layer]} pixels`;
+      tick.closest("label").title = tick.title = `Layer ${layer}, works at ${sizes[layer]} pixels`;
+      tick.closest("label").classList.toggle("first", sizes[layer] !== sizes[layer - 1]);
     });
   };
   const take = (next) => {
@@ -221,6 +232,7 @@ function mountLayers(stage, choose) {
       button.title = `Layers ${layersText(groups()[word])}`;
       button.setAttribute("aria-pressed", String(groups()[word].every((layer) => value.has(layer))));
     }
+    back.disabled = layersText(value) === layersText(groups().middle);
     choose(value);
   };
   const show = (next) => {
@@ -240,10 +252,10 @@ function mountLayers(stage, choose) {
   return show;
 }
 
-function recipeOf(base, { row, column, layers }) {
+function recipeOf(base, { row, column, layers, network }) {
   const seed = row ?? column;
   if (row === null || column === null || !layers) return { ...base, seed };
-  return { ...base, seed, mix: [{ seed: column, layers, amount: 1 }] };
+  return { ...base, seed, mix: [{ ...sourceOf({ seed: column, label: base.label }, network), layers, amount: 1 }] };
 }
 
 /** Lay out head row, head column and cells; returns [{element, row, column}] with null for "alone". */

@@ -42,7 +42,7 @@ export class Plot {
     const axis = { visible: false, zeroline: false, showgrid: false };
     const trace = { type: "scattergl", mode: "markers", x, y, hoverinfo: "none", marker: { size: x.length > 4000 ? 4 : 5, color: muted, opacity: 0.6 }, selected: { marker: { color: accent, opacity: 1 } }, unselected: { marker: { opacity: 0.25 } } };
     const layout = {
-      margin: { l: 8, r: 8, t: 34, b: 8 }, xaxis: axis, yaxis: { ...axis, scaleanchor: "x" }, showlegend: false, hovermode: "closest", hoverdistance: 12, dragmode: "zoom",
+      margin: { l: 8, r: 8, t: 8, b: 8 }, xaxis: axis, yaxis: { ...axis, scaleanchor: "x" }, showlegend: false, hovermode: "closest", hoverdistance: 12, dragmode: "zoom",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink }, newselection: { line: { color: accent } }, font: { color: ink }, activeselection: { fillcolor: line },
     };
     const config = { displaylogo: false, responsive: true, displayModeBar: true, modeBarButtonsToRemove: ["toImage", "autoScale2d", "sendChartToCloud"], plotlyServerURL: "", doubleClick: "reset", showTips: false };
