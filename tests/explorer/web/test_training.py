@@ -248,6 +248,19 @@ def test_the_list_is_newest_first_and_says_which_run(client: TestClient, runs: P
     assert said["own"] is None and said["folder"] is True
 
 
+def test_a_lock_says_at_once_whether_a_run_lives(runs: Path) -> None:
+    run, lock = runs / "brain", runs / "brain" / "state" / "lock"
+    lock.parent.mkdir()
+    lock.write_text(json.dumps({"pid": 1, "host": "elsewhere", "began": 0.0, "place": "elsewhere"}), encoding="utf-8")
+    os.utime(run / "log.jsonl", (1, 1))
+    assert following.state(run) == "running"
+    os.utime(lock, (1, 1))
+    os.utime(run / "log.jsonl")
+    assert following.state(run) == "stopped"
+    lock.unlink()
+    assert following.state(run) == "running"
+
+
 def test_a_training_runs_at_low_priority_and_stop_lets_it_save(client: TestClient, runs: Path) -> None:
     started = client.post("/training", json={"name": "try-1"})
     assert started.status_code == 202 and started.json()["state"] == "running"
