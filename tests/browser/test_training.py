@@ -14,11 +14,11 @@ from tests.browser.test_panels import find, open_tab, until, words
 
 POINTS = "return document.querySelector('.charts .chart')?.data?.[0].x.length ?? 0"
 ASKED = "return performance.getEntriesByType('resource').filter(({ name }) => name.includes('/training')).length"
-SHEET = "const image = document.querySelector('.sheet img'); return image.hidden ? 0 : image.naturalWidth"
-MOMENTS = "return Number(document.querySelector('[aria-label=Moment]').max)"
+SHEET = "const image = document.querySelector('#training-sheet img'); return image.hidden ? 0 : image.naturalWidth"
+MOMENTS = "return Number(document.querySelector('#moment input[type=range]').max)"
 SLIDE = """
-const slider = document.querySelector("[aria-label=Moment]");
-slider.value = 0;
+const slider = document.querySelector("#moment input[type=range]");
+slider.value = 1;
 slider.dispatchEvent(new Event("input", { bubbles: true }));
 """
 
@@ -40,9 +40,9 @@ def test_a_small_training_is_watched_shown_and_stopped(tab: Any) -> None:
 
     grown = until(lambda: tab.execute_script(POINTS), seconds=90)
     until(lambda: tab.execute_script(SHEET) > 0)
-    assert "try-1" in words(tab, "#training-panel .terminal") and "/400" in words(tab, "#training-panel .terminal")
+    assert "try-1" in words(tab, "#training-own") and "/400" in words(tab, "#training-own")
     assert until(lambda: words(tab, ".run-state")) == "running" and "of 400" in words(tab, ".images-seen")
-    until(lambda: tab.execute_script(POINTS) > grown and tab.execute_script(MOMENTS) > 0)
+    until(lambda: tab.execute_script(POINTS) > grown and tab.execute_script(MOMENTS) > 2)
     assert find(tab, ".charts .chart").get_attribute("aria-label").startswith("Losses up to 0.0")
 
     tab.execute_script(SLIDE)
@@ -57,7 +57,7 @@ def test_a_small_training_is_watched_shown_and_stopped(tab: Any) -> None:
     open_tab(tab, "Training")
     find(tab, "#training-stop").click()
     until(lambda: words(tab, ".run-state") == "stopped", seconds=90)
-    assert not find(tab, "#training-panel .terminal").is_displayed()
+    assert not find(tab, "#training-own").is_displayed()
     assert asked_in(tab, seconds=2.5) == 0, "the run is over"
 
     find(tab, "#training-newest").click()

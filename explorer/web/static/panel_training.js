@@ -1,19 +1,20 @@
 // A training followed live: which run, how far it is, its sheets over time, its curves, what it was asked; and a small one started.
 
 import { Curves } from "./panel_training_curves.js";
-import { Starter } from "./panel_training_start.js";
+import { PARTS as START_PARTS, Starter } from "./panel_training_start.js";
 import { Told } from "./panel_training_told.js";
-import { TimeMachine } from "./panel_training_time.js";
-import { button, h, place, whenSeen } from "./panel_kit.js";
+import { PARTS as TIME_PARTS, TimeMachine } from "./panel_training_time.js";
+import { adorn } from "./fields.js";
+import { h, present, whenSeen } from "./panel_kit.js";
 
 const POLL = 2000; // ms between two looks at a run that is alive, while somebody looks
+const PARTS = ["#training-run input", "#training-sync", "#training-said", "#training-head", "#training-rest", "#training-to-stage", ...TIME_PARTS, ...START_PARTS];
 const WORDS = { running: "running", done: "done", stopped: "stopped" };
 
 export function mount(stage) {
-  place("training-panel", (root) => {
+  present(PARTS, () => {
     const room = new Room(stage);
-    root.append(...room.elements);
-    whenSeen(root, (now) => room.seen(now));
+    whenSeen(document.getElementById("training-panel"), (now) => room.seen(now));
     document.addEventListener("visibilitychange", () => room.look());
   });
 }
@@ -37,27 +38,32 @@ class Room {
 
   constructor(stage) {
     this.stage = stage;
-    this.menu = h("select", { "aria-label": "Run" });
-    this.menu.addEventListener("change", () => this.#follow(this.menu.value));
+    this.label = document.getElementById("training-run");
+    this.menu = stage.menus.mount("training-run", (words) => this.#follow(this.names.get(words)), { sync: "training-sync" });
+    this.menu.setAttribute("aria-label", "Run");
     this.menu.addEventListener("focus", () => this.#list().catch((wrong) => this.#say(wrong)));
     this.told = new Told();
     this.time = new TimeMachine({ shown: (moment) => this.#moment(moment) });
     this.curves = new Curves({ pick: (kimg) => this.time.goTo(kimg) });
-    this.bring = button("To the stage", { icon: "stage", press: () => this.#toStage() });
-    this.bring.id = "training-to-stage";
-    this.time.tools.append(this.bring);
+    this.bring = adorn("training-to-stage", "stage");
+    this.bring.addEventListener("click", () => this.#toStage());
     this.starter = new Starter({
       start: (wish) => this.#start(wish),
       stop: () => this.#stop(),
     });
     this.empty = h("p", { class: "empty", hidden: true }, "No run yet. Start a small one here, or train in a terminal: every run in the folder of runs appears in this place.");
     this.wrong = h("p", { class: "wrong", role: "status" });
-    this.body = h("div", { class: "run-body", hidden: true }, this.told.head, this.time.root, this.curves.root, this.told.asked);
+    const put = (id, ...parts) => document.getElementById(id).append(...parts);
+    put("training-said", this.empty, this.wrong);
+    put("training-head", this.told.head);
+    put("training-rest", this.curves.root, this.told.asked);
+    this.body = ["training-head", "training-time", "training-rest"].map((id) => document.getElementById(id));
+    this.#reveal(false);
+    this.label.hidden = true;
   }
 
-  get elements() {
-    this.label = h("label", { class: "row run-menu" }, h("span", { class: "label" }, "Run"), this.menu);
-    return [this.label, this.empty, this.wrong, this.starter.working, this.body, this.starter.root];
+  #reveal(now) {
+    for (const part of this.body) part.hidden = !now;
   }
 
   seen(now) {
@@ -110,11 +116,10 @@ class Room {
   }
 
   #fill(chosen) {
-    const words = this.runs.map(({ name, state }) => [name, state === "running" ? `${name} (running)` : name]);
-    const now = JSON.stringify(words);
-    if (now !== this.filled) this.menu.replaceChildren(...words.map(([name, text]) => h("option", { value: name }, text)));
-    this.filled = now;
-    if (chosen) this.menu.value = chosen;
+    const words = ({ name, state }) => (state === "running" ? `${name} (running)` : name);
+    this.names = new Map(this.runs.map((run) => [words(run), run.name]));
+    const shown = this.runs.find(({ name }) => name === chosen);
+    this.stage.menus.show("training-run", { choices: [...this.names.keys()], value: shown ? words(shown) : null });
   }
 
   #follow(name) {
@@ -146,7 +151,7 @@ class Room {
 
   #show(news) {
     const { name, state, facts } = news;
-    this.body.hidden = false;
+    this.#reveal(true);
     this.state = state;
     const listed = this.runs.find((run) => run.name === name);
     if (listed && listed.state !== state) {

@@ -1,10 +1,13 @@
 // The time machine: the sheets of the same seeds, one after the other. The newest is followed until the hand takes it.
 
-import { button, h, icon } from "./panel_kit.js";
+import { adorn, nameGroup, NumberField } from "./fields.js";
+import { h, icon } from "./panel_kit.js";
 
 const PACE = 180; // ms a sheet while it plays
 const MOST_KEPT = 240; // sheets in this page's memory
 const STEP = 14; // pixels of a drag from one sheet to the next
+
+export const PARTS = ["#training-time", "#training-sheet", "#training-play", "#moment input[type=range]", "#moment-words", "#training-newest"];
 
 export class TimeMachine {
   following = true;
@@ -20,15 +23,19 @@ export class TimeMachine {
     this.shown = shown;
     this.image = h("img", { alt: "", draggable: "false", hidden: true });
     this.waiting = h("p", { class: "hint" }, "The first sheet comes with the first tick.");
-    this.view = h("div", { class: "sheet" }, this.image, this.waiting);
-    this.range = h("input", { type: "range", "aria-label": "Moment", min: 0, max: 0, step: 1, value: 0 });
-    this.words = h("output", { class: "hint moment-words", "aria-live": "off" });
-    this.playButton = button("", { icon: "play", kind: "icon play", label: "Play the sheets", title: "From first to newest", press: () => (this.#timer ? this.#pause() : this.#play()) });
-    this.newest = button("Newest", { title: "Follow the newest sheet", press: () => this.#follow() });
-    this.newest.id = "training-newest";
-    this.tools = h("div", { class: "row wrap" }, h("span", { class: "label" }, "Same seeds over time"), h("span", { class: "spring" }));
-    this.root = h("section", { class: "time", "aria-label": "Time machine" }, this.tools, this.view, h("div", { class: "row" }, this.playButton, this.range, this.words, this.newest));
-    this.range.addEventListener("input", () => this.#hand(this.range.valueAsNumber));
+    this.view = document.getElementById("training-sheet");
+    this.view.append(this.image, this.waiting);
+    this.root = nameGroup("training-time", "Time machine", "region");
+    this.words = document.getElementById("moment-words");
+    this.playButton = document.getElementById("training-play");
+    this.playButton.addEventListener("click", () => (this.#timer ? this.#pause() : this.#play()));
+    this.newest = document.getElementById("training-newest");
+    this.newest.title = "Follow the newest sheet";
+    this.newest.addEventListener("click", () => this.#follow());
+    const to = (number) => Number.isInteger(number) && number >= 1 && number <= this.#moments.length && this.#hand(number - 1);
+    this.field = new NumberField("moment", { name: "Moment", change: to, reset: () => this.#follow() });
+    this.field.back.title = "Back to the newest";
+    this.#turn("play", "Play the sheets");
     this.#listenToDrag();
     new ResizeObserver(() => this.#fit()).observe(this.view);
     this.image.addEventListener("load", () => this.#fit());
@@ -101,13 +108,14 @@ export class TimeMachine {
   }
 
   #tell() {
-    const { moment, range } = this;
-    range.max = Math.max(0, this.#moments.length - 1);
-    range.value = this.#at;
-    range.disabled = this.playButton.disabled = this.#moments.length < 2;
-    range.style.setProperty("--fill", `${this.#moments.length > 1 ? (100 * this.#at) / (this.#moments.length - 1) : 100}%`);
+    const { moment, field } = this;
+    const { range, number, back } = field;
+    field.reach(1, Math.max(2, this.#moments.length));
+    field.write(Math.max(1, this.#at + 1));
+    range.disabled = number.disabled = this.playButton.disabled = this.#moments.length < 2;
+    back.disabled = this.following;
     this.newest.setAttribute("aria-pressed", String(this.following));
-    this.words.textContent = moment ? `${kimgText(moment.kimg)} kimg` : "";
+    this.words.textContent = moment ? `${kimgText(moment.kimg)} kimg, sheet ${this.#at + 1} of ${this.#moments.length}` : "";
     range.setAttribute("aria-valuetext", this.words.textContent);
     if (moment) this.image.alt = `Samples of ${this.#run} after ${kimgText(moment.kimg)} thousand images`;
   }
