@@ -11,9 +11,9 @@ from typing import Any
 from core.command import Parser, place, real, run, whole
 from explorer import verbs
 from explorer.animate import FPS
-from explorer.atlas import MOST_SAMPLES
+from explorer.atlas import SAMPLES
 from explorer.schema import RECIPE
-from explorer.sheets import CELLS_A_SIDE, MOST_CELLS
+from explorer.sheets import CELLS_A_SIDE, MOST_CELLS, SHARE
 
 __all__ = ["main", "parser"]
 
@@ -89,6 +89,14 @@ def _recipe(made: argparse.ArgumentParser) -> None:
 
 def _render(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seeds", metavar="LIST", help="such as 7 or 0-7 or 3,9,27")
+    _number(
+        made,
+        "bits",
+        whole,
+        "8 or 16",
+        default=8,
+        help="16 for levels that stand for the scanner's values; 8 when not given",
+    )
     _recipe(made)
     _out(made, "a folder, or X.png for one picture")
 
@@ -109,7 +117,7 @@ def _mix(made: argparse.ArgumentParser) -> None:
     made.add_argument("--rows", metavar="LIST", help="seeds that give the pictures")
     made.add_argument("--columns", metavar="LIST", help="seeds that give the styles")
     made.add_argument("--layers", metavar="LIST", help="such as 4-7 or 0,3,8-11")
-    _number(made, "amount", real, "a number from 0 to 1", default=1.0, help="0 to 1; 1 when not given")
+    _number(made, "amount", real, SHARE, default=1.0, help="0 to 1; 1 when not given")
     made.add_argument("--title", metavar="TEXT", help="written above")
     _recipe(made)
     _out(made, "X.png")
@@ -137,7 +145,7 @@ def _bilinear(made: argparse.ArgumentParser) -> None:
 
 
 def _map(made: argparse.ArgumentParser) -> None:
-    _number(made, "samples", whole, f"1 to {MOST_SAMPLES}", default=5000, help="seeds 0 to N-1; 5000 when not given")
+    _number(made, "samples", whole, SAMPLES, default=5000, help="seeds 0 to N-1; 5000 when not given")
     made.add_argument("--method", default="umap", metavar="NAME", help="umap, or pca, which is there at once")
     _out(made, "X.csv; the picture goes to X.png")
 

@@ -24,10 +24,23 @@ from explorer.networks import Network
 from explorer.recipe import Recipe
 from explorer.studio import Studio
 
-__all__ = ["METHODS", "MOST_SAMPLES", "Atlas", "cached", "drawn", "place", "survey", "with_umap", "write"]
+__all__ = [
+    "METHODS",
+    "MOST_SAMPLES",
+    "SAMPLES",
+    "Atlas",
+    "cached",
+    "check",
+    "drawn",
+    "place",
+    "survey",
+    "with_umap",
+    "write",
+]
 
 METHODS = ("umap", "pca")
 MOST_SAMPLES = 50_000
+SAMPLES = f"1 to {MOST_SAMPLES}"
 FEWEST_FOR_UMAP = 20
 PSI = 0.7
 _NEIGHBOURS = 15
@@ -68,6 +81,14 @@ class Atlas:
         if method not in METHODS or (method == "umap" and self.umap is None):
             raise SettingError("method", method, "umap once it has been worked out, or pca")
         return self.pca if method == "pca" or self.umap is None else self.umap
+
+
+def check(*, samples: int = 5000, method: str = "umap") -> None:
+    """Raise SettingError for a number of samples or a method that no map can have."""
+    if method not in METHODS:
+        raise SettingError("method", method, " or ".join(METHODS))
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+        raise SettingError("samples", samples, SAMPLES)
 
 
 def survey(studio: Studio, name: str | None = None, *, samples: int = 5000, label: int | None = None) -> Atlas:
@@ -171,8 +192,7 @@ def drawn(atlas: Atlas, *, method: str | None = None, side: int = 1000) -> np.nd
 
 
 def _checked(studio: Studio, name: str | None, *, samples: int, label: int | None) -> Network:
-    if not 1 <= samples <= MOST_SAMPLES:
-        raise SettingError("samples", samples, f"1 to {MOST_SAMPLES}")
+    check(samples=samples)
     network = studio.network(name)
     return studio.check(Recipe(checkpoint=network.name, label=label))
 

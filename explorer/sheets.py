@@ -20,6 +20,7 @@ __all__ = [
     "MOST_CELLS",
     "MOST_STEPS",
     "MOST_TITLE",
+    "SHARE",
     "Progress",
     "Sheet",
     "bilinear",
@@ -34,6 +35,7 @@ Progress = Callable[[int, int], None]
 MOST_CELLS = latents.MOST_SEEDS
 MOST_TITLE = 200  # characters
 MOST_STEPS = math.isqrt(MOST_CELLS)
+SHARE = "a number from 0 to 1"
 CELLS_A_SIDE = f"1 to {MOST_STEPS} cells a side"
 
 
@@ -75,6 +77,8 @@ def matrix(
     """A row gives the picture, a column the styles of `layers`, labelled on the margins. Raises SettingError."""
     _cells("rows x columns", len(rows) * len(columns))
     latents.parse_layers(layers)
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount <= 1:
+        raise SettingError("amount", amount, SHARE)
     cells = tuple(
         replace(one, mix=(*one.mix, Mix(seed=column, layers=layers, amount=amount)))
         for one in (_with_seed(base, row) for row in rows)
@@ -100,7 +104,7 @@ def bilinear(corners: Sequence[Recipe], *, steps: int, title: str | None = None)
     """
     if len(corners) != 4:
         raise SettingError("corners", f"{len(corners)} pictures", "a sheet has four corners")
-    if not 1 <= steps <= MOST_STEPS:
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
         raise SettingError("steps", steps, CELLS_A_SIDE)
     cells = []
     for weights in latents.corners(steps):
@@ -151,6 +155,6 @@ def _cells(name: str, count: int) -> None:
 def _titled(about: dict[str, Any], title: str | None) -> dict[str, Any]:
     if title is None:
         return about
-    if len(title) > MOST_TITLE or not title.isprintable():
+    if not isinstance(title, str) or len(title) > MOST_TITLE or not title.isprintable():
         raise SettingError("title", title, f"one line of at most {MOST_TITLE} characters")
     return {**about, "title": title}

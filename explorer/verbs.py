@@ -55,6 +55,8 @@ def do_render(flags: argparse.Namespace) -> None:
         raise SettingError("seeds", "nothing", "give --seeds such as 0-7, or --recipe")
     seeds = list(dict.fromkeys(latents.parse_seeds(flags.seeds))) if flags.seeds is not None else []
     out = needed(flags.out, "a folder, or X.png for one picture")
+    if flags.bits not in (8, 16):
+        raise SettingError("bits", flags.bits, "8 or 16")
     studio, base = recipe_of(flags)
     recipes = [replace(base, seed=seed, point=None, blend=()) for seed in seeds] or [base]
     targets = [out]
@@ -69,10 +71,17 @@ def do_render(flags: argparse.Namespace) -> None:
     place_for(targets[0])
     step = Steps(flags, len(recipes))
     for recipe, target in zip(recipes, targets, strict=True):
-        pictures.write_png(target, studio.exact(recipe), studio.text(recipe))
+        pictures.write_png(target, studio.exact(recipe, bits=flags.bits), studio.text(recipe, bits=flags.bits))
         step()
     note(studio, base)
-    say(flags, targets, recipes=[json.loads(studio.text(recipe)[TEXT_KEY]) for recipe in recipes])
+    intensity = studio.network(base.checkpoint).intensity if flags.bits == 16 else None
+    say(
+        flags,
+        targets,
+        recipes=[json.loads(studio.text(recipe)[TEXT_KEY]) for recipe in recipes],
+        bits=flags.bits,
+        intensity=None if intensity is None else intensity.values(),
+    )
 
 
 def do_grid(flags: argparse.Namespace) -> None:
@@ -104,8 +113,6 @@ def do_mix(flags: argparse.Namespace) -> None:
     rows = latents.parse_seeds(flags.rows, field="rows")
     columns = latents.parse_seeds(flags.columns, field="columns")
     latents.parse_layers(flags.layers)
-    if not 0 <= flags.amount <= 1:
-        raise SettingError("amount", flags.amount, "a number from 0 to 1")
     out = needed_png(flags.out)
     studio, base = recipe_of(flags)
     layers = str(flags.layers)
@@ -142,10 +149,7 @@ def do_map(flags: argparse.Namespace) -> None:
     out = needed(flags.out, "X.csv")
     if out.suffix.lower() != ".csv":
         raise SettingError("out", out, "a map is written as .csv, with its picture as .png beside it")
-    if flags.method not in atlas.METHODS:
-        raise SettingError("method", flags.method, "umap or pca")
-    if not 1 <= flags.samples <= atlas.MOST_SAMPLES:
-        raise SettingError("samples", flags.samples, f"1 to {atlas.MOST_SAMPLES}")
+    atlas.check(samples=flags.samples, method=flags.method)
     studio, base = recipe_of(flags)
     studio.check(base)
     picture = out.with_suffix(".png")

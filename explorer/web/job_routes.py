@@ -15,7 +15,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError, StyloscopeError
 from core.latents import parse_layers, parse_seeds
-from explorer.animate import Walk
+from explorer import atlas, sheets
+from explorer.animate import FPS, Walk
 from explorer.recipe import Recipe
 from explorer.web.answers import read_body, refusal
 from explorer.web.jobs import Jobs, UnknownJobError
@@ -82,12 +83,18 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         check(replace(point, checkpoint=network.name))
     if "layers" in clean:
         parse_layers(clean["layers"], network.layers)
+    if verb == "mix":
+        _matrix(base, clean, seeds=seeds)
+    if verb == "map":
+        atlas.check(**{key: clean[key] for key in ("samples", "method") if key in clean})
     ends = points or [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds.get("seeds", [])]
     if verb == "interpolate":
         walk = {key: clean[key] for key in ("steps", "space", "loop", "fps", "ease") if key in clean}
         _walk(tuple(ends), **walk)
-    if verb == "bilinear" and len(ends) != 4:
-        raise SettingError("seeds", clean.get("seeds", f"{len(ends)} pictures"), "a sheet has four corners")
+    if verb == "bilinear":
+        if len(ends) != 4:
+            raise SettingError("seeds", clean.get("seeds", f"{len(ends)} pictures"), "a sheet has four corners")
+        sheets.bilinear(ends, steps=clean.get("steps", 10), title=clean.get("title"))
     _small_enough(verb, clean, seeds=seeds, network=network)
     # A run's network is known by RUN/000012 wherever the command looks; any other by its stem, which a path gives too.
     found = str(network.path.resolve()) if network.path.stem == network.name else network.name
@@ -95,10 +102,20 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
 
 
 def _walk(ends: tuple[Recipe, ...], **settings: Any) -> None:
-    for key, kind in (("steps", int), ("fps", int | float)):
+    for key, kind, words in (("steps", int, "1 or more"), ("fps", int | float, FPS)):
         if isinstance(settings.get(key), bool) or not isinstance(settings.get(key, 1), kind):
-            raise SettingError(key, settings[key], "a number")
+            raise SettingError(key, settings[key], words)
+    if not isinstance(settings.get("loop", False), bool):
+        raise SettingError("loop", settings["loop"], "true or false")
     Walk(ends, **settings)
+
+
+def _matrix(base: Recipe, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]]) -> None:
+    for key in ("rows", "columns", "layers"):
+        if key not in settings:
+            raise SettingError(key, "nothing", f"give {key}")
+    more = {key: settings[key] for key in ("amount", "title") if key in settings}
+    sheets.matrix(base, rows=seeds["rows"], columns=seeds["columns"], layers=str(settings["layers"]), **more)
 
 
 def _small_enough(verb: str, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]], network: Network) -> None:
