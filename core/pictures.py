@@ -38,6 +38,7 @@ __all__ = [
     "read_header",
     "read_text",
     "resize",
+    "to_16bit",
     "to_8bit",
     "write_animation",
     "write_png",
@@ -119,6 +120,15 @@ def is_gray(array: np.ndarray) -> bool:
 def to_8bit(images: torch.Tensor) -> np.ndarray:
     """Network output [N, C, H, W], about -1 .. 1, as uint8 [N, H, W] or [N, H, W, 3]: floor(127.5 x + 128), clamped."""
     levels = images.detach().float().mul(127.5).add(128).floor().clamp(0, 255).byte().cpu().numpy()
+    return np.ascontiguousarray(levels[:, 0] if levels.shape[1] == 1 else levels.transpose(0, 2, 3, 1))
+
+
+def to_16bit(images: torch.Tensor) -> np.ndarray:
+    """Network output [N, C, H, W] as uint16 [N, H, W] or [N, H, W, 3]: 32767.5 (x + 1), rounded and clamped.
+
+    The reverse of how a training sees 16-bit levels, so that a level stands for what it stood for there.
+    """
+    levels = images.detach().double().add(1).mul(32767.5).round().clamp(0, 65535).cpu().numpy().astype(np.uint16)
     return np.ascontiguousarray(levels[:, 0] if levels.shape[1] == 1 else levels.transpose(0, 2, 3, 1))
 
 

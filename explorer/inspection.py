@@ -11,6 +11,7 @@ from typing import Any
 from core import runs
 from core.checkpoint import configs, read_header
 from core.errors import StyloscopeError
+from core.intensity import Intensity
 from explorer.flags import studio_of
 
 __all__ = ["do_inspect"]
@@ -23,7 +24,7 @@ def do_inspect(flags: argparse.Namespace) -> None:
     header = read_header(path)
     about = header.about
     config, discriminator = configs(path, about)
-    crop = about["picture"]["crop"]
+    crop, intensity = about["picture"]["crop"], Intensity.read(about["picture"].get("intensity"))
     facts: dict[str, Any] = {
         "file": str(path),
         "bytes": path.stat().st_size,
@@ -33,6 +34,7 @@ def do_inspect(flags: argparse.Namespace) -> None:
         "shown": [crop[2], crop[3]],
         "crop": crop,
         "channels": config.channels,
+        "intensity": None if intensity is None else intensity.values(),
         "layers": 2 * len(config.filters),
         "filters": list(config.filters),
         "z_dim": config.z_dim,
@@ -48,6 +50,7 @@ def do_inspect(flags: argparse.Namespace) -> None:
     if flags.json:
         print(json.dumps(facts))
         return
+    facts["intensity"] = intensity and intensity.says()
     training = {f"training.{key}": value for key, value in facts.pop("training").items()}
     suspicious = facts.pop("suspicious")
     for name, value in {**facts, **training, "suspicious": "; ".join(suspicious) or "nothing"}.items():

@@ -13,6 +13,7 @@ from typing import Any
 from core import runs
 from core.checkpoint import configs, read_about, sha256
 from core.errors import CheckpointError, SettingError
+from core.intensity import Intensity
 
 __all__ = ["DEFAULT", "Network", "Networks"]
 
@@ -46,6 +47,11 @@ class Network:
     def crop(self) -> list[int]:
         """[top, left, height, width] of what people are shown, in pixels of the finished network."""
         return self.about["picture"]["crop"]
+
+    @property
+    def intensity(self) -> Intensity | None:
+        """What gray levels stand for, where the training's pictures said so."""
+        return Intensity.read(self.about["picture"].get("intensity"))
 
 
 class Networks:

@@ -26,6 +26,7 @@ from explorer.recipe import Recipe
 __all__ = ["TEXT_KEY", "Frame", "Network", "Room", "Studio"]
 
 TEXT_KEY = "styloscope"
+INTENSITY_KEY = "styloscope-intensity"
 _MOST_ROOMS = 3
 _MOST_STYLES = 8192
 _BATCH = 512
@@ -187,20 +188,30 @@ class Studio:
                 batches.append(room.map_z(z, label).float().numpy())
         return np.concatenate(batches)
 
-    def exact(self, recipe: Recipe) -> np.ndarray:
-        """The picture in float32 as people see it, uint8 [H, W] or [H, W, 3]: the same pixels by every way in."""
-        return self._draw(recipe, exact=True)[0]
+    def exact(self, recipe: Recipe, *, bits: int = 8) -> np.ndarray:
+        """The picture in float32 as people see it, [H, W] or [H, W, 3]: the same pixels by every way in.
+
+        uint8, or uint16 where `bits` is 16.
+        """
+        return self._draw(recipe, exact=True, bits=bits)[0]
 
     def preview(self, recipe: Recipe) -> np.ndarray:
         """The picture as fast as it comes, uint8 [H, W] or [H, W, 3]; a level or a few beside the exact one."""
         return self._draw(recipe, exact=False)[0]
 
-    def frame(self, recipe: Recipe, *, format: str = "png", size: int | None = None, exact: bool = True) -> Frame:
-        """One encoded picture ("png", "jpeg" or "webp"), shrunk to `size` pixels on its longer side where given."""
+    def frame(
+        self, recipe: Recipe, *, format: str = "png", size: int | None = None, exact: bool = True, bits: int = 8
+    ) -> Frame:
+        """One encoded picture ("png", "jpeg" or "webp"), shrunk to `size` pixels on its longer side where given.
+
+        `bits` 16 is for PNG alone, whose text then says what levels stand for.
+        """
         if format not in _MEDIA_TYPES:
             raise SettingError("format", format, "png, jpeg or webp")
-        picture, engine, milliseconds = self._draw(recipe, exact=exact)
-        text = self.text(recipe) if format == "png" else None
+        if bits != 8 and (bits != 16 or format != "png"):
+            raise SettingError("bits", bits, "8, or 16 as png")
+        picture, engine, milliseconds = self._draw(recipe, exact=exact, bits=bits)
+        text = self.text(recipe, bits=bits) if format == "png" else None
         return Frame(
             data=pictures.encode(_shrunk(picture, size), format, text),
             media_type=_MEDIA_TYPES[format],
@@ -210,7 +221,7 @@ class Studio:
             note=self.note(recipe),
         )
 
-    def _draw(self, recipe: Recipe, *, exact: bool) -> tuple[np.ndarray, Engine, float]:
+    def _draw(self, recipe: Recipe, *, exact: bool, bits: int = 8) -> tuple[np.ndarray, Engine, float]:
         """The picture, the engine that made it, and the milliseconds from recipe to pixels."""
         self.check(recipe)
         with self._drawing, _exactly() if exact else torch.inference_mode():
@@ -219,14 +230,21 @@ class Studio:
             start = time.perf_counter()
             ws, noise = _styles(room, recipe)
             image = engine.synthesis(ws[None], noise)
-            picture = pictures.crop(pictures.to_8bit(image)[0], room.network.crop)
+            levels = pictures.to_16bit(image) if bits == 16 else pictures.to_8bit(image)
+            picture = pictures.crop(levels[0], room.network.crop)
             return picture, engine, 1000 * (time.perf_counter() - start)
 
-    def text(self, recipe: Recipe) -> dict[str, str]:
-        """The text chunk that a PNG of this recipe carries: all of the recipe, the network's full name, its sha."""
+    def text(self, recipe: Recipe, *, bits: int = 8) -> dict[str, str]:
+        """The text chunk that a PNG of this recipe carries: all of the recipe, the network's full name, its sha.
+
+        One of 16 bits has a second one, where it is known what levels stand for: {"slope", "intercept", "unit"}.
+        """
         network = self.network(recipe.checkpoint)
         told = replace(recipe, checkpoint=network.name, sha=network.sha)
-        return {TEXT_KEY: json.dumps(told.full())}
+        chunks = {TEXT_KEY: json.dumps(told.full())}
+        if bits == 16 and network.intensity is not None:
+            chunks[INTENSITY_KEY] = json.dumps(network.intensity.values())
+        return chunks
 
     def warning(self, recipe: Recipe) -> str | None:
         """One sentence where the network of a recipe is not drawn on the device that was asked for, else None."""

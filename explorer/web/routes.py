@@ -41,6 +41,7 @@ class Wish:
     format: str
     size: int | None
     client: str | None
+    bits: int = 8
 
 
 def add_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
@@ -81,7 +82,7 @@ async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:
 
 
 def _draw(studio: Studio, wish: Wish) -> Frame:
-    return studio.frame(wish.recipe, format=wish.format, size=wish.size, exact=wish.format == "png")
+    return studio.frame(wish.recipe, format=wish.format, size=wish.size, exact=wish.format == "png", bits=wish.bits)
 
 
 def _picture(frame: Frame) -> Response:
@@ -108,7 +109,11 @@ async def read_wish(request: Request) -> Wish:
     if client is not None and not 0 < len(client) <= CLIENT_LIMIT:
         raise SettingError("client", client, f"it must have 1 to {CLIENT_LIMIT} characters")
     text = await _text(request) if request.method == "POST" else query.get("recipe", "{}")
-    return Wish(recipe=Recipe.parse(text), format=picture_format, size=_size(query.get("size")), client=client)
+    bits = query.get("bits", "8")
+    if bits != "8" and (bits != "16" or picture_format != "png"):
+        raise SettingError("bits", bits, "it must be 8, or 16 as png")
+    size = _size(query.get("size"))
+    return Wish(recipe=Recipe.parse(text), format=picture_format, size=size, client=client, bits=int(bits))
 
 
 def _size(text: str | None) -> int | None:

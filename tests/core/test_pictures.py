@@ -308,3 +308,12 @@ def test_a_failing_walk_leaves_nothing_and_the_old_file_whole(tmp_path: Path, na
 def test_unknown_suffix() -> None:
     with pytest.raises(SettingError, match=r"a\.avi.*\.gif"):
         pictures.write_animation("a.avi", [], fps=24, count=1)
+
+
+def test_to_16bit_is_the_reverse_of_what_a_training_sees() -> None:
+    torch = pytest.importorskip("torch")
+    levels = np.arange(0, 65536, 257, dtype=np.uint16)
+    seen = torch.from_numpy(levels.astype(np.float32) / 32767.5 - 1).reshape(1, 1, 1, -1)
+    assert np.array_equal(pictures.to_16bit(seen)[0, 0], levels)
+    assert pictures.to_16bit(torch.tensor([[[[-9.0, 9.0]]]])).tolist() == [[[0, 65535]]]
+    assert pictures.to_16bit(torch.zeros(2, 3, 4, 5)).shape == (2, 4, 5, 3)
