@@ -23,6 +23,7 @@ from explorer.web.page import found_panels
 from train.cli import parser as train_parser
 from train.metrics import names as measure_names
 from train.metrics.cli import parser as metrics_parser
+from train.prepare.__main__ import parser as prepare_parser
 from train.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +73,10 @@ def test_training() -> None:
 def test_measures() -> None:
     assert missing(flags(metrics_parser()), DOCS["metrics.md"]) == []
     assert [name for name in measure_names() if f"`{name}`" not in section(DOCS["metrics.md"], "## The figures")] == []
+
+
+def test_preparing() -> None:
+    assert missing(flags(prepare_parser()) - {"--help"}, section(DOCS["data.md"], "## python -m train.prepare")) == []
 
 
 @pytest.mark.parametrize("verb", verbs())
@@ -178,6 +183,8 @@ def test_an_example_can_be_typed(line: str) -> None:
         metrics_parser().parse_args(rest)
     elif program == "train":
         train_parser().parse_args(rest)
+    elif program == "train.prepare":
+        prepare_parser().parse_args(rest)
     else:
         assert program in ("pytest", "venv") or (ROOT / program).is_file(), f"{line}: no such command"
 
