@@ -89,8 +89,9 @@ def _content(text: str, *, name: str) -> str:
         if path.stat().st_size > 512 << 20:
             raise SettingError(name, path, "a file of at most 512 MB")
         data = path.read_bytes()
-    except OSError as wrong:
-        raise SettingError(name, text, f"that file cannot be read ({wrong.strerror})") from wrong
+    except (OSError, ValueError) as wrong:
+        reason = getattr(wrong, "strerror", None) or str(wrong)
+        raise SettingError(name, text, f"that file cannot be read ({reason})") from wrong
     if data.startswith(b"\x89PNG"):
         found = pictures.read_text(data, name=str(path)).get(TEXT_KEY)
         if found is None:

@@ -217,6 +217,7 @@ def test_map(do: Do) -> None:
         (["render", "--seeds", "1", "--out", "x", "--checkpoint", "a/none.safetensors"], "a/none.safetensors"),
         (["render", "--recipe", '{"nose": 1}', "--out", "x"], "did you mean noise?"),
         (["render", "--recipe", "@none.json", "--out", "x"], "none.json"),
+        (["render", "--recipe", "@a\0b", "--out", "x"], "cannot be read"),
         (["render", "--recipe", "{}", "--out", "x", "--psy", "1"], "--psy"),
         (["grid", "--number", "0", "--out", "x.png"], "number cannot be '0': 1 to 4096"),
         (["grid", "--number", "5000", "--out", "x.png"], "number"),
