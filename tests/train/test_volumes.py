@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import zipfile
 from pathlib import Path
 
@@ -121,9 +122,8 @@ def test_analyze_pairs_and_mgh(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Pair(voxels, np.eye(4)), tmp_path / "pair.img")
     pair = opened(tmp_path / "pair.img", window="0,1000")
     assert np.array_equal(pair.pixels, mgz.pixels)
-    nib.save(nib.AnalyzeImage(voxels, np.eye(4)), tmp_path / "analyze" / "OAS1_0001.img") if (
-        tmp_path / "analyze"
-    ).mkdir() is None else None
+    (tmp_path / "analyze").mkdir()
+    nib.save(nib.AnalyzeImage(voxels, np.eye(4)), tmp_path / "analyze" / "OAS1_0001.img")
     make.archive(tmp_path / "pairs.zip", {file.name: file.read_bytes() for file in (tmp_path / "analyze").iterdir()})
     zipped = opened(tmp_path / "pairs.zip", window="0,1000")
     assert np.array_equal(opened(tmp_path / "analyze", window="0,1000").pixels, zipped.pixels)
@@ -186,3 +186,13 @@ def test_settings_of_volumes() -> None:
     assert list(Slicing(slices="25%-75%").chosen(8)) == [2, 3, 4, 5]
     assert levels(np.array([-5.0, 0, 5, 10, 20, np.nan]), 0, 10).tolist() == [0, 0, 32768, 65535, 65535, 0]
     assert not levels(np.array([3.0]), 4, 4).any()
+
+
+@pytest.mark.parametrize(("package", "file"), [("nibabel", "a.nii"), ("pydicom", "a.dcm")])
+def test_a_missing_package_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, file: str
+) -> None:
+    (tmp_path / file).write_bytes(b"\0" * 400)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DataError, match=f"need the package {package}; pip install {package}"):
+        survey(tmp_path)
