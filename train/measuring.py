@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from core import runs
-from core.errors import StyloscopeError
+from core.errors import SettingError, StyloscopeError
+from train import keep
 from train.config import Config
 from train.console import say
 from train.data import Data
 from train.loop import Trainer
-from train.metrics import append, evaluate, line, read_names
+from train.metrics import append, evaluate, line, rank, read_names
 from train.stop import Stopped
 
 __all__ = ["Measuring"]
@@ -23,22 +24,30 @@ class Measuring:
     """When measures are due, and taking them."""
 
     def __init__(self, config: Config, run: Path, *, held: Data | None, check: Callable[[], None]) -> None:
-        """Raises SettingError for a measure that there is not. `check` may raise Stopped."""
+        """`best` is the measure that best.json goes by. Raises SettingError for one that there is not.
+
+        `check` may raise Stopped.
+        """
         self.names = read_names(config.metrics)
+        self.best = (read_names(config.best, field="best") or [*self.names, ""])[0]
+        if self.best and self.best not in self.names:
+            raise SettingError("best", config.best, "one of the measures that --metrics names")
         self.every = max(1, round(config.every * 1000))
         self.run = run
         self.held = held
         self.check = check
+        self._tried = 0
 
     def due(self, images: int) -> bool:
         """Whether a multiple of `every` has been passed since the last line of metrics.jsonl.
 
-        A round that a killed run has not finished is thereby made up for.
+        A round that a killed run has not finished is thereby made up for; one that has failed is not tried again.
         """
         if not self.names:
             return False
         before = [entry["kimg"] for entry in runs.metrics(self.run) if entry.get("kimg") is not None]
-        return images // self.every > round(before[-1] * 1000 if before else 0) // self.every
+        last = max(self._tried, round(before[-1] * 1000 if before else 0))
+        return images // self.every > last // self.every
 
     def take(self, trainer: Trainer, checkpoint: Path | None) -> dict[str, Any] | None:
         """Measure the average generator and add a line to metrics.jsonl; a measure that fails is a sentence.
@@ -47,6 +56,7 @@ class Measuring:
         from the images seen, so nothing here can move them.
         """
         began = time.monotonic()
+        self._tried = trainer.images
         n, kimg = trainer.networks, trainer.images / 1000
         try:
             figures = evaluate(
@@ -58,6 +68,9 @@ class Measuring:
                 device=trainer.device,
                 each=self.check,
             )
+            # Before the line, which says that this round is done: a killed run makes up for what has no line.
+            if checkpoint is not None and self.best in figures:
+                self._judge(checkpoint, figures[self.best], images=trainer.images)
             name = checkpoint.name if checkpoint is not None else ""
             entry = line(figures, kimg=kimg, checkpoint=name, seconds=time.monotonic() - began)
             append(self.run / runs.METRICS, entry)
@@ -69,3 +82,8 @@ class Measuring:
             say(f"no measures at {kimg:g} kimg, the training goes on: {' '.join(str(wrong).split())}")
             return None
         return entry
+
+    def _judge(self, checkpoint: Path, figure: dict[str, Any], *, images: int) -> None:
+        value = figure["value"]
+        if keep.judge(self.run, checkpoint, measure=self.best, value=value, rank=rank(figure), images=images):
+            say(f"{checkpoint.name} is the best network so far: {self.best} {value:.4g}")

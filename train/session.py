@@ -12,7 +12,8 @@ import torch
 import core
 from core import pictures, runs
 from core.errors import TrainingError
-from train import facts, machine, resume, state
+from train import facts, keep, machine, resume, state
+from train.board import Board
 from train.cli import Asked
 from train.console import command, images_bar, say
 from train.data import Data, Frames
@@ -24,6 +25,7 @@ from train.output import Run, columns, draw, log_line
 from train.processes import Processes, alike, check_batch, joined, launch
 from train.schedule import next_tick
 from train.stop import Stop, Stopped
+from train.watch import Watch
 
 __all__ = ["train"]
 
@@ -45,7 +47,7 @@ def train(asked: Asked, *, stop: Stop) -> int:
             try:
                 session.go()
             finally:
-                session.run.release()
+                session.leave()
     except Stopped:
         say("stopped before the first image; nothing to save")
     return 0
@@ -64,6 +66,8 @@ class _Session:
         self.held = held
         self.run = run
         self.stop = stop
+        self.watch = Watch(asked.config)
+        self.board: Board | None = None
         self.measuring = Measuring(asked.config, run.path, held=held, check=stop.check)
         self.end = max(1, round(self.config.kimg * 1000))
         self.tick = max(1, round(self.config.tick * 1000))
@@ -105,6 +109,8 @@ class _Session:
             session = cls(
                 asked, trainer, run, held=held, seconds=saved.facts["seconds"] if saved else 0.0, stop=stop, began=began
             )
+        if saved is not None:
+            session.watch.restore(saved.facts.get("watch", {}))
         says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
         for sentence in [*data.says, says, *machine.compiled(trainer)]:
             say(sentence)
@@ -124,6 +130,13 @@ class _Session:
         self.run.launched(launch())
         self.run.asked(settings=self.config.values(), resolved=facts.resolved(trainer), command=command())
         self.run.show_data(trainer.data)
+        self.board = Board(self.run.path, images=trainer.images, say=say)
+
+    def leave(self) -> None:
+        """Close what is open and let others write the run."""
+        if self.board is not None:
+            self.board.close()
+        self.run.release()
 
     @property
     def seconds(self) -> float:
@@ -138,7 +151,7 @@ class _Session:
         due = next_tick(trainer.images, tick=self.tick)
         self._measure()
         shown, since = trainer.images, time.monotonic()
-        stopping = self.processes.any(self._wants_to_stop())
+        stopping = self.processes.any(self.stop.asked)  # not where the burst is over: one step at least is made
         with images_bar(total=self.end, seen=min(trainer.images, self.end)) as progress:
             while trainer.images < self.end and not stopping:
                 self._step()
@@ -148,6 +161,7 @@ class _Session:
                     self._report(rate)
                     due, shown, since = next_tick(trainer.images, tick=self.tick), trainer.images, time.monotonic()
                 stopping = self.processes.any(self._wants_to_stop())
+        trainer.micro = self.processes.least(trainer.micro)
         if trainer.images > self._kept:
             self._save(checkpoint=True)
         if self.processes.first:
@@ -171,34 +185,49 @@ class _Session:
     def _report(self, rate: float) -> None:
         """One tick: a line of the log, the sample sheet, the state, and now and then the networks and measures."""
         trainer = self.trainer
+        trainer.micro = self.processes.least(trainer.micro)
         figures = trainer.figures()
         if self.processes.first:
-            self.run.log(
-                log_line(
-                    figures,
-                    images=trainer.images,
-                    seconds=self.seconds,
-                    images_per_second=rate,
-                    memory_gib=machine.memory(trainer.device),
-                )
-            )
-            self.run.sample(self._sheet(self.config.samples, psi=1.0), images=trainer.images)
+            self._show(figures, rate=rate)
         ticks = trainer.images // self.tick
         ended = trainer.images >= self.end
         self._save(checkpoint=ended or ticks % self.config.snapshot == 0 or self.measuring.due(trainer.images))
         self._measure()
 
+    def _show(self, figures: dict[str, float], *, rate: float) -> None:
+        """Look at the networks, say what should be said, and leave the line and the sheet."""
+        trainer, config = self.trainer, self.config
+        drawn = self._drawn(config.samples, psi=1.0)
+        seen = self.watch.tick(trainer, held=self.held, samples=drawn, figures=figures)
+        for warning in seen.warnings:
+            say(warning)
+        line = log_line(
+            {**figures, **seen.figures},
+            images=trainer.images,
+            seconds=self.seconds,
+            images_per_second=rate,
+            memory_gib=machine.memory(trainer.device),
+            warnings=seen.warnings,
+        )
+        self.run.log(line)
+        sheet = self._sheet(drawn, count=config.samples)
+        self.run.sample(sheet, images=trainer.images)
+        if self.board is not None:
+            self.board.figures(line, images=trainer.images)
+            self.board.sheet(sheet, images=trainer.images)
+
     def _measure(self) -> None:
         """Take the measures that are due, once everything else of the tick is on the disk."""
         if self.processes.first and self.trainer.images and self.measuring.due(self.trainer.images):
-            self.measuring.take(self.trainer, runs.newest(self.run.path))
+            taken = self.measuring.take(self.trainer, runs.newest(self.run.path))
+            if taken is not None and self.board is not None:
+                self.board.figures(taken["figures"], images=self.trainer.images)
 
     def _save(self, *, checkpoint: bool) -> None:
         trainer = self.trainer
-        trainer.micro = self.processes.least(trainer.micro)
-        self._kept = trainer.images if checkpoint else self._kept
         if not self.processes.first:
             return
+        self._kept = trainer.images if checkpoint else self._kept
         try:
             trainer.verify_state()
         except TrainingError as wrong:
@@ -206,13 +235,21 @@ class _Session:
         if checkpoint:
             about = facts.about(trainer, seconds=self.seconds, command=runs.command(self.run.path).partition("\n")[0])
             self.run.checkpoint(trainer.networks, about=about, images=trainer.images)
-        said = {"seconds": self.seconds, "settings": self.config.values(), "pictures": trainer.data.fingerprint}
+        said: dict[str, Any] = {
+            "watch": self.watch.facts(),
+            "seconds": self.seconds,
+            "settings": self.config.values(),
+            "pictures": trainer.data.fingerprint,
+        }
         state.save(self.run.state, trainer.tensors(), {**trainer.facts(), **said}, images=trainer.images)
+        keep.prune(self.run.path, keep=self.config.keep)
 
-    def _sheet(self, count: int, *, psi: float, wide: int = 8) -> np.ndarray:
-        g, crop = self.trainer.networks.g_ema, self.trainer.data.frame.crop
-        drawn = draw(g, count=count, psi=psi, crop=crop, wide=wide)
-        return pictures.grid(drawn, columns=columns(g, count=count, wide=wide))
+    def _drawn(self, count: int, *, psi: float, wide: int = 8) -> list[np.ndarray]:
+        crop = self.trainer.data.frame.crop
+        return draw(self.trainer.networks.g_ema, count=count, psi=psi, crop=crop, wide=wide)
+
+    def _sheet(self, drawn: list[np.ndarray], *, count: int, wide: int = 8) -> np.ndarray:
+        return pictures.grid(drawn, columns=columns(self.trainer.networks.g_ema, count=count, wide=wide))
 
     def _close(self) -> None:
         newest, kimg = runs.newest(self.run.path), self.trainer.images / 1000
@@ -224,7 +261,9 @@ class _Session:
         say(f"done: {kimg:g} kimg; the network is {newest}")
         if self.grid:
             path = self.run.path / runs.GRID
-            pictures.write_png(path, self._sheet(self.grid, psi=GRID_PSI, wide=max(1, round(self.grid**0.5))))
+            wide = max(1, round(self.grid**0.5))
+            drawn = self._drawn(self.grid, psi=GRID_PSI, wide=wide)
+            pictures.write_png(path, self._sheet(drawn, count=self.grid, wide=wide))
             print(path)
 
 

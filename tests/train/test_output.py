@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core import runs
 from core.errors import OutputError
-from train.output import Run
+from core.lock import Lock
+from train.output import LOG_KEYS, Run, log_line
 
 LINES = [json.dumps({"kimg": kimg, "loss_g": 0.5}) for kimg in (0.1, 0.2, 0.3)]
 
@@ -51,3 +53,56 @@ def test_names_with_bytes_that_are_no_text(tmp_path: Path) -> None:
     run.asked(settings={"data": name}, resolved={}, command=f"python -m train --data {name}")
     assert runs.config(tmp_path)["data"] == name
     assert runs.command(tmp_path) == "python -m train --data /pictures \\udcff"
+
+
+def test_measures_made_again_are_taken_out(tmp_path: Path) -> None:
+    lines = [json.dumps({"kimg": kimg, "checkpoint": "é"}, ensure_ascii=False) for kimg in (0.1, None, 0.3)]
+    (tmp_path / runs.METRICS).write_text("\n".join(lines) + '\n{"kimg"', encoding="utf-8")
+    Run(tmp_path).forget_after(200)
+    assert (tmp_path / runs.METRICS).read_text(encoding="utf-8") == "\n".join(lines[:2]) + "\n"
+
+
+def test_two_trainings_never_write_one_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with Run.beginning(out, resume=False) as run:
+        (out / runs.STATE / runs.LOCK).write_text(
+            json.dumps({"pid": 7, "host": "elsewhere", "began": 1.0, "place": "elsewhere"}), encoding="utf-8"
+        )
+        with pytest.raises(OutputError, match="run is being written by process 7 on elsewhere"):
+            with Run.beginning(out, resume=True):
+                raise AssertionError
+        assert (out / runs.STATE / runs.LOCK).exists() and (out / runs.SAMPLES).is_dir()
+    run.release()
+    assert (out / runs.STATE / runs.LOCK).exists()
+
+
+def test_a_beginning_that_fails_leaves_nothing_and_a_released_run_no_lock(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(KeyError):
+        with Run.beginning(out, resume=False):
+            raise KeyError
+    assert not out.exists()
+    with Run.beginning(out, resume=False) as run:
+        held = runs.holder(out)
+        assert held is not None
+    run.release()
+    assert runs.holder(out) is None and list((out / runs.STATE).iterdir()) == []
+    Lock.take(out / runs.STATE / runs.LOCK).release()
+
+
+def test_a_line_has_every_key() -> None:
+    figures = {"loss_g": 0.5, "overfit": None, "r1": float("nan"), "unknown": 1.0}
+    line = log_line(figures, images=400, seconds=1.0, images_per_second=2.0, memory_gib=None, warnings=["Look."])
+    assert set(line) == set(LOG_KEYS) and line["warnings"] == ["Look."]
+    assert {key for key, value in line.items() if value is not None} == {
+        "kimg", "seconds", "images_per_second", "loss_g", "warnings",
+    }  # fmt: skip
+    assert log_line({}, images=0, seconds=0, images_per_second=0, memory_gib=None)["warnings"] is None
+
+
+def test_an_old_log_with_fewer_keys_is_drawn(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.log({"kimg": 0.1, "loss_g": 0.5})
+    run.log({"kimg": 0.2, "loss_g": 0.4, "logit_held": 0.1, "size": None})
+    run.sample(np.zeros((8, 8), np.uint8), images=200)
+    assert (tmp_path / runs.LOSSES).is_file()
