@@ -2,8 +2,8 @@
 
     python -m tests.kills [KILLS] [SEED]        20 kills by default; Linux and macOS
 
-A toy network with everything that has state: adaptive augmentation, lazy regularisers, held-out pictures, what is watched,
-measures, a bounded number of network files. Each attempt is the same command with --resume.
+A toy network with everything that has state: adaptive augmentation, lazy regularisers, held-out pictures,
+watching, measures, a bounded number of network files. Each attempt is the same command with --resume.
 """
 
 from __future__ import annotations
