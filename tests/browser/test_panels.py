@@ -127,6 +127,18 @@ def test_a_source_changes_the_picture_live_and_can_be_undone(tab: Any) -> None:
     assert not complaints(tab)
 
 
+def test_a_source_has_the_class_of_the_picture_until_it_gets_its_own(tab: Any) -> None:
+    tab.execute_script("stage.set({ checkpoint: 'classes', label: 2 })")
+    first = shown(tab, checkpoint="classes", label=2)
+    find(tab, "#mix-panel .strong").click()
+    assert until(lambda: recipe_of(tab)["mix"])[0]["label"] == 2
+    type_into(tab, "[aria-label='Source 1 class']", 1)
+    assert recipe_of(tab)["mix"][0]["label"] == 1 and settled(tab) != first
+    tab.execute_script("stage.set({ checkpoint: 'brain', label: null })")
+    until(lambda: "label" not in recipe_of(tab)["mix"][0])
+    assert settled(tab) and not find(tab, "[aria-label='Source 1 class']").is_displayed()
+
+
 def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
     open_tab(tab, "Mix")
     type_into(tab, "[aria-label='Row seeds']", "0-1")

@@ -118,6 +118,44 @@ def test_a_drag_on_the_picture_walks_the_plane(tab: Any) -> None:
     assert recipe_of(tab)["seed"] == 1
 
 
+def test_fingers_walk_sideways_scroll_the_page_and_pinch(tab: Any) -> None:
+    phone = {"width": 390, "height": 600, "deviceScaleFactor": 2, "mobile": True}
+    tab.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    tab.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+
+    def touch(kind: str, *fingers: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(fingers)]
+        tab.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def drag(across: float, down: float) -> None:
+        touch("touchStart", (x, y))
+        for k in range(1, 9):
+            touch("touchMove", (x + across * k / 8, y + down * k / 8))
+        touch("touchEnd")
+        time.sleep(0.4)
+
+    try:
+        box = "const b = document.getElementById('stage').getBoundingClientRect();"
+        x, y = tab.execute_script(f"{box} return [b.x + b.width / 2, b.y + b.height / 2]")
+        drag(-120, -10)
+        assert [part["seed"] for part in recipe_of(tab)["blend"]] == [0, 1, 1000, 1001]
+        assert recipe_of(tab)["blend"][2]["weight"] == 0 == tab.execute_script("return scrollY")
+        walked = recipe_of(tab)
+        drag(0, -150)
+        assert recipe_of(tab) == walked and tab.execute_script("return scrollY") > 50
+        tab.execute_script("scrollTo(0, 0)")
+        wide = tab.execute_script(f"{box} return b.width")
+        touch("touchStart", (x - 40, y))
+        touch("touchStart", (x - 40, y), (x + 40, y))
+        touch("touchMove", (x - 90, y), (x + 90, y))
+        touch("touchEnd")
+        assert tab.execute_script(f"{box} return b.width") > 1.5 * wide
+        assert recipe_of(tab) == walked
+    finally:
+        tab.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        tab.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_keys_work_where_nothing_else_has_the_focus(tab: Any) -> None:
     from selenium.webdriver import Keys
 

@@ -50,7 +50,7 @@ function sources(stage) {
     clear.hidden = mix.length < 2;
     keep.hidden = mix.length < 1;
     if (layers !== depth) rows.splice(0).forEach((row) => row.leave());
-    if (layers && depth && layers < depth) queueMicrotask(() => stage.set({ mix: fitted(mix, stage.network) }));
+    if (layers && depth && (layers < depth || mix.some(({ label }) => label >= Math.max(1, stage.network.classes)))) queueMicrotask(() => stage.set({ mix: fitted(mix, stage.network) }));
     depth = layers;
     rows.splice(mix.length).forEach((row) => row.leave());
     while (depth && rows.length < mix.length) {
