@@ -188,7 +188,7 @@ def test_a_request_asks_for_sixteen_megapixels_at_most(verb: str, settings: dict
         name="brain", path=Path("brain.safetensors"), sha="0", architecture="stylegan2", size=(208, 176), channels=1,
         layers=12, classes=0, credit="", stamp=(0, 0), about={},
     )  # fmt: skip
-    small = {"rows": "0-3", "columns": "0-3"} if verb == "mix" else {**settings, "steps": 20}
+    small = {**settings, **({"rows": "0-3", "columns": "0-3"} if verb == "mix" else {"steps": 20})}
     assert looked_at(verb, small, check=lambda recipe: network)["checkpoint"]
     with pytest.raises(SettingError, match="16 megapixels, here 437 cells"):
         looked_at(verb, settings, check=lambda recipe: network)
