@@ -4,151 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from core.errors import SettingError
 from core.sizes import filters, start_shape
+from train.setting import (
+    Setting,
+    decimal,
+    is_augment,
+    is_filters,
+    is_names,
+    is_size,
+    is_taps,
+    parse_size,
+    setting_field,
+    switch,
+    whole,
+)
 from train.slicing import AXES, is_slices, is_window
 
 __all__ = ["Config", "Setting", "parse_size", "settings"]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting as the command line and the manual see it."""
-
-    name: str
-    group: str
-    help: str
-    default: Any
-    allowed: str
-    read: Callable[[str], Any]
-    check: Callable[[Any], bool]
-    choices: tuple[str, ...] | None
-    meaning: bool
-
-    @property
-    def flag(self) -> str:
-        """The setting's flag on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-
-def _setting(
-    default: Any,
-    help: str,
-    *,
-    group: str,
-    read: Callable[[str], Any] = str,
-    check: Callable[[Any], bool] = lambda value: True,
-    allowed: str = "",
-    choices: tuple[str, ...] | None = None,
-    meaning: bool = True,
-) -> Any:
-    """A dataclass field that knows its flag; `meaning`: a resumed run may not change it."""
-    if choices is not None:
-        allowed, check = "one of " + ", ".join(choices), lambda value: value in choices
-    facts = {
-        "group": group,
-        "help": help,
-        "read": read,
-        "check": check,
-        "allowed": allowed,
-        "choices": choices,
-        "meaning": meaning,
-    }
-    return field(default=default, metadata=facts)
-
-
-def _numeric(
-    kind: type,
-    default: Any,
-    help: str,
-    *,
-    group: str,
-    low: float,
-    high: float,
-    auto: bool = False,
-    meaning: bool = True,
-) -> Any:
-    """A whole or decimal number between `low` and `high`, both included; or the word auto where `auto`."""
-    what = "a whole number" if kind is int else "a number"
-    upper = f" to {high:.10g}" if math.isfinite(high) else " up"
-    allowed = f"{what} from {low:.10g}{upper}" + (", or auto" if auto else "")
-
-    def read(text: str) -> Any:
-        return text if auto and text == "auto" else kind(text)
-
-    def check(value: Any) -> bool:
-        if auto and value == "auto":
-            return True
-        if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
-            return False
-        return math.isfinite(value) and low <= value <= high
-
-    return _setting(default, help, group=group, read=read, check=check, allowed=allowed, meaning=meaning)
-
-
-def _whole(default: Any, help: str, *, group: str, low: int, high: int = 2**31, **rest: Any) -> Any:
-    return _numeric(int, default, help, group=group, low=low, high=high, **rest)
-
-
-def _decimal(default: Any, help: str, *, group: str, low: float, high: float = math.inf, **rest: Any) -> Any:
-    return _numeric(float, default, help, group=group, low=low, high=high, **rest)
-
-
-def _switch(help: str, *, group: str, meaning: bool = True) -> Any:
-    return _setting(
-        False,
-        help,
-        group=group,
-        read=lambda text: text == "true",
-        check=lambda value: isinstance(value, bool),
-        allowed="true or false",
-        meaning=meaning,
-    )
-
-
-def parse_size(text: str, *, field_name: str = "size") -> tuple[int, int]:
-    """Read `256` or `224x192` as (height, width). Raises SettingError naming the field."""
-    found = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", text.strip(), re.ASCII)
-    if found is None:
-        raise SettingError(field_name, text, "HEIGHTxWIDTH such as 224x192, one number for a square, or auto")
-    return int(found[1]), int(found[2] or found[1])
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, str) and (value == "auto" or re.fullmatch(r"[0-9]{1,5}(x[0-9]{1,5})?", value) is not None)
-
-
-def _is_augment(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    if value in ("none", "ada"):
-        return True
-    found = re.fullmatch(r"fixed:([0-9]+(\.[0-9]+)?|\.[0-9]+)", value, re.ASCII)
-    return found is not None and float(found[1]) <= 1
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"([a-z0-9_-]+(,[a-z0-9_-]+)*)?", value) is not None
-
-
-def _is_taps(value: Any) -> bool:
-    return (
-        isinstance(value, str)
-        and re.fullmatch(r"[0-9]+(\.[0-9]+)?(,[0-9]+(\.[0-9]+)?){0,15}", value) is not None
-        and any(float(t) for t in value.split(","))
-    )
-
-
-def _is_filters(value: Any) -> bool:
-    return isinstance(value, str) and (
-        value == "auto" or re.fullmatch(r"[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*", value) is not None
-    )
 
 
 _RUN, _DATA, _NET, _TRAIN, _AUGMENT = "run", "data", "networks", "training", "augmentation"
@@ -160,74 +37,76 @@ class Config:
     """All settings of a run; a flag is a name with dashes for underscores. `auto` is decided when the run begins."""
 
     # What is asked
-    arch: str = _setting("stylegan2", "the architecture", group=_RUN, choices=("stylegan2",))
-    kimg: float = _decimal(
+    arch: str = setting_field("stylegan2", "the architecture", group=_RUN, choices=("stylegan2",))
+    kimg: float = decimal(
         1000.0,
         "train until this many thousand images were shown; fractions are fine",
         group=_RUN,
         low=0.001,
         meaning=False,
     )
-    batch: int = _whole(16, "images in one step", group=_RUN, low=1, high=65536)
-    seed: int = _whole(
+    batch: int = whole(16, "images in one step", group=_RUN, low=1, high=65536)
+    seed: int = whole(
         0, "seeds the networks, the order of the pictures and every draw", group=_RUN, low=0, high=2**32 - 1
     )
 
-    init: str = _setting("", "begin with the weights of this network file, of the same size or half of it", group=_RUN)
+    init: str = setting_field(
+        "", "begin with the weights of this network file, of the same size or half of it", group=_RUN
+    )
 
     # What it sees
-    data: str = _setting("", "a folder or zip of pictures, or the word phantoms", group=_DATA)
-    size: str = _setting(
+    data: str = setting_field("", "a folder or zip of pictures, or the word phantoms", group=_DATA)
+    size: str = setting_field(
         "auto",
         "height x width of the network, such as 256 or 224x192; auto holds the most common picture unscaled",
         group=_DATA,
-        check=_is_size,
+        check=is_size,
         allowed="HEIGHTxWIDTH such as 224x192, one number for a square, or auto",
     )
-    start: str = _setting(
+    start: str = setting_field(
         "auto",
         "the start shape, such as 7x6; auto takes the smallest",
         group=_DATA,
-        check=_is_size,
+        check=is_size,
         allowed="HEIGHTxWIDTH such as 7x6, or auto",
     )
-    channels: str = _setting(
+    channels: str = setting_field(
         "auto",
         "1 is gray, 3 is RGB, auto is what the pictures are",
         group=_DATA,
         check=lambda value: value in ("auto", "1", "3"),
         allowed="1 for gray, 3 for RGB, or auto",
     )
-    fit: str = _setting(
+    fit: str = setting_field(
         "native",
         "native keeps a picture's own size, pad scales it into the frame, crop over it, stretch ignores its shape",
         group=_DATA,
         choices=("native", "pad", "crop", "stretch"),
     )
-    only: str = _setting(
+    only: str = setting_field(
         "",
         "read only files with such names, as *T1w*; several with commas between",
         group=_DATA,
         allowed="patterns with * and ?, commas between",
     )
-    axis: str = _setting("axial", "which way volumes are cut into slices", group=_DATA, choices=AXES)
-    slices: str = _setting(
+    axis: str = setting_field("axial", "which way volumes are cut into slices", group=_DATA, choices=AXES)
+    slices: str = setting_field(
         "all",
         "which slices of a volume: a range such as 40-120 or 25%-75%; empty ones are left out",
         group=_DATA,
         check=is_slices,
         allowed="all, a range from 0 upwards such as 40-120, or shares such as 25%-75%",
     )
-    window: str = _setting(
+    window: str = setting_field(
         "auto",
         "values of a scan that become black and white: LOW,HIGH, file (its own), full, or auto",
         group=_DATA,
         check=is_window,
         allowed="LOW,HIGH such as -160,240 with LOW below HIGH, or file, full or auto",
     )
-    mirror: bool = _switch("mirror a random half of the pictures left to right", group=_DATA)
-    labels: bool = _switch("train a network with classes, one for each folder of pictures", group=_DATA)
-    holdout: float = _decimal(
+    mirror: bool = switch("mirror a random half of the pictures left to right", group=_DATA)
+    labels: bool = switch("train a network with classes, one for each folder of pictures", group=_DATA)
+    holdout: float = decimal(
         0.0,
         "share of the pictures that is kept out of the training, to see overfitting and for measures",
         group=_DATA,
@@ -236,82 +115,82 @@ class Config:
     )
 
     # The networks
-    channel_base: int = _whole(
+    channel_base: int = whole(
         16384, "channels of a layer are base / side, side rounded up to a power of two", group=_NET, low=1, high=2**20
     )
-    channel_max: int = _whole(512, "and never more than this", group=_NET, low=1, high=4096)
-    filters: str = _setting(
+    channel_max: int = whole(512, "and never more than this", group=_NET, low=1, high=4096)
+    filters: str = setting_field(
         "auto",
         "the channels themselves, coarse to fine, such as 256,128,64: one number a level",
         group=_NET,
-        check=_is_filters,
+        check=is_filters,
         allowed="whole numbers from 1 with commas between, one a level, or auto",
     )
-    z_dim: int = _whole(512, "numbers in z", group=_NET, low=1, high=4096)
-    w_dim: int = _whole(512, "numbers in w", group=_NET, low=1, high=4096)
-    mapping_layers: int = _whole(8, "layers from z to w", group=_NET, low=1, high=32)
-    mapping_lr: float = _decimal(
+    z_dim: int = whole(512, "numbers in z", group=_NET, low=1, high=4096)
+    w_dim: int = whole(512, "numbers in w", group=_NET, low=1, high=4096)
+    mapping_layers: int = whole(8, "layers from z to w", group=_NET, low=1, high=32)
+    mapping_lr: float = decimal(
         0.01, "learning rate of those layers, as a share of the generator's", group=_NET, low=1e-6, high=1.0
     )
-    g_architecture: str = _setting(
+    g_architecture: str = setting_field(
         "skip", "how the generator's levels are joined", group=_NET, choices=("skip", "resnet", "orig")
     )
-    d_architecture: str = _setting(
+    d_architecture: str = setting_field(
         "resnet", "how the discriminator's levels are joined", group=_NET, choices=("resnet", "skip", "orig")
     )
-    resample_filter: str = _setting(
+    resample_filter: str = setting_field(
         "1,3,3,1",
         "taps of the filter between levels",
         group=_NET,
-        check=_is_taps,
+        check=is_taps,
         allowed="numbers with commas between, such as 1,3,3,1",
     )
-    group: int = _whole(
+    group: int = whole(
         4, "pictures whose spread the discriminator sees together (minibatch deviation)", group=_NET, low=1, high=1024
     )
 
     # How it learns
-    g_lr: float = _decimal(0.0025, "learning rate of the generator", group=_TRAIN, low=0.0, high=1.0)
-    d_lr: float = _decimal(0.0025, "learning rate of the discriminator", group=_TRAIN, low=0.0, high=1.0)
-    beta1: float = _decimal(0.0, "Adam's first decay", group=_TRAIN, low=0.0, high=0.9999)
-    beta2: float = _decimal(0.99, "Adam's second decay", group=_TRAIN, low=0.0, high=0.99999)
-    gamma: float | str = _decimal(
+    g_lr: float = decimal(0.0025, "learning rate of the generator", group=_TRAIN, low=0.0, high=1.0)
+    d_lr: float = decimal(0.0025, "learning rate of the discriminator", group=_TRAIN, low=0.0, high=1.0)
+    beta1: float = decimal(0.0, "Adam's first decay", group=_TRAIN, low=0.0, high=0.9999)
+    beta2: float = decimal(0.99, "Adam's second decay", group=_TRAIN, low=0.0, high=0.99999)
+    gamma: float | str = decimal(
         "auto", "weight of R1; auto is 0.0002 x pixels / batch", group=_TRAIN, low=0.0, auto=True
     )
-    r1_every: int = _whole(16, "steps from one R1 to the next", group=_TRAIN, low=1, high=1024)
-    path_weight: float = _decimal(2.0, "weight of the path length penalty; 0 turns it off", group=_TRAIN, low=0.0)
-    path_every: int = _whole(4, "steps from one path length penalty to the next", group=_TRAIN, low=1, high=1024)
-    path_decay: float = _decimal(0.01, "how fast the mean path length follows", group=_TRAIN, low=0.0, high=1.0)
-    path_shrink: int = _whole(2, "path lengths are taken of batch / this many pictures", group=_TRAIN, low=1, high=64)
-    style_mixing: float = _decimal(
+    r1_every: int = whole(16, "steps from one R1 to the next", group=_TRAIN, low=1, high=1024)
+    path_weight: float = decimal(2.0, "weight of the path length penalty; 0 turns it off", group=_TRAIN, low=0.0)
+    path_every: int = whole(4, "steps from one path length penalty to the next", group=_TRAIN, low=1, high=1024)
+    path_decay: float = decimal(0.01, "how fast the mean path length follows", group=_TRAIN, low=0.0, high=1.0)
+    path_shrink: int = whole(2, "path lengths are taken of batch / this many pictures", group=_TRAIN, low=1, high=64)
+    style_mixing: float = decimal(
         0.9, "share of generated pictures made from two styles", group=_TRAIN, low=0.0, high=1.0
     )
-    ema_kimg: float = _decimal(10.0, "half-life of the generator's moving average, in kimg", group=_TRAIN, low=0.0)
-    ema_ramp: float = _decimal(
+    ema_kimg: float = decimal(10.0, "half-life of the generator's moving average, in kimg", group=_TRAIN, low=0.0)
+    ema_ramp: float = decimal(
         0.05, "and never more than this share of the images seen; 0 is no ramp", group=_TRAIN, low=0.0, high=1.0
     )
-    w_avg_beta: float = _decimal(0.998, "how slowly the average w follows, a step", group=_TRAIN, low=0.0, high=1.0)
-    freeze_d: int = _whole(
+    w_avg_beta: float = decimal(0.998, "how slowly the average w follows, a step", group=_TRAIN, low=0.0, high=1.0)
+    freeze_d: int = whole(
         0, "levels of the discriminator, from the finest on, that are not trained", group=_TRAIN, low=0, high=16
     )
 
     # For small sets
-    augment: str = _setting(
+    augment: str = setting_field(
         "none",
         "augment what the discriminator sees: never, each with probability P, or ada: as much as overfitting needs",
         group=_AUGMENT,
-        check=_is_augment,
+        check=is_augment,
         allowed="none, fixed:P with P from 0 to 1, or ada",
     )
-    ada_target: float = _decimal(
+    ada_target: float = decimal(
         0.6, "mean sign of the discriminator on real pictures that ada steers to", group=_AUGMENT, low=0.0, high=1.0
     )
-    ada_kimg: float = _decimal(500.0, "kimg in which ada's p can go from 0 to 1", group=_AUGMENT, low=0.001)
-    ada_every: int = _whole(4, "steps from one move of ada's p to the next", group=_AUGMENT, low=1, high=1024)
+    ada_kimg: float = decimal(500.0, "kimg in which ada's p can go from 0 to 1", group=_AUGMENT, low=0.001)
+    ada_every: int = whole(4, "steps from one move of ada's p to the next", group=_AUGMENT, low=1, high=1024)
 
     # What it leaves
-    tick: float = _decimal(4.0, "kimg from one line of the log and sample sheet to the next", group=_REPORT, low=0.001)
-    snapshot: int = _whole(
+    tick: float = decimal(4.0, "kimg from one line of the log and sample sheet to the next", group=_REPORT, low=0.001)
+    snapshot: int = whole(
         1,
         "ticks from one network file to the next; state for resuming is saved at every tick",
         group=_REPORT,
@@ -319,22 +198,22 @@ class Config:
         high=10**6,
         meaning=False,
     )
-    samples: int = _whole(
+    samples: int = whole(
         24, "pictures on the sample sheet, seeds 0 and up", group=_REPORT, low=1, high=256, meaning=False
     )
 
-    metrics: str = _setting(
+    metrics: str = setting_field(
         "",
         "measures taken while training, names with commas between",
         group=_REPORT,
-        check=_is_names,
+        check=is_names,
         allowed="names of measures with commas between",
         meaning=False,
     )
-    every: float = _decimal(
+    every: float = decimal(
         100.0, "kimg from one round of measures to the next", group=_REPORT, low=0.001, meaning=False
     )
-    keep: int = _whole(
+    keep: int = whole(
         0,
         "network files kept; 0 keeps all, and the best, the newest and the last are never deleted",
         group=_REPORT,
@@ -342,45 +221,45 @@ class Config:
         high=10**6,
         meaning=False,
     )
-    best: str = _setting(
+    best: str = setting_field(
         "",
         "the measure by which best.json names the best network; the first of --metrics where none is given",
         group=_REPORT,
-        check=lambda value: _is_names(value) and "," not in value,
+        check=lambda value: is_names(value) and "," not in value,
         allowed="the name of one measure",
         meaning=False,
     )
 
-    credit: str = _setting(
+    credit: str = setting_field(
         "", "whom the pictures are owed to; kept in every network file", group=_REPORT, meaning=False
     )
 
     # What it runs on
-    device: str = _setting(
+    device: str = setting_field(
         "auto",
         "auto takes a GPU where there is one",
         group=_MACHINE,
         choices=("auto", "cpu", "cuda", "mps"),
         meaning=False,
     )
-    precision: str = _setting(
+    precision: str = setting_field(
         "auto",
         "auto measures both at the start and keeps the faster",
         group=_MACHINE,
         choices=("auto", "float32", "bfloat16"),
         meaning=False,
     )
-    threads: int | str = _whole(
+    threads: int | str = whole(
         "auto", "threads on the CPU; auto is one a core", group=_MACHINE, low=1, high=1024, auto=True, meaning=False
     )
-    compile: str = _setting(
+    compile: str = setting_field(
         "auto",
         "compile the networks' first derivatives with torch.compile; auto does so on a GPU",
         group=_MACHINE,
         choices=("auto", "on", "off"),
         meaning=False,
     )
-    patience: float = _decimal(
+    patience: float = decimal(
         30.0,
         "minutes that several processes wait for one that is late",
         group=_MACHINE,
@@ -388,7 +267,7 @@ class Config:
         high=1440.0,
         meaning=False,
     )
-    micro_batch: int | str = _whole(
+    micro_batch: int | str = whole(
         "auto",
         "images computed at once, gradients accumulated; auto is the batch, halved when memory runs out",
         group=_MACHINE,

@@ -115,18 +115,19 @@ class Frames:
         folder: Path | None = None,
         each: Callable[[], None] = lambda: None,
         memory: int | None = None,
+        sharing: int = 1,
     ) -> Frames:
         """Read every picture of a survey. Raises DataError naming those that cannot be read when there are too many.
 
         channels None is gray where all pictures are, three equal planes counting as gray; `labels` asks for classes;
         `folder` is where the temporary file goes when the frames need more than `memory` bytes (None: half of what is
-        free).
+        free, divided among `sharing` processes of this machine).
         """
         count = found.count
         classes, numbers = found.classes() if labels else ((), None)
         planes = channels or (1 if found.gray else 3)
         shape, dtype = (count, planes, *frame.size), np.dtype(np.uint16 if found.wide else np.uint8)
-        kept, pixels = _room(shape, dtype, folder=folder, memory=_free() // 2 if memory is None else memory)
+        kept, pixels = _room(shape, dtype, folder=folder, memory=_free() // (2 * sharing) if memory is None else memory)
 
         def put(row: int, picture: np.ndarray) -> None:
             pixels[row] = _planes(frame.place(_depth(picture, dtype)), planes)

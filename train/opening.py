@@ -51,8 +51,10 @@ def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
     return Plan(frame, channels, found, config.labels)
 
 
-def open_data(planned: Plan, *, folder: Path | None = None, check: Callable[[], None] = lambda: None) -> Data:
-    """Read the pictures; `folder` is where they go when memory is short. Raises DataError."""
+def open_data(
+    planned: Plan, *, folder: Path | None = None, check: Callable[[], None] = lambda: None, sharing: int = 1
+) -> Data:
+    """Read the pictures; `folder` is where they go when memory is short, which `sharing` processes share. DataError."""
     if planned.found is None:
         if planned.labels:
             raise DataError("phantoms have no classes; leave --labels out, or give --data a folder of class folders")
@@ -66,6 +68,7 @@ def open_data(planned: Plan, *, folder: Path | None = None, check: Callable[[], 
             labels=planned.labels,
             folder=folder,
             each=each,
+            sharing=sharing,
         )
 
 

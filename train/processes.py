@@ -29,10 +29,14 @@ from core.errors import SettingError, StyloscopeError, TrainingError
 from train.config import Config
 from train.console import place
 
-__all__ = ["ALONE", "Elsewhere", "Processes", "alike", "check_batch", "joined", "launch", "restarted"]
+__all__ = ["ALONE", "Elsewhere", "Missing", "Processes", "alike", "check_batch", "joined", "launch", "restarted"]
 
 ROLL_CALL = 2.0  # seconds for those who are there to say so
 POLL = 0.05
+
+
+class Missing(TrainingError):
+    """Another process is late, or gone."""
 
 
 class Elsewhere(Exception):
@@ -111,9 +115,9 @@ class Processes:
         except RuntimeError as wrong:
             raise self._missing(wrong) from wrong
 
-    def _missing(self, wrong: RuntimeError) -> StyloscopeError:
+    def _missing(self, wrong: RuntimeError) -> Missing:
         """Call the roll: those who do not answer are late, or gone."""
-        absent: list[str] = []
+        absent = ["0"]  # where the store has gone, which it keeps
         with suppress(RuntimeError):
             self.store.set(f"here/{self.rank}", "yes")
             time.sleep(ROLL_CALL)
@@ -122,7 +126,7 @@ class Processes:
         who = f"process {' and '.join(absent)}" if absent else "another process"
         late = "timed out" in str(wrong).lower() or "timeout" in str(wrong).lower()
         what = f"has not come within {self.minutes:g} minutes" if late else "is gone"
-        return TrainingError(
+        return Missing(
             f"{who} {what}; the run is whole up to its last state: give the command again with --resume, or start it "
             f"under torchrun --max-restarts"
         )

@@ -22,7 +22,7 @@ from train.measuring import Measuring
 from train.networks import build
 from train.opening import open_data, plan
 from train.output import Run, columns, draw, log_line
-from train.processes import Processes, alike, check_batch, joined, launch
+from train.processes import Missing, Processes, alike, check_batch, joined, launch
 from train.schedule import next_tick
 from train.stop import Stop, Stopped
 from train.watch import Watch
@@ -94,7 +94,7 @@ class _Session:
         planned = plan(config, check=stop.check)
         with Run.beginning(out, resume=goes_on, first=processes.first) as run:
             processes.told("the folder is there", lambda: "yes")
-            data, held = open_data(planned, folder=run.state, check=stop.check), None
+            data, held = open_data(planned, folder=run.state, check=stop.check, sharing=processes.beside), None
             if config.holdout:
                 data, held = data.split(config.holdout, seed=config.seed)
             if saved is not None:
@@ -173,6 +173,8 @@ class _Session:
     def _step(self) -> None:
         try:
             self.trainer.step()
+        except Missing:
+            raise
         except TrainingError as wrong:
             raise self._advised(wrong) from wrong
 
