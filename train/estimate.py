@@ -52,8 +52,13 @@ def tell(asked: Asked) -> int:
     channels = glance(planned)
     frame = planned.frame
     stand_in = Phantoms(frame=frame, channels=channels)
+    if config.labels and planned.found is not None:
+        stand_in.classes, stand_in.labels = planned.found.classes()
+        stand_in.heads = (0, planned.found.count)
     init = core.load(config.init) if config.init else None
-    networks = build(config, size=frame.size, channels=channels, device=device, init=init)
+    networks = build(
+        config, size=frame.size, channels=channels, classes=len(stand_in.classes), device=device, init=init
+    )
     trainer = Trainer(config, networks, stand_in, device=device)
     why = machine.precision(config, trainer, resumed=False)
     for setting in settings():
@@ -112,6 +117,7 @@ def _resolved(planned: Plan, trainer: Trainer) -> dict[str, str]:
         "pictures": f"{count}, most of them {frame.picture[0]}x{frame.picture[1]}",
         "network": f"{_shape(g.size)}, {'gray' if g.channels == 1 else 'RGB'}, from {_shape(g.config.level_sizes[0])}",
         "shown": frame.says,
+        "classes": ", ".join(trainer.data.classes) or "none",
         "channels by level": ", ".join(map(str, g.config.filters)),
         "generator": f"{sum(p.numel() for p in g.parameters()):,} parameters",
         "discriminator": f"{sum(p.numel() for p in d.parameters()):,} parameters",

@@ -23,7 +23,7 @@ from train.networks import Networks
 from train.processes import ALONE, Processes
 from train.schedule import ema_beta, is_due
 
-__all__ = ["Made", "Reals", "Trainer"]
+__all__ = ["Made", "Reals", "Trainer", "frozen"]
 
 Figures = dict[str, Tensor]
 
@@ -100,7 +100,7 @@ class Trainer:
         config, n = self.config, self.networks
         due = {"batch": config.batch}
 
-        with _frozen(n.d):
+        with frozen(n.d):
             self._phase("generator", n.g_adam, config.batch, self.generator_loss)
             if config.path_weight and is_due(self.images, every=config.path_every, **due):
                 self._phase("path length", n.g_adam, max(1, config.batch // config.path_shrink), self.path_penalty)
@@ -368,7 +368,7 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
     """No gradients for the weights of a network that only passes them on."""
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in learning:

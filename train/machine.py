@@ -14,7 +14,7 @@ import torch
 from core.errors import SettingError
 from train.config import Config
 from train.console import place
-from train.loop import Trainer
+from train.loop import Trainer, frozen
 
 __all__ = ["commit", "compiled", "device", "few", "memory", "name", "precision", "says", "set_up", "wait"]
 
@@ -97,7 +97,7 @@ def compiled(trainer: Trainer) -> list[str]:
     began = time.perf_counter()
     try:
         trainer.synthesis, trainer.discriminator = torch.compile(g, dynamic=False), torch.compile(d, dynamic=False)
-        _pass(trainer)
+        _rehearse(trainer)
     except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
             ValueError) as wrong:  # fmt: skip
         trainer.synthesis, trainer.discriminator = g, d
@@ -106,6 +106,16 @@ def compiled(trainer: Trainer) -> list[str]:
         reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
         return [f"not compiled, which only makes it slower ({reason})"]
     return [f"compiled in {time.perf_counter() - began:.0f} s"]
+
+
+def _rehearse(trainer: Trainer) -> None:
+    """Pass through both networks as a step does, with as many pictures, so that nothing is left to compile."""
+    part = slice(trainer.mine.start, trainer.mine.start + trainer.micro)
+    with frozen(trainer.networks.d):
+        trainer.generator_loss(part)[0].backward()
+    trainer.discriminator_loss(part, trainer.reals())[0].backward()
+    for network in (trainer.networks.g, trainer.networks.d):
+        network.zero_grad(set_to_none=True)
 
 
 def _pass(trainer: Trainer) -> float:

@@ -26,6 +26,8 @@ def test_class_folders_train_a_network_with_classes(
     tmp_path: Path, folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
+    assert run(monkeypatch, *SHORT, "--data", folders, "--labels", "--dry-run") == 0
+    assert "AD, NC" in capsys.readouterr().out
     flags = ["--data", folders, "--labels", "--samples", 6, "--augment", "ada", "--micro-batch", 4, "--batch", 8]
     assert run(monkeypatch, *SHORT, *flags, "--out", out, "--kimg", "0.016", "--tick", "0.008") == 0
     opened = core.load(runs.newest(out))  # type: ignore[arg-type]

@@ -1,0 +1,43 @@
+"""What a training runs on: compiled passes, and going on without where they cannot be had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.train import make
+from train import machine
+
+
+def test_only_the_passes_differentiated_once_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def compile(network: torch.nn.Module, **more: Any) -> Any:
+        asked.append(more)
+        return lambda *args, **kwargs: network(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    plain, trainer = make.trainer(), make.trainer(compile="on")
+    (says,) = machine.compiled(trainer)
+    assert says.startswith("compiled in ") and asked == [{"dynamic": False}] * 2
+    assert trainer.synthesis is not trainer.networks.g.synthesis and machine.compiled(plain) == []
+    for one in (plain, trainer):
+        one.step()
+    assert all(torch.equal(value, trainer.tensors()[name]) for name, value in plain.tensors().items())
+
+
+def test_what_cannot_be_compiled_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile(network: torch.nn.Module, **more: Any) -> Any:
+        def broken(*args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("no C compiler was found\nand much more")
+
+        return broken
+
+    monkeypatch.setattr(torch, "compile", compile)
+    trainer = make.trainer(compile="on")
+    assert machine.compiled(trainer) == ["not compiled, which only makes it slower (no C compiler was found)"]
+    assert trainer.synthesis is trainer.networks.g.synthesis and trainer.discriminator is trainer.networks.d
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in trainer.networks.d.parameters())
+    trainer.step()
