@@ -33,7 +33,7 @@ from train import machine
 from train.config import Config, parse_size
 from train.data import Phantoms
 from train.frame import Frame
-from train.loop import Trainer
+from train.loop import Reals, Trainer
 from train.networks import build
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -168,9 +168,9 @@ class ByWeights:
 
 def phases(trainer: Trainer) -> dict[str, tuple[int, Callable[[], object]]]:
     """Each phase with its optimizer's step: how many images it computes, and how it is run."""
-    n, count = trainer.networks, trainer.share
+    n, count = trainer.networks, trainer.config.batch
     few = max(1, count // trainer.config.path_shrink)
-    real = trainer.data.batch(trainer.data.order(torch.arange(count).numpy(), seed=0), device=trainer.device)
+    real = trainer.reals()
 
     def of_g(images: int, part: Callable[[slice], tuple[Tensor, dict[str, Tensor]]]) -> Callable[[], object]:
         def go() -> None:
@@ -180,8 +180,8 @@ def phases(trainer: Trainer) -> dict[str, tuple[int, Callable[[], object]]]:
 
         return go
 
-    def of_d(part: Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]) -> Callable[[], object]:
-        return lambda: trainer._phase("discriminator", n.d_adam, count, lambda chosen: part(real[chosen]))
+    def of_d(part: Callable[[slice, Reals], tuple[Tensor, dict[str, Tensor]]]) -> Callable[[], object]:
+        return lambda: trainer._phase("discriminator", n.d_adam, count, lambda chosen: part(chosen, real))
 
     return {
         "generator": (count, of_g(count, trainer.generator_loss)),
