@@ -188,6 +188,7 @@ def test_a_walk_is_scrubbed_played_and_taken_home(tab: Any, downloads: Path) -> 
 def test_a_kept_blend_is_a_picture_of_a_walk(tab: Any) -> None:
     blend = [{"seed": 5, "weight": 0.25}, {"seed": 6, "weight": 0.75}]
     tab.execute_script("stage.keep({ ...stage.recipe, blend: arguments[0] }, 'between, two')", blend)
+    until(lambda: tab.find_elements("css selector", "#shelf .into option[value=Interpolate]"))
     type_into(tab, "#shelf .into", "Interpolate")
     until(lambda: "@between" in find(tab, "[aria-label=Seeds]").get_attribute("value"))
     type_into(tab, "[aria-label=Steps][type=number]", 2)

@@ -6,6 +6,12 @@ import { h, icon } from "./panel_kit.js";
 import { same } from "./recipe.js";
 import { onlyNumbers } from "./typing.js";
 
+const SETTLING = [60, 400, 2000]; // ms in which Gradio may give a component that it is building its first value once more
+
+function whileSettling(check) {
+  for (const wait of SETTLING) setTimeout(check, wait);
+}
+
 /** A gr.Slider whose range reaches from `min` to `max`, or a gr.Number; `change(value, moving)`, `reset()`. */
 export class NumberField {
   #held; // what Gradio holds
@@ -25,6 +31,7 @@ export class NumberField {
     // Gradio clamps what was typed; the page shows what was asked for until it is answered.
     this.number.addEventListener("blur", () => queueMicrotask(() => this.#rewrite()));
     if (this.back) this.#mountReset(name, reset);
+    whileSettling(() => document.activeElement !== this.number && this.number.valueAsNumber !== this.#shown && this.#rewrite());
   }
 
   /** Narrow what the range reaches; typing goes as far as Gradio's own limits. */
@@ -144,9 +151,10 @@ export function textField(id, { name, hint, read }) {
   const start = input.value;
   const words = h("p", { class: "hint", id: `${id}-hint`, "aria-live": "polite" }, hint);
   for (const [key, value] of Object.entries({ "aria-label": name, "aria-describedby": words.id, autocomplete: "off", spellcheck: "false" })) input.setAttribute(key, value);
-  let writing = false;
+  let [writing, shown] = [false, start];
   const attempt = () => {
     back.disabled = input.value === start;
+    shown = input.value;
     if (writing) return;
     try {
       read(input.value);
@@ -171,6 +179,7 @@ export function textField(id, { name, hint, read }) {
     writing = false;
     say("");
   };
+  whileSettling(() => write(shown));
   const back = resetOf(root, { name, press: () => put(start) });
   input.addEventListener("input", attempt);
   root.append(words);

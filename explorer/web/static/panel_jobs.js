@@ -12,6 +12,9 @@ async function answer(response) {
 
 /** A place that shows one job at a time: what is made, how far it is, the time left, and Cancel. */
 export class JobBox {
+  #newest = null; // the wish that counts
+  #turn = Promise.resolve(); // the end of the one before
+
   constructor(stage, { fetch: ask = window.fetch.bind(window) } = {}) {
     this.stage = stage;
     this.ask = ask;
@@ -30,9 +33,16 @@ export class JobBox {
     return this.id !== null;
   }
 
-  /** Run a job and return {state, url, name}; state is done, failed or cancelled. `take` downloads the file. */
+  /** Run a job, in place of the one that runs here, and return {state, url, name}; state is done, failed or cancelled. `take` downloads the file. */
   async run(wish, { words, take = true }) {
+    this.#newest = wish;
     if (this.busy) await this.cancel();
+    // The one before still says how it ended, and would else hide this one's progress.
+    this.#turn = this.#turn.then(() => (this.#newest === wish ? this.#one(wish, { words, take }) : { state: "cancelled" }));
+    return this.#turn;
+  }
+
+  async #one(wish, { words, take }) {
     this.result.replaceChildren();
     this.words.textContent = words;
     this.left.textContent = "";
@@ -41,6 +51,7 @@ export class JobBox {
     try {
       const { id } = await answer(await this.ask("/jobs", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
       this.id = id;
+      if (this.#newest !== wish) await this.cancel();
       const status = await this.#follow(id);
       if (status.state === "failed") throw new Error(status.error);
       if (status.state === "cancelled") {

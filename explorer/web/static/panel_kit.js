@@ -142,40 +142,6 @@ export function slider({ label, min, max, most = max, step = 1, value, hint, oni
   return { root, range, number, show, get value() { return value; } };
 }
 
-/** Two or three words of which one is chosen; `oninput(value)`. */
-export function choice({ label, options, value, oninput }) {
-  const name = `choice-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
-  const radios = options.map(([key, words, title]) =>
-    h("label", { title }, h("input", { type: "radio", name, value: key, checked: key === value, onchange: () => oninput(key) }), h("span", {}, words)),
-  );
-  const root = h("div", { class: "control choice" }, h("span", { class: "label", id: `${name}-label` }, label));
-  root.append(h("div", { class: "segments", role: "radiogroup", "aria-labelledby": `${name}-label` }, radios));
-  const show = (key) => root.querySelectorAll("input").forEach((radio) => (radio.checked = radio.value === String(key)));
-  return { root, show };
-}
-
-/** A line of text that is read while it is typed; what `read` throws is written under it. */
-export function textField({ label, value, hint, read, width }) {
-  const id = `field-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
-  const input = h("input", { type: "text", id, value, "aria-describedby": `${id}-hint`, autocomplete: "off", spellcheck: "false", style: width ? `width:${width}` : null });
-  const words = h("p", { class: "hint", id: `${id}-hint`, "aria-live": "polite" }, hint || "");
-  const attempt = () => {
-    try {
-      read(input.value);
-      input.removeAttribute("aria-invalid");
-      words.textContent = hint || "";
-      words.classList.remove("wrong");
-    } catch (wrong) {
-      input.setAttribute("aria-invalid", "true");
-      words.textContent = wrong.message;
-      words.classList.add("wrong");
-    }
-  };
-  input.addEventListener("input", attempt);
-  const root = h("div", { class: "control text" }, h("label", { class: "label", for: id }, label), input, words);
-  return { root, input, attempt };
-}
-
 /** Read `7`, `3,9,27`, `0-7`; throws a sentence that names the part that is wrong. */
 export function parseSeeds(text, { most = 4096 } = {}) {
   const seeds = [];
