@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SENTENCE", "TITLE", "build"]
 
 TITLE = "Interpolate"
-SENTENCE = "Walk from picture to picture, scrub and play the walk on the stage, and take it home as a film."
+SENTENCE = "Walk from picture to picture, play the walk on the stage, and take it home as a film."
 MOST_STEPS = 2000
 MOST_FPS = 60
 MOST_CELLS = 40

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SENTENCE", "TITLE", "build"]
 
 TITLE = "Map"
-SENTENCE = "Every dot is a seed, near ones look alike: point at a dot to see it, click it to bring it to the stage."
+SENTENCE = "Dots are seeds, near ones look alike: point at one to see it, click it for the stage."
 
 
 SAMPLES = (1000, 2000, 5000, 10000, 20000)

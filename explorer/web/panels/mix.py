@@ -15,7 +15,7 @@ __all__ = ["SENTENCE", "TITLE", "build"]
 
 TITLE = "Mix"
 GROUPS = ("coarse", "middle", "fine")
-SENTENCE = "Give some layers of this picture the styles of other seeds: coarse ones carry shape, fine ones texture."
+SENTENCE = "Give layers of this picture other seeds' styles: coarse ones carry shape, fine ones texture."
 
 
 def build(studio: Studio) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SENTENCE", "TITLE", "build"]
 
 TITLE = "Training"
-SENTENCE = "Watch a network learn: how the same seeds look over time, and the curves of the run that makes them."
+SENTENCE = "Watch a network learn: how the same seeds look over time, and the curves of the run."
 MOST_MOMENTS = 2000
 PICTURES = [("Head phantoms", "phantoms"), ("A folder", "folder")]
 SIZES = [("32 × 32", "32"), ("64 × 64", "64")]

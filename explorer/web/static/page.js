@@ -11,6 +11,14 @@ const PARTS = [
   "#noise input", "#noise-reset", "#noise-number input", "#label input", "#label-reset",
 ];
 
+/** The strip of tabs stays in sight while a panel scrolls; each panel is met at its top. */
+function mountTabs() {
+  const panels = document.getElementById("bench-panels");
+  panels.addEventListener("click", ({ target }) => {
+    if (target.closest("[role=tab]")) panels.scrollTop = 0;
+  });
+}
+
 const parts = (selectors) => new Promise((resolve) => present(selectors, resolve));
 
 /** Gradio builds a tab when it is first opened; what a panel takes from elsewhere before that, it announces. */
@@ -23,6 +31,7 @@ async function openPanel(name) {
 
 await parts(PARTS);
 mountTheme();
+mountTabs();
 const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const opened = openStage(facts);
 for (const name of facts.panels) {

@@ -33,7 +33,7 @@ export function mountCorners(stage) {
   const later = rested(redraw, 150);
   textField("corner-seeds", {
     name: "Corner seeds",
-    hint: "Four: top left, top right, bottom left, bottom right.",
+    hint: "Top left, top right, bottom left, bottom right.",
     read: (text) => {
       const next = parseSeeds(text, { most: 4 });
       if (next.length !== 4) throw new Error(`A sheet has four corners; these are ${next.length}`);

@@ -184,8 +184,8 @@ function matrix(stage) {
     later();
   };
   const later = rested(redraw, 150);
-  textField("matrix-rows", { name: "Row seeds", hint: "give the picture", read: seeds("rows") });
-  textField("matrix-columns", { name: "Column seeds", hint: "give the styles of these layers", read: seeds("columns") });
+  textField("matrix-rows", { name: "Row seeds", hint: "Give the picture.", read: seeds("rows") });
+  textField("matrix-columns", { name: "Column seeds", hint: "Give the ticked layers their styles.", read: seeds("columns") });
   const save = button("Save PNG", {
     icon: "save",
     press: () => job.run({ verb: "mix", ...wish, layers: wish.layers, ...likeStage(stage.recipe) }, { words: "Drawing the matrix" }),
@@ -269,7 +269,7 @@ function build(stage, { thumbs, grid, cells, rows, columns }) {
     if (head) element.append(h("span", { class: "seed" }, String(row ?? column)));
     return { element, row, column };
   };
-  const corner = h("span", { class: "corner", "aria-hidden": "true" }, "rows below", h("br"), "columns beside");
+  const corner = h("span", { class: "corner", "aria-hidden": "true" }, "columns →", h("br"), "rows ↓");
   const made = [...columns.map((column) => make(null, column)), ...rows.flatMap((row) => [make(row, null), ...columns.map((column) => make(row, column))])];
   grid.style.setProperty("--columns", columns.length + 1);
   grid.replaceChildren(corner, ...made.map(({ element }) => element));

@@ -51,7 +51,7 @@ export class Told {
     this.key = key;
     this.command.textContent = command || "The command was not kept.";
     this.copy.disabled = !command;
-    this.table.replaceChildren(...config.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value))));
+    this.table.replaceChildren(...config.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value === "" ? "–" : value))));
   }
 
   async #copy() {

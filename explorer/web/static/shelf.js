@@ -149,7 +149,7 @@ function makeCard(stage, shelf, item) {
       picture.title = wrong.message;
     });
   const receivers = () => {
-    into.replaceChildren(new Option("Into…", ""), ...[...stage.receivers.keys()].map((title) => new Option(title, title)));
+    into.replaceChildren(new Option("Use in…", ""), ...[...stage.receivers.keys()].map((title) => new Option(title, title)));
     into.hidden = stage.receivers.size === 0;
   };
   receivers();
