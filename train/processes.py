@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ def joined(config: Config, *, device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     store, _, _ = next(rendezvous("env://"))
+    store = PrefixStore(_met(store, rank=rank, count=count, minutes=config.patience), store)
     backend = "nccl" if device.type == "cuda" else "gloo"
     # Twice as long where a GPU waits: hosts notice on the side first, and say who it is.
     wait = patience * 2 if backend == "nccl" else patience
@@ -176,6 +178,35 @@ def joined(config: Config, *, device: torch.device) -> Iterator[Processes]:
             raise Elsewhere from wrong
         raise
     dist.destroy_process_group()
+
+
+def _met(store: Any, *, rank: int, count: int, minutes: float) -> str:
+    """A name for this meeting, the same in every process and new in each: torchrun may start processes again that
+    share a store with the dead, whose addresses and words are still in it.
+
+    The first process answers every greeting, also stale ones, till each process of now has had its answer.
+    """
+    mine, end = uuid.uuid4().hex, time.monotonic() + minutes * 60
+    waiting, answered = set(range(1, count)) if rank == 0 else {0}, set[str]()
+    store.set(f"greeting/{rank}", mine)
+    while waiting:
+        if time.monotonic() > end:
+            late = " and ".join(map(str, sorted(waiting)))
+            raise Missing(f"process {late} has not come within {minutes:g} minutes; start the command again")
+        if rank and store.check([f"answer/{mine}"]):
+            name: str = store.get(f"answer/{mine}").decode()
+            store.set(f"thanks/{name}/{rank}", "yes")
+            return name
+        for other in sorted(waiting) if rank == 0 else []:
+            if store.check([f"thanks/{mine}/{other}"]):
+                waiting.discard(other)
+            elif store.check([f"greeting/{other}"]):
+                greeting = store.get(f"greeting/{other}").decode()
+                if greeting not in answered:
+                    answered.add(greeting)
+                    store.set(f"answer/{greeting}", mine)
+        time.sleep(POLL)
+    return mine
 
 
 def check_batch(config: Config) -> None:

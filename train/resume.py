@@ -26,7 +26,8 @@ SHAPES = frozenset(
 
 def goes_on(out: Path, *, asked: bool, processes: Processes) -> bool:
     """Whether a run is to go on: where it is asked for, and where torchrun has begun again with a run it had begun."""
-    if asked or not restarted():
+    # Of several machines torchrun counts the restart in the one where a process had failed, and in no other.
+    if asked or not processes.any(restarted()):
         return asked
     return processes.told("goes on", lambda: "yes" if Run(out).launched_by() == launch() else "no") == "yes"
 

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
 
 from core import runs
 from core.errors import SettingError
@@ -141,6 +143,20 @@ def test_a_process_without_a_picture_adds_nothing() -> None:
     assert figures["path_length"].item() == 0
     gradients = [p.grad for p in trainer.networks.g.parameters() if p.grad is not None]
     assert gradients and all(not gradient.any() for gradient in gradients)
+
+
+def test_processes_that_start_again_do_not_meet_the_dead() -> None:
+    """torchrun with a fixed master port keeps its store when it starts all processes again."""
+    store, names = dist.HashStore(), list[str]()
+    store.set("greeting/1", "of one that was killed before it had an answer")
+    for _ in range(2):
+        with ThreadPoolExecutor(3) as pool:
+            met = [pool.submit(processes._met, store, rank=rank, count=3, minutes=1) for rank in (2, 0, 1)]
+        (name,) = {one.result() for one in met}
+        names.append(name)
+    assert names[0] != names[1]
+    with pytest.raises(processes.Missing, match="process 1 and 2 has not come within"):
+        processes._met(store, rank=0, count=3, minutes=0.005)
 
 
 def test_who_is_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
