@@ -45,12 +45,18 @@ def _check(theirs: Any, ours: Any, *, name: str) -> None:
     if bigger not in (0, 1) or theirs.level_sizes != ours.level_sizes[:levels]:
         sizes = "x".join(map(str, theirs.size)), "x".join(map(str, ours.size))
         raise SettingError("init", name, f"its size is {sizes[0]}, which is neither {sizes[1]} nor half of it")
+    wrong = []
     if theirs.filters != ours.filters[:levels]:
         shown = ",".join(map(str, theirs.filters))
-        raise SettingError("init", name, f"its channels are {shown}; give the same with --filters")
+        wrong.append(f"its channels are {shown}; give the same with --filters")
+    free = {"size", "start", "filters", "channels"}
+    if isinstance(theirs, core.DiscriminatorConfig) and theirs.num_classes == ours.num_classes == 0:
+        free |= {"map_dim", "mapping_layers", "mapping_lr"}  # of the classes' mapping, which neither has
     for field in a:
-        if field not in ("size", "start", "filters", "channels") and a[field] != b[field]:
-            raise SettingError("init", name, f"its {field} is {a[field]}, and this run's is {b[field]}; give the same")
+        if field not in free and a[field] != b[field]:
+            wrong.append(f"its {field} is {a[field]}, and this run's is {b[field]}; give the same")
+    if wrong:
+        raise SettingError("init", name, "; ".join(wrong))
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_rgb_from_gray_is_theirs_three_times(architecture: str) -> None:
     rgb = torch.rand(4, 3, 16, 16) * 2 - 1
     luma = (rgb * LUMA[:, None, None]).sum(1, keepdim=True)
     torch.testing.assert_close(ours.d(rgb), theirs.discriminator(luma))  # type: ignore[misc]
+
+
+def test_a_discriminator_without_classes_has_no_mapping_to_differ_in() -> None:
+    theirs = opened(networks(1))
+    config = dataclasses.replace(theirs.discriminator.config, mapping_layers=8)  # type: ignore[union-attr]
+    old = core.build_discriminator(config)
+    old.load_state_dict(theirs.discriminator.state_dict())  # type: ignore[union-attr]
+    ours = networks(1, seed=1, init=dataclasses.replace(theirs, discriminator=old))
+    gray = torch.rand(4, 1, 16, 16) * 2 - 1
+    torch.testing.assert_close(ours.d(gray), old(gray))
 
 
 def test_frozen_levels_stay_and_the_others_learn() -> None:
