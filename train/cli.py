@@ -11,6 +11,7 @@ from typing import Any
 from core import runs
 from core.command import Parser
 from core.errors import SettingError
+from train import measuring
 from train.config import Config, Setting, settings
 from train.presets import PRESETS, preset
 
@@ -98,6 +99,10 @@ def ask(arguments: list[str] | None = None) -> Asked:
         )
     if not config.data:
         raise SettingError("data", "", "give --data a folder or zip of pictures, or the word phantoms")
+    if out is not None and _inside(out, config.data) and not runs.is_run(out):
+        allowed = f"a place outside {config.data}, or the run's own pictures would be read as part of it"
+        raise SettingError("out", out, allowed)
+    measuring.chosen(config)
     return Asked(
         config=config,
         out=out,
@@ -107,6 +112,11 @@ def ask(arguments: list[str] | None = None) -> Asked:
         anyway=given["resume_anyway"],
         burst=_minutes(given["burst"]),
     )
+
+
+def _inside(out: Path, data: str) -> bool:
+    """Whether a run's folder lies in the folder of its pictures."""
+    return data != "phantoms" and Path(data).resolve() in out.resolve().parents
 
 
 def _value(setting: Setting, text: Any) -> Any:

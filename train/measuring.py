@@ -17,7 +17,16 @@ from train.loop import Trainer
 from train.metrics import append, evaluate, line, rank, read_names
 from train.stop import Stopped
 
-__all__ = ["Measuring"]
+__all__ = ["Measuring", "chosen"]
+
+
+def chosen(config: Config) -> tuple[list[str], str]:
+    """The measures to take, and the one that best.json goes by, "" for none. Raises SettingError."""
+    names = read_names(config.metrics)
+    best = (read_names(config.best, field="best") or [*names, ""])[0]
+    if best and best not in names:
+        raise SettingError("best", config.best, "one of the measures that --metrics names")
+    return names, best
 
 
 class Measuring:
@@ -28,10 +37,7 @@ class Measuring:
 
         `check` may raise Stopped.
         """
-        self.names = read_names(config.metrics)
-        self.best = (read_names(config.best, field="best") or [*self.names, ""])[0]
-        if self.best and self.best not in self.names:
-            raise SettingError("best", config.best, "one of the measures that --metrics names")
+        self.names, self.best = chosen(config)
         self.every = max(1, round(config.every * 1000))
         self.run = run
         self.held = held

@@ -161,6 +161,25 @@ def test_a_network_of_another_shape_is_no_beginning(
     assert "nothing" in capsys.readouterr().err
 
 
+def test_a_run_is_not_put_among_its_own_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make.folder(tmp_path / "in", count=4)
+    assert run(monkeypatch, "--data", data, "--out", data / "runs" / "one", *SHORT) == 2
+    assert "a place outside" in capsys.readouterr().err and not (data / "runs").exists()
+
+
+def test_measures_that_there_are_not_are_said_before_the_pictures_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, words in [
+        (["--metrics", "nope"], "nope"),
+        (["--metrics", "swd", "--best", "ms_ssim"], "--metrics names"),
+    ]:
+        assert run(monkeypatch, "--data", tmp_path / "nowhere", "--out", tmp_path / "run", *SHORT, *flags) == 2
+        assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("what", ["text", "nowhere", "empty"])
 def test_bad_data_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
