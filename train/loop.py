@@ -349,8 +349,19 @@ class Trainer:
         return {"images": self.images, "micro": self.micro, "bfloat16": self.bfloat16}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any], *, micro: bool = True) -> None:
-        """Put back what `tensors` and `facts` gave; how many images are computed at once only where `micro`."""
+        """Put back what `tensors` and `facts` gave; how many images are computed at once only where `micro`.
+
+        Raises TrainingError where they are of networks of another shape: other pictures may have made it another one.
+        """
         n = self.networks
+        fresh = self.tensors()
+        for name, tensor in _under(tensors, "g").items():
+            ours = fresh.get(f"g.{name}")
+            if ours is None or ours.shape != tensor.shape:
+                raise TrainingError(
+                    "these pictures need other networks than those of the run, whose size, channels and classes they "
+                    "do not have; go on with pictures like those, or begin a new run, perhaps with --init"
+                )
         for prefix, network in (("g", n.g), ("g_ema", n.g_ema), ("d", n.d)):
             network.load_state_dict(_under(tensors, prefix))
         nets.restore_adam(n.g_adam, n.g, _under(tensors, "g_adam"))

@@ -153,6 +153,8 @@ def find(path: str | Path, *, only: str = "") -> Folder | Zip:
     elif _kind(path.name) and path.suffix:
         head = _head_beside(path)
         found = Folder(path.parent, (path.name,), partners={path.name: head} if head else {})
+    elif path.suffix.lower() == ".zip":
+        raise DataError(f"{path} is no whole zip, perhaps cut off on its way here; get it or make it again")
     else:
         raise DataError(f"{path} is neither a folder nor a zip; give --data a folder or zip of pictures")
     if not found.names:
@@ -170,6 +172,8 @@ def classes(names: Sequence[str], *, path: Path) -> tuple[tuple[str, ...], np.nd
     """
     folders = [[part for part in PurePosixPath(name).parts[:-1] if part.lower() not in _SPLITS] for name in names]
     shared = os.path.commonprefix(folders)
+    if shared and all(parts == shared for parts in folders):
+        raise DataError(f"{path} has one class folder alone, {shared[-1]}; leave --labels out")
     loose = [name for name, parts in zip(names, folders, strict=True) if len(parts) == len(shared)]
     if loose:
         count = f"{len(loose)} of {len(folders)} pictures lie in none, such as {loose[0]}"
