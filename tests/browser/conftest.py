@@ -171,6 +171,14 @@ def recipe_of(driver: Any) -> dict[str, Any]:
     return driver.execute_script("return window.stage.recipe")
 
 
+def entered(driver: Any, place: int) -> None:
+    """Wait until the browser's history has its entry number `place`: a picture is shown a moment before that."""
+    end = time.monotonic() + 20
+    while driver.execute_script("return history.state?.styloscope?.place") != place:
+        assert time.monotonic() < end, f"no entry {place} in the history"
+        time.sleep(0.05)
+
+
 def complaints(driver: Any) -> list[str]:
     """What the console said that is an error."""
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]

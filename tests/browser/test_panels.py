@@ -12,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import choose, complaints, hosts, recipe_of, shown
+from tests.browser.conftest import choose, complaints, entered, hosts, recipe_of, shown
 
 TYPE = """
 const [element, value] = arguments;
@@ -117,8 +117,11 @@ def test_a_source_changes_the_picture_live_and_can_be_undone(tab: Any) -> None:
     assert settled(tab) != mixed
     type_into(tab, "#mix-panel .source [type=range]", 0)
     assert settled(tab) == plain
+    settled(tab)
+    place = tab.execute_script("return history.state.styloscope.place")
     coarse = group.find_element("css selector", "[data-group=coarse]")
     coarse.click()
+    entered(tab, place + 1)
     assert coarse.get_attribute("aria-pressed") == "true"
     tab.back()
     until(lambda: coarse.get_attribute("aria-pressed") == "false")

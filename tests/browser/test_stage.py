@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import RunningApp, choose, complaints, hosts, recipe_of, shown
+from tests.browser.conftest import RunningApp, choose, complaints, entered, hosts, recipe_of, shown
 
 MOVE = """
 const [id, values] = arguments;
@@ -177,9 +177,10 @@ def test_keys_work_where_nothing_else_has_the_focus(tab: Any) -> None:
 def test_back_and_forward_are_undo_and_redo(tab: Any) -> None:
     undo, redo = (tab.find_element("css selector", f"[data-do={name}]") for name in ("undo", "redo"))
     assert not undo.is_enabled() and not redo.is_enabled()
-    for seed in (3, 4):
+    for place, seed in enumerate((3, 4), start=1):
         tab.execute_script(MOVE, "seed", [seed])
         shown(tab, seed=seed)
+        entered(tab, place)
     tab.back()
     shown(tab, seed=3)
     assert redo.is_enabled()
@@ -275,6 +276,7 @@ def test_an_error_stands_over_the_old_picture_until_the_next_good_one(tab: Any) 
 def test_a_refused_value_is_put_back_and_asked_for_only_once(tab: Any) -> None:
     tab.execute_script(MOVE, "seed", [4])
     shown(tab, seed=4)
+    entered(tab, 1)
     entries = tab.execute_script("return history.length")
     tab.execute_script("stage.set({ mix: [{ seed: 1, layers: '9-3', amount: 1 }] })")
     error(tab, part="layers")
