@@ -382,6 +382,9 @@ def _remarks(found: Survey, broken: list[str], pixels: np.ndarray) -> list[str]:
         says.append(f"{found.shapes} shapes, fitted to the most common one, {found.picture[0]}x{found.picture[1]}")
     if len(pixels) < found.count - len(broken):
         says.append(f"{found.count - len(pixels)} of {found.count} slices are empty or cannot be read, and left out")
+    if all(np.array_equal(one, pixels[0]) for one in pixels):
+        alone = "there is one picture only" if len(pixels) == 1 else f"all {len(pixels)} pictures are the same"
+        says.append(f"{alone}: a network can learn nothing but to repeat it; give --data more pictures")
     if pixels.dtype == np.uint16:
         brightest = int(pixels[:64].max())
         if brightest < 2**14:

@@ -112,7 +112,7 @@ class _Session:
         if saved is not None:
             session.watch.restore(saved.facts.get("watch", {}))
         says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
-        for sentence in [*data.says, says, *machine.compiled(trainer)]:
+        for sentence in [*data.says, data.frame.says, says, *machine.compiled(trainer)]:
             say(sentence)
         if isinstance(data, Frames) and data.move(device):
             say("the pictures lie on the device")

@@ -140,6 +140,8 @@ def tab(driver: Any, app: str) -> Iterator[Any]:
     driver.get_log("browser")
     driver.get_log("performance")
     driver.get(app)
+    # A tab keeps fifty entries, and of more it forgets those that no hand made: here, the ones a test goes back to.
+    driver.execute_cdp_cmd("Page.resetNavigationHistory", {})
     shown(driver)
     yield driver
     driver.execute_script("localStorage.clear(); sessionStorage.clear();")

@@ -124,6 +124,15 @@ def test_oasis_as_it_is_downloaded(tmp_path: Path, extra: str, kind: str) -> Non
     assert data.says == [f"OASIS slices: {used}, {left}"]
 
 
+@pytest.mark.parametrize(("count", "says"), [(1, "there is one picture only"), (5, "all 5 pictures are the same")])
+def test_pictures_that_are_all_the_same_are_said(tmp_path: Path, count: int, says: str) -> None:
+    for index in range(count):
+        make.save(tmp_path / f"{index}.png", Image.new("L", (20, 24), 0))
+    assert says in " ".join(opened(tmp_path).says)
+    make.folder(tmp_path / "more", count=2)
+    assert "same" not in " ".join(opened(tmp_path).says)
+
+
 def test_a_few_unreadable_files_are_named_and_left_out(tmp_path: Path) -> None:
     make.folder(tmp_path, count=39)
     whole = make.png(seed=39)
