@@ -17,7 +17,7 @@ from core.pictures import Header
 from train.slicing import BYTES_LIMIT, Slicing, levels, sampled
 from train.sources import Folder, Zip
 
-__all__ = ["ArrayItem", "Item", "PictureItem", "Shot"]
+__all__ = ["ArrayItem", "Item", "OneFile", "PictureItem", "Shot"]
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,11 @@ class Item(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PictureItem:
-    """A picture file, of which Pillow reads one picture."""
+class OneFile:
+    """An item that is one file of a source, where its name and its indices come from."""
 
     source: Folder | Zip
     index: int
-    header: Header
-    count: int = 1
-    who: str | None = None
 
     @property
     def name(self) -> str:
@@ -86,6 +82,17 @@ class PictureItem:
     def indices(self) -> tuple[int, ...]:
         """The one file."""
         return (self.index,)
+
+
+@dataclass(frozen=True)
+class PictureItem(OneFile):
+    """A picture file, of which Pillow reads one picture."""
+
+    source: Folder | Zip
+    index: int
+    header: Header
+    count: int = 1
+    who: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -98,7 +105,7 @@ class PictureItem:
 
 
 @dataclass(frozen=True)
-class ArrayItem:
+class ArrayItem(OneFile):
     """A NumPy file: [h, w], [h, w, 3 or 4], a stack [n, h, w] or [n, h, w, 1, 3 or 4]. Never unpickled."""
 
     source: Folder | Zip
@@ -122,16 +129,6 @@ class ArrayItem:
             if source.length(index) - stream.tell() < size:
                 raise PictureError(f"{name} is cut short: {size} bytes of numbers are declared; copy it again")
         return cls(source, index, slicing, _stack(shape, name=name), dtype)
-
-    @property
-    def name(self) -> str:
-        """The file."""
-        return self.source.names[self.index]
-
-    @property
-    def indices(self) -> tuple[int, ...]:
-        """The one file."""
-        return (self.index,)
 
     @property
     def count(self) -> int:

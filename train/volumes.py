@@ -20,7 +20,7 @@ from core import pictures
 from core.errors import DataError, PictureError
 from core.intensity import Intensity
 from core.pictures import Header
-from train.items import Shot
+from train.items import OneFile, Shot
 from train.slicing import AXES, BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled
 from train.sources import Folder, Zip
 
@@ -32,8 +32,11 @@ _RGBA = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
 
 
 @dataclass(frozen=True)
-class VolumeItem:
-    """One volume. `shape` is of its voxels as they lie in the file, without time; `turn` is nibabel's orientation."""
+class VolumeItem(OneFile):
+    """One volume; the other half of its file, where there is one, is not counted.
+
+    `shape` is of its voxels as they lie in the file, without time; `turn` is nibabel's orientation.
+    """
 
     source: Folder | Zip
     index: int
@@ -77,16 +80,6 @@ class VolumeItem:
             scaled=(slope, inter) != (1.0, 0.0),
             times=math.prod(full[3:]),
         )
-
-    @property
-    def name(self) -> str:
-        """The file."""
-        return self.source.names[self.index]
-
-    @property
-    def indices(self) -> tuple[int, ...]:
-        """The one file; its other half, where it has one, is not counted."""
-        return (self.index,)
 
     @property
     def along(self) -> int:
