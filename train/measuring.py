@@ -33,10 +33,7 @@ class Measuring:
     """When measures are due, and taking them."""
 
     def __init__(self, config: Config, run: Path, *, held: Data | None, check: Callable[[], None]) -> None:
-        """`best` is the measure that best.json goes by. Raises SettingError for one that there is not.
-
-        `check` may raise Stopped.
-        """
+        """`check` may raise Stopped. Raises SettingError for a measure that there is not."""
         self.names, self.best = chosen(config)
         self.every = max(1, round(config.every * 1000))
         self.run = run
