@@ -1,9 +1,9 @@
-"""The networks: StyleGAN2 in plain PyTorch, their files, and what makes them ready for looking."""
+"""The networks: StyleGAN and StyleGAN2 in plain PyTorch, their files, and what makes them ready for looking."""
 
-from core import engine, latents
+from core import engine, latents, stylegan, stylegan2
 from core.checkpoint import Opened, load, save
-from core.generator import Generator, build_discriminator, build_generator
-from core.stylegan2 import Discriminator, DiscriminatorConfig, GeneratorConfig
+from core.generator import Discriminator, Generator, build_discriminator, build_generator
+from core.stylegan2 import DiscriminatorConfig, GeneratorConfig
 
 __all__ = [
     "Discriminator",
@@ -17,4 +17,6 @@ __all__ = [
     "latents",
     "load",
     "save",
+    "stylegan",
+    "stylegan2",
 ]

@@ -23,11 +23,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from core import stylegan
 from core.errors import CheckpointError, SettingError
 from core.files import writing
-from core.generator import Generator
+from core.generator import (
+    ARCHITECTURES,
+    Discriminator,
+    DiscriminatorConfig,
+    Generator,
+    GeneratorConfig,
+    build_discriminator,
+)
 from core.sizes import LARGEST
-from core.stylegan2 import Discriminator, DiscriminatorConfig, GeneratorConfig
 
 __all__ = ["FORMAT", "Header", "Opened", "load", "read_about", "read_header", "save", "sha256"]
 
@@ -56,6 +63,12 @@ class Opened:
     def crop(self) -> tuple[int, int, int, int]:
         """(top, left, height, width) of what people are shown, in pixels of the finished network."""
         return tuple(self.about["picture"]["crop"])
+
+    @property
+    def grown(self) -> tuple[tuple[int, int], float] | None:
+        """(size, alpha) to show of a network that was saved inside a fade; None: its full size."""
+        found = self.about.get("grown")
+        return None if found is None else (tuple(found["size"]), float(found["alpha"]))
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ def save(
     header = {
         **about,
         "format": FORMAT,
-        "arch": "stylegan2",
+        "arch": generator.arch,
         "config": config,
         "training": about.get("training") or {},
         "picture": about.get("picture") or {"crop": [0, 0, *generator.size]},
@@ -186,7 +199,7 @@ def load(path: str | Path, *, generator_only: bool = False) -> Opened:
         if not generator_only and "g" in has:
             parts["g"] = Generator(generator_config)
         if not generator_only and "d" in has and discriminator_config is not None:
-            parts["d"] = Discriminator(discriminator_config)
+            parts["d"] = build_discriminator(discriminator_config)
     _check_tensors(path, header, parts, whole=not generator_only)
     _fill(path, parts)
     for network in parts.values():
@@ -204,10 +217,11 @@ def configs(path: Path, about: Mapping[str, Any]) -> tuple[GeneratorConfig, Disc
     """Return the validated configurations that a header names. Raises CheckpointError."""
     values = dict(about["config"])
     nested = values.pop("discriminator", None)
-    generator = _config(path, GeneratorConfig, values)
+    arch = ARCHITECTURES[about["arch"]]
+    generator = _config(path, arch.generator, values)
     if nested is None:
         return generator, None
-    discriminator = _config(path, DiscriminatorConfig, nested)
+    discriminator = _config(path, arch.discriminator, nested)
     if (discriminator.size, discriminator.channels) != (generator.size, generator.channels):
         raise CheckpointError(f"{path} has a discriminator for other pictures than its generator's; {_ACCEPTED}")
     return generator, discriminator
@@ -278,7 +292,8 @@ def _tensors(path: Path, table: dict[str, Any], size: int) -> dict[str, tuple[st
 
 def _check_about(path: Path, about: dict[str, Any]) -> None:
     """Check the parts of the header that everybody reads, and fill in those that may be missing."""
-    if about.get("arch") != "stylegan2":
+    arch = about.get("arch")
+    if not isinstance(arch, str) or arch not in ARCHITECTURES:
         found = str(about.get("arch"))[:40]
         raise CheckpointError(f"{path} holds a network of kind {found!r}, which this version cannot build")
     for key, default in (("config", None), ("training", {}), ("picture", {}), ("credit", "")):
@@ -290,6 +305,23 @@ def _check_about(path: Path, about: dict[str, Any]) -> None:
     whole = isinstance(crop, list) and len(crop) == 4 and all(type(n) is int for n in crop)
     if not whole or not _inside(crop, generator.size):
         raise CheckpointError(f"{path} has a damaged header: picture.crop {str(crop)[:60]} lies outside the picture")
+    _check_grown(path, about.get("grown"), generator)
+
+
+def _check_grown(path: Path, grown: Any, generator: GeneratorConfig) -> None:
+    """What a network shows while it fades: one of its sizes, and alpha."""
+    match grown:
+        case None:
+            return
+        case {"size": [int(height), int(width)], "alpha": int(alpha) | float(alpha)} if (
+            isinstance(generator, stylegan.GeneratorConfig)
+            and (height, width) in generator.level_sizes
+            and 0 <= alpha <= 1
+        ):
+            return
+    raise CheckpointError(
+        f"{path} has a damaged header: grown {str(grown)[:60]} is not a size of this network and alpha"
+    )
 
 
 def _inside(crop: list[int], size: tuple[int, int]) -> bool:

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from core.errors import OutputError
 
-__all__ = ["sweep", "temporary_beside", "usable_folder", "writing"]
+__all__ = ["is_temporary", "sweep", "temporary_beside", "usable_folder", "writing"]
 
 _DAY = 86_400
+_LIVE: set[str] = set()  # names that this process has in use
 _OURS = re.compile(r"\..*\.styloscope-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{8}(?:\.[^.]*)?", re.DOTALL)
 
 
@@ -48,6 +49,7 @@ def writing(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+            _LIVE.discard(temporary.name)
     except OSError as wrong:
         reason = wrong.strerror or str(wrong)
         raise OutputError(
@@ -61,7 +63,14 @@ def temporary_beside(path: Path) -> Path:
     """A free hidden name beside `path`, with its suffix, that says which process on which machine it belongs to."""
     # Cut, since a name has at most 255 bytes and a character up to four of them.
     suffix = path.suffix if len(path.suffix) <= 16 else ""
-    return path.with_name(f".{path.stem[:40]}.styloscope-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}")
+    name = f".{path.stem[:40]}.styloscope-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+    _LIVE.add(name)
+    return path.with_name(name)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is one that `temporary_beside` gives, in any process."""
+    return _OURS.fullmatch(name) is not None
 
 
 def sweep(folder: Path) -> None:
@@ -73,7 +82,7 @@ def sweep(folder: Path) -> None:
             if found is None or entry.is_symlink():
                 continue
             old = time.time() - entry.stat().st_mtime > _DAY
-            if old or (found[1] == _machine() and _is_gone(int(found[2]))):
+            if old or (found[1] == _machine() and _is_gone(int(found[2]), entry.name)):
                 if entry.is_dir():
                     shutil.rmtree(entry.path, ignore_errors=True)
                 else:
@@ -85,8 +94,10 @@ def _machine() -> str:
     return f"{zlib.crc32(socket.gethostname().encode('utf-8', 'replace')):08x}"
 
 
-def _is_gone(process: int) -> bool:
-    """Whether no process has that number. False on Windows, where asking would stop the process."""
+def _is_gone(process: int, name: str) -> bool:
+    """Whether whoever has left `name` has ended. False on Windows, where asking would stop the process."""
+    if process == os.getpid():  # a container that is started again gives its program the number that the last one had
+        return name not in _LIVE
     if os.name != "posix":
         return False
     try:

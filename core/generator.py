@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
-from core import latents
+from core import latents, stylegan, stylegan2
 from core.mapping import Mapping
-from core.stylegan2 import Discriminator, DiscriminatorConfig, GeneratorConfig, Synthesis
 
-__all__ = ["Generator", "build_discriminator", "build_generator"]
+__all__ = ["ARCHITECTURES", "Discriminator", "Generator", "GeneratorConfig", "build_discriminator", "build_generator"]
+
+GeneratorConfig = stylegan.GeneratorConfig | stylegan2.GeneratorConfig
+DiscriminatorConfig = stylegan.DiscriminatorConfig | stylegan2.DiscriminatorConfig
+Discriminator = stylegan.Discriminator | stylegan2.Discriminator
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network file's `arch` stands for."""
+
+    generator: type  # of its configuration
+    discriminator: type
+    grows: bool
+
+
+ARCHITECTURES = {
+    "stylegan2": Architecture(stylegan2.GeneratorConfig, stylegan2.DiscriminatorConfig, grows=False),
+    "stylegan": Architecture(stylegan.GeneratorConfig, stylegan.DiscriminatorConfig, grows=True),
+}
 
 
 class Generator(nn.Module):
     """A mapping and a synthesis network.
 
     g.mapping(z, label) [N, z_dim] -> [N, w_dim]; g.truncate(w, psi=, cutoff=) -> [N, num_ws, w_dim];
-    g.synthesis(ws, noise=) -> [N, channels, H, W], about -1 .. 1.
+    g.synthesis(ws, noise=) -> [N, channels, H, W], about -1 .. 1; size= and alpha= where it grows.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -24,7 +44,24 @@ class Generator(nn.Module):
         self.mapping = Mapping(
             config.z_dim, config.w_dim, config.num_classes, layers=config.mapping_layers, lr=config.mapping_lr
         )
-        self.synthesis = Synthesis(config)
+        self.synthesis: stylegan.Synthesis | stylegan2.Synthesis = (
+            stylegan.Synthesis(config) if isinstance(config, stylegan.GeneratorConfig) else stylegan2.Synthesis(config)
+        )
+
+    @property
+    def arch(self) -> str:
+        """stylegan or stylegan2."""
+        return next(name for name, arch in ARCHITECTURES.items() if isinstance(self.config, arch.generator))
+
+    @property
+    def grows(self) -> bool:
+        """Whether smaller sizes, too, can be asked of the synthesis."""
+        return ARCHITECTURES[self.arch].grows
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of the pictures it can make, coarse to fine; one where it does not grow."""
+        return self.config.level_sizes if self.grows else [self.size]
 
     @property
     def z_dim(self) -> int:
@@ -83,4 +120,6 @@ def build_generator(config: GeneratorConfig) -> Generator:
 
 def build_discriminator(config: DiscriminatorConfig) -> Discriminator:
     """Return a fresh discriminator; its weights come from torch's global random stream."""
-    return Discriminator(config)
+    if isinstance(config, stylegan.DiscriminatorConfig):
+        return stylegan.Discriminator(config)
+    return stylegan2.Discriminator(config)

@@ -1,8 +1,9 @@
 """The names of what lies in a run folder, and its readers. Nothing here writes.
 
-RUN/config.json  command.txt  data.png  log.jsonl  losses.png  evolution.gif  best.json  metrics.jsonl
+RUN/config.json  command.txt  data.png  log.jsonl  losses.csv  losses.png  evolution.gif  best.json  metrics.jsonl
 RUN/samples/000012.png  checkpoints/000012.safetensors  state/          the number is kimg, rounded down
 RUN/state/lock  of the training that writes it      tensorboard/  events, where tensorboard is installed
+RUN/drawings/generator-014x012-fade.svg             the networks at every size
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ CONFIG = "config.json"
 COMMAND = "command.txt"
 DATA = "data.png"
 LOG = "log.jsonl"
+CURVES = "losses.csv"
 LOSSES = "losses.png"
 EVOLUTION = "evolution.gif"
 METRICS = "metrics.jsonl"
@@ -44,6 +46,7 @@ BEST = "best.json"
 GRID = "grid.png"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
+DRAWINGS = "drawings"
 STATE = "state"
 LOCK = "lock"
 BOARD = "tensorboard"

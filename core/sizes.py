@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from core.errors import SettingError
 
-__all__ = ["LARGEST", "filters", "halved_start", "level_sizes", "placed", "smallest_size", "start_shape"]
+__all__ = ["LARGEST", "crop_at", "filters", "halved_start", "level_sizes", "placed", "smallest_size", "start_shape"]
 
 LARGEST = 1024
 _START = range(3, 10)
@@ -15,8 +15,8 @@ _START = range(3, 10)
 Size = tuple[int, int]
 
 
-def start_shape(size: Size, start: Size | None = None) -> tuple[Size, int]:
-    """Return the start shape of `size` and its number of doublings, at least one.
+def start_shape(size: Size, start: Size | None = None, *, fewest: int = 1) -> tuple[Size, int]:
+    """Return the start shape of `size` and its number of doublings, `fewest` or more.
 
     Of several start shapes the smallest is taken unless `start` names one. Raises SettingError naming the field.
     """
@@ -26,7 +26,7 @@ def start_shape(size: Size, start: Size | None = None) -> tuple[Size, int]:
         raise SettingError("size", f"{height}x{width}", allowed)
     found = [
         ((height >> n, width >> n), n)
-        for n in range(1, LARGEST.bit_length())
+        for n in range(fewest, LARGEST.bit_length())
         if height % 2**n == 0 and width % 2**n == 0 and height >> n in _START and width >> n in _START
     ]
     if not found:
@@ -78,6 +78,15 @@ def halved_start(size: Size, auto: Size) -> int | None:
         if (size[0] << k, size[1] << k) == auto:
             return k
     return None
+
+
+def crop_at(crop: tuple[int, int, int, int], halvings: int) -> tuple[int, int, int, int]:
+    """Return `crop` (top, left, height, width) in the pixels of a picture halved that often, rounded outwards."""
+    top, left, height, width = crop
+    # A whole number rounded up is the negative of its negative rounded down.
+    bottom, right = -(-(top + height) >> halvings), -(-(left + width) >> halvings)
+    top, left = top >> halvings, left >> halvings
+    return top, left, bottom - top, right - left
 
 
 def placed(size: Size, picture: Size) -> tuple[int, int, int, int]:

@@ -8,15 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core import latents
 from core.errors import SettingError
 from core.layers import (
     SLOPE,
@@ -34,11 +31,19 @@ from core.layers import (
     wide,
 )
 from core.mapping import Mapping
+from core.noise import Noise, checked_noise, resolved
 from core.sizes import level_sizes, start_shape
 
-__all__ = ["Discriminator", "DiscriminatorConfig", "GeneratorConfig", "Noise", "Synthesis", "checked_noise"]
-
-Noise = str | int | Sequence[Any]
+__all__ = [
+    "Discriminator",
+    "DiscriminatorConfig",
+    "Epilogue",
+    "GeneratorConfig",
+    "Noise",
+    "Synthesis",
+    "check_config",
+    "checked_noise",
+]
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class GeneratorConfig:
     use_noise: bool = True
 
     def __post_init__(self) -> None:
-        _check(self)
+        _check_style(self)
         if not self.mapping_layers and (self.num_classes or self.z_dim != self.w_dim):
             raise SettingError("mapping_layers", 0, "1 or more where there are classes or z_dim is not w_dim")
 
@@ -89,7 +94,7 @@ class DiscriminatorConfig:
     mapping_lr: float = 0.01
 
     def __post_init__(self) -> None:
-        _check(self)
+        _check_style(self)
         if self.std_channels and self.filters[0] % self.std_channels:
             raise SettingError("std_channels", self.std_channels, f"0 or a divisor of {self.filters[0]} channels")
 
@@ -99,19 +104,14 @@ class DiscriminatorConfig:
         return level_sizes(*start_shape(self.size, self.start))
 
 
-def _check(config: GeneratorConfig | DiscriminatorConfig) -> None:
-    _, doublings = start_shape(config.size, config.start)
+def check_config(config: Any, *, fewest: int = 1) -> None:
+    """Check what the networks of both architectures have in common; `fewest` doublings. Raises SettingError."""
+    _, doublings = start_shape(config.size, config.start, fewest=fewest)
     if len(config.filters) != doublings + 1 or min(config.filters) < 1:
         given = ", ".join(map(str, config.filters))
         raise SettingError("filters", given, f"one positive number for each of the {doublings + 1} levels")
     if config.channels not in (1, 3):
         raise SettingError("channels", config.channels, "1 (gray) or 3 (RGB)")
-    if config.architecture not in ("skip", "resnet", "orig"):
-        raise SettingError("architecture", config.architecture, "skip, resnet or orig")
-    if not 1 <= len(config.resample_filter) <= 64 or not math.isfinite(sum(config.resample_filter)):
-        raise SettingError("resample_filter", config.resample_filter, "1 to 64 finite taps")
-    if abs(sum(config.resample_filter)) <= 1e-6 * sum(map(abs, config.resample_filter)):
-        raise SettingError("resample_filter", config.resample_filter, "taps that do not sum to zero")
     for name in ("num_classes", "mapping_layers", "std_channels"):
         if getattr(config, name, 0) < 0:
             raise SettingError(name, getattr(config, name), "0 or more")
@@ -121,15 +121,14 @@ def _check(config: GeneratorConfig | DiscriminatorConfig) -> None:
             raise SettingError(name, value, "more than 0, and finite")
 
 
-def checked_noise(noise: object) -> Noise:
-    """A word, a whole number of any kind (numpy's too) as an int, or a list. Raises SettingError for anything else."""
-    if isinstance(noise, str) and noise in ("const", "none", "random"):
-        return noise
-    if isinstance(noise, Integral) and not isinstance(noise, bool):
-        return int(noise)
-    if isinstance(noise, list | tuple) or (isinstance(noise, np.ndarray | Tensor) and noise.ndim):
-        return list(noise)
-    raise SettingError("noise", noise, "const, none, random, a whole number or one array a noise map")
+def _check_style(config: GeneratorConfig | DiscriminatorConfig) -> None:
+    check_config(config)
+    if config.architecture not in ("skip", "resnet", "orig"):
+        raise SettingError("architecture", config.architecture, "skip, resnet or orig")
+    if not 1 <= len(config.resample_filter) <= 64 or not math.isfinite(sum(config.resample_filter)):
+        raise SettingError("resample_filter", config.resample_filter, "1 to 64 finite taps")
+    if abs(sum(config.resample_filter)) <= 1e-6 * sum(map(abs, config.resample_filter)):
+        raise SettingError("resample_filter", config.resample_filter, "taps that do not sum to zero")
 
 
 # --- synthesis ---------------------------------------------------------------------------------------------------
@@ -284,23 +283,11 @@ class Synthesis(nn.Module):
         """
         convs = self._convs()
         noise = checked_noise(noise)
-        if not self.config.use_noise or (isinstance(noise, str) and noise == "none"):
+        if not self.config.use_noise:
             return [None] * len(convs)
-        if isinstance(noise, str):
-            if noise == "const":
-                return [conv.noise for conv in convs]
-            return [torch.randn(count, 1, *c.size, device=like.device, dtype=like.dtype) for c in convs]
-        given = latents.noise_maps(noise, self.noise_shapes) if isinstance(noise, int) else noise
-        if len(given) != len(convs):
-            raise SettingError("noise", f"{len(given)} maps", f"this network has {len(convs)} noise maps")
-        try:
-            maps = [torch.as_tensor(np.asarray(m) if not torch.is_tensor(m) else m).to(like) for m in given]
-        except (TypeError, ValueError) as wrong:
-            raise SettingError("noise", "these arrays", f"arrays of numbers, one a noise map ({wrong})") from wrong
-        for one, conv in zip(maps, convs, strict=True):
-            if tuple(one.shape[-2:]) != conv.size:
-                raise SettingError("noise", "x".join(map(str, one.shape)), f"this map is {conv.size[0]}x{conv.size[1]}")
-        return list(maps)
+        if isinstance(noise, list) and len(noise) != len(convs):
+            raise SettingError("noise", f"{len(noise)} maps", f"this network has {len(convs)} noise maps")
+        return resolved(noise, self.noise_shapes, [conv.noise for conv in convs], count=count, like=like)
 
     def forward(
         self, ws: Tensor, noise: Noise = "const", size: tuple[int, int] | None = None, alpha: float = 1.0
@@ -372,16 +359,23 @@ class DiscriminatorBlock(nn.Module):
 class Epilogue(nn.Module):
     """The coarsest level: minibatch deviation, a convolution, two linear layers."""
 
-    def __init__(self, config: DiscriminatorConfig, outputs: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        size: tuple[int, int],
+        outputs: int,
+        *,
+        group_size: int | None,
+        std_channels: int = 1,
+        clamp: float | None = None,
+        rgb: int = 0,
+    ) -> None:
+        """`width` channels of `size` (height, width); `rgb` channels of a picture that is looked at here, too."""
         super().__init__()
-        width = config.filters[0]
-        height, breadth = config.level_sizes[0]
-        self.fromrgb = Conv(config.channels, width, 1) if config.architecture == "skip" else None
-        self.deviation = (
-            MinibatchDeviation(config.group_size, config.std_channels) if config.std_channels else nn.Identity()
-        )
-        self.conv = Conv(width + config.std_channels, width, 3, clamp=config.conv_clamp)
-        self.linear = EqualLinear(width * height * breadth, width, activate=True)
+        self.fromrgb = Conv(rgb, width, 1) if rgb else None
+        self.deviation = MinibatchDeviation(group_size, std_channels) if std_channels else nn.Identity()
+        self.conv = Conv(width + std_channels, width, 3, clamp=clamp)
+        self.linear = EqualLinear(width * size[0] * size[1], width, activate=True)
         self.out = EqualLinear(width, outputs)
 
     def forward(self, x: Tensor, img: Tensor | None) -> Tensor:
@@ -407,7 +401,15 @@ class Discriminator(nn.Module):
             if config.num_classes
             else None
         )
-        self.epilogue = Epilogue(config, map_dim if config.num_classes else 1)
+        self.epilogue = Epilogue(
+            config.filters[0],
+            config.level_sizes[0],
+            map_dim if config.num_classes else 1,
+            group_size=config.group_size,
+            std_channels=config.std_channels,
+            clamp=config.conv_clamp,
+            rgb=config.channels if config.architecture == "skip" else 0,
+        )
 
     def forward(self, img: Tensor, label: Tensor | None = None, alpha: float = 1.0) -> Tensor:
         """img [N, channels, H, W] in -1 .. 1, label as for the mapping -> logits [N].
