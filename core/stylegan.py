@@ -72,6 +72,7 @@ class DiscriminatorConfig:
     mapping_layers: int = 8
     mapping_lr: float = 0.01
     rgb_activation: bool = True  # whether what comes from the picture goes through the activation
+    widen_first: bool = False  # whether a block's first convolution, not its second, changes the number of channels
 
     def __post_init__(self) -> None:
         check_config(self, fewest=0)
@@ -299,8 +300,9 @@ class DiscriminatorBlock(nn.Module):
     def __init__(self, level: int, config: DiscriminatorConfig) -> None:
         super().__init__()
         inputs, outputs = config.filters[level], config.filters[level - 1]
-        self.conv0 = Conv(inputs, inputs, 3)
-        self.conv1 = HalvingConv(inputs, outputs)
+        middle = outputs if config.widen_first else inputs
+        self.conv0 = Conv(inputs, middle, 3)
+        self.conv1 = HalvingConv(middle, outputs)
         self.level = level
 
     def forward(self, x: Tensor) -> Tensor:
