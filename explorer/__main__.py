@@ -12,6 +12,7 @@ from core.command import Parser, place, real, run, whole
 from explorer import verbs
 from explorer.animate import FPS
 from explorer.atlas import SAMPLES
+from explorer.compare import AMPLIFY
 from explorer.schema import RECIPE
 from explorer.sheets import CELLS_A_SIDE, MOST_CELLS, SHARE
 
@@ -45,6 +46,7 @@ def parser() -> Parser:
     _mix(verb("mix", "the matrix of mixed styles: a row gives the picture, a column the styles of the layers"))
     _interpolate(verb("interpolate", "the frames between neighbours as .gif, .webp, .mp4 or a folder of PNG"))
     _bilinear(verb("bilinear", "the sheet between four corners, weights linear in w"))
+    _compare(verb("compare", "two networks, or one in two precisions, side by side with their difference"))
     _map(verb("map", "seed, x, y of many seeds as CSV, and the picture of the map beside it"))
     return top
 
@@ -140,6 +142,19 @@ def _bilinear(made: argparse.ArgumentParser) -> None:
     made.add_argument("--recipes", metavar="JSON|@FILE", help="a JSON list of four recipes instead of seeds")
     _number(made, "steps", whole, CELLS_A_SIDE, default=10, help="cells a side; 10 when not given")
     made.add_argument("--title", metavar="TEXT", help="written above")
+    _recipe(made)
+    _out(made, "X.png")
+
+
+def _compare(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--with", dest="other", metavar="NAME|PATH", help="the network on the right; the same one")
+    precisions = "the right one's; as --precision when not given"
+    made.add_argument("--with-precision", metavar="NAME", help=precisions)
+    made.add_argument("--seeds", metavar="LIST", help="a row each")
+    factors = ", ".join(map(str, AMPLIFY))
+    _number(made, "amplify", whole, factors, default=4, help=f"how strongly the difference is shown: {factors}")
+    made.add_argument("--signed", action="store_true", help="around gray 128, brighter where the right one is")
+    made.add_argument("--title", metavar="TEXT", help="written above, in place of the names")
     _recipe(made)
     _out(made, "X.png")
 

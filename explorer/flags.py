@@ -18,14 +18,14 @@ from core.engine import choose_device
 from core.errors import OutputError, PictureError, SettingError
 from explorer import schema
 from explorer.recipe import Recipe
-from explorer.studio import TEXT_KEY, Studio
+from explorer.studio import PRECISIONS, TEXT_KEY, Studio
 
 __all__ = ["Steps", "needed", "needed_png", "note", "place_for", "recipe_of", "say", "several", "studio_of"]
 
 
 def studio_of(flags: argparse.Namespace) -> Studio:
     """The studio that --checkpoints, --runs, --device and --precision say."""
-    if flags.precision not in ("auto", "float32", "bfloat16"):
+    if flags.precision not in PRECISIONS:
         raise SettingError("precision", flags.precision, "auto, float32 or bfloat16")
     choose_device(flags.device)
     return Studio(flags.checkpoints, flags.runs, device=flags.device, precision=flags.precision)

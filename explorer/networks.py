@@ -106,10 +106,10 @@ class Networks:
         """The sentence for when there is no network at all."""
         return f"there is no network in {self.checkpoints} or in {self.runs}: {_NOWHERE}"
 
-    def admit(self, text: str) -> str:
+    def admit(self, text: str, *, beside: str | None = None) -> str:
         """Take what the command line named, a network's name or the path of any file, and return its name from now on.
 
-        Raises CheckpointError where it is neither.
+        `beside` is the name of another network that has to stay known. Raises CheckpointError where it is neither.
         """
         try:
             return self.find(text).name
@@ -119,7 +119,7 @@ class Networks:
                 return self.admit_run(text)
             if not path.exists() and path.suffix != SUFFIX and path.parent == Path("."):
                 raise
-        network = self._read(path.stem, path)
+        network = self._read(self._free(path, beside=beside), path)
         self._admitted = {network.name: path, **self._admitted}
         self._listed.pop(network.name, None)
         return network.name
@@ -140,6 +140,14 @@ class Networks:
             self._admitted = {name: newest, **self._admitted}
             self._listed.pop(name, None)
         return name
+
+    def _free(self, path: Path, *, beside: str | None) -> str:
+        """A file's stem; after the folders above it where that is the name of another file that has to stay known."""
+        if beside is None or self.find(beside).path.absolute() == path.absolute():
+            return path.stem
+        parts = [path.stem, *(part for part in reversed(path.absolute().parent.parts) if part != runs.CHECKPOINTS)]
+        names = ("/".join(reversed(parts[:count])) for count in range(1, len(parts) + 1))
+        return next(name for name in names if name != beside)
 
     def _unchanged(self, name: str | None) -> Network | None:
         """A network that was listed under its full name before and whose file is still the same: no listing for it."""

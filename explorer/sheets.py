@@ -24,6 +24,7 @@ __all__ = [
     "Progress",
     "Sheet",
     "bilinear",
+    "check_title",
     "draw",
     "grid",
     "matrix",
@@ -143,6 +144,13 @@ def text(studio: Studio, sheet: Sheet) -> dict[str, str]:
     return {TEXT_KEY: json.dumps(told)}
 
 
+def check_title(title: object) -> None:
+    """Raise SettingError for a title that is neither None nor one line of at most MOST_TITLE characters."""
+    if title is None or (isinstance(title, str) and len(title) <= MOST_TITLE and title.isprintable()):
+        return
+    raise SettingError("title", title, f"one line of at most {MOST_TITLE} characters")
+
+
 def _with_seed(base: Recipe, seed: int) -> Recipe:
     return replace(base, seed=seed, point=None, blend=())
 
@@ -153,8 +161,5 @@ def _cells(name: str, count: int) -> None:
 
 
 def _titled(about: dict[str, Any], title: str | None) -> dict[str, Any]:
-    if title is None:
-        return about
-    if not isinstance(title, str) or len(title) > MOST_TITLE or not title.isprintable():
-        raise SettingError("title", title, f"one line of at most {MOST_TITLE} characters")
-    return {**about, "title": title}
+    check_title(title)
+    return about if title is None else {**about, "title": title}

@@ -23,8 +23,9 @@ from core.stylegan2 import Noise
 from explorer.networks import Network, Networks
 from explorer.recipe import Recipe
 
-__all__ = ["TEXT_KEY", "Frame", "Network", "Room", "Studio"]
+__all__ = ["PRECISIONS", "TEXT_KEY", "Frame", "Network", "Room", "Studio"]
 
+PRECISIONS = ("auto", "float32", "bfloat16")
 TEXT_KEY = "styloscope"
 INTENSITY_KEY = "styloscope-intensity"
 _MOST_ROOMS = 3
@@ -56,14 +57,28 @@ class Room:
         self._styles: OrderedDict[tuple[int, int | None], Tensor] = OrderedDict()
         self._exact: Engine | None = None
         self._preview: Engine | None = None
+        self._named: dict[str, Engine] = {}
 
     @property
     def exact(self) -> Engine:
         """The engine of everything that is written: float32, unless bfloat16 was asked for by name."""
         if self._exact is None:
-            precision = "bfloat16" if self._precision == "bfloat16" else "float32"
-            self._exact = core.engine.prepare(self.generator, device=self._device, precision=precision)
+            self._exact = core.engine.prepare(self.generator, device=self._device, precision=self._written)
         return self._exact
+
+    @property
+    def _written(self) -> str:
+        return "bfloat16" if self._precision == "bfloat16" else "float32"
+
+    def engine(self, precision: str) -> Engine:
+        """The engine of a precision asked for by name, float32 or bfloat16: one that is there or a new one."""
+        if precision == self._written:
+            return self.exact
+        if precision == "bfloat16" and self._preview is not None and self._preview.precision == precision:
+            return self._preview
+        if precision not in self._named:
+            self._named[precision] = core.engine.prepare(self.generator, device=self._device, precision=precision)
+        return self._named[precision]
 
     @property
     def preview(self) -> Engine:
@@ -134,10 +149,13 @@ class Studio:
         with self._listing:
             return self._networks.find(name)
 
-    def admit(self, text: str) -> str:
-        """Take a name or any path, from the command line alone, and return the name to use. Raises CheckpointError."""
+    def admit(self, text: str, *, beside: str | None = None) -> str:
+        """Take a name or any path, from the command line alone, and return the name to use. Raises CheckpointError.
+
+        `beside` is the name of another network, which stays known.
+        """
         with self._listing:
-            return self._networks.admit(text)
+            return self._networks.admit(text, beside=beside)
 
     def prefer(self, text: str) -> str:
         """Admit a network, and mean it wherever a recipe names none. Raises CheckpointError."""
@@ -188,29 +206,37 @@ class Studio:
                 batches.append(room.map_z(z, label).float().numpy())
         return np.concatenate(batches)
 
-    def exact(self, recipe: Recipe, *, bits: int = 8) -> np.ndarray:
+    def exact(self, recipe: Recipe, *, bits: int = 8, precision: str = "auto") -> np.ndarray:
         """The picture in float32 as people see it, [H, W] or [H, W, 3]: the same pixels by every way in.
 
-        uint8, or uint16 where `bits` is 16.
+        uint8, or uint16 where `bits` is 16. `precision` float32 or bfloat16 says another than the studio's.
         """
-        return self._draw(recipe, exact=True, bits=bits)[0]
+        return self._draw(recipe, exact=True, bits=bits, precision=precision)[0]
 
     def preview(self, recipe: Recipe) -> np.ndarray:
         """The picture as fast as it comes, uint8 [H, W] or [H, W, 3]; a level or a few beside the exact one."""
         return self._draw(recipe, exact=False)[0]
 
     def frame(
-        self, recipe: Recipe, *, format: str = "png", size: int | None = None, exact: bool = True, bits: int = 8
+        self,
+        recipe: Recipe,
+        *,
+        format: str = "png",
+        size: int | None = None,
+        exact: bool = True,
+        bits: int = 8,
+        precision: str = "auto",
     ) -> Frame:
         """One encoded picture ("png", "jpeg" or "webp"), shrunk to `size` pixels on its longer side where given.
 
-        `bits` 16 is for PNG alone, whose text then says what levels stand for.
+        `bits` 16 is for PNG alone, whose text then says what levels stand for. `precision` auto is the exact engine's
+        or the preview's, as `exact` says; float32 and bfloat16 are taken at their word. Raises SettingError.
         """
         if format not in _MEDIA_TYPES:
             raise SettingError("format", format, "png, jpeg or webp")
         if bits != 8 and (bits != 16 or format != "png"):
             raise SettingError("bits", bits, "8, or 16 as png")
-        picture, engine, milliseconds = self._draw(recipe, exact=exact, bits=bits)
+        picture, engine, milliseconds = self._draw(recipe, exact=exact, bits=bits, precision=precision)
         text = self.text(recipe, bits=bits) if format == "png" else None
         return Frame(
             data=pictures.encode(_shrunk(picture, size), format, text),
@@ -221,12 +247,20 @@ class Studio:
             note=self.note(recipe),
         )
 
-    def _draw(self, recipe: Recipe, *, exact: bool, bits: int = 8) -> tuple[np.ndarray, Engine, float]:
+    def _draw(
+        self, recipe: Recipe, *, exact: bool, bits: int = 8, precision: str = "auto"
+    ) -> tuple[np.ndarray, Engine, float]:
         """The picture, the engine that made it, and the milliseconds from recipe to pixels."""
+        if precision not in PRECISIONS:
+            raise SettingError("precision", precision, "auto, float32 or bfloat16")
         self.check(recipe)
-        with self._drawing, _exactly() if exact else torch.inference_mode():
+        alone = exact if precision == "auto" else precision == "float32"
+        with self._drawing, _exactly() if alone else torch.inference_mode():
             room = self.open(recipe.checkpoint)
-            engine = room.exact if exact else room.preview
+            if precision == "auto":
+                engine = room.exact if exact else room.preview
+            else:
+                engine = room.engine(precision)
             start = time.perf_counter()
             ws, noise = _styles(room, recipe)
             image = engine.synthesis(ws[None], noise)

@@ -12,7 +12,7 @@ from typing import Any
 
 from core import latents, pictures
 from core.errors import SettingError
-from explorer import animate, atlas, sheets
+from explorer import animate, atlas, compare, sheets
 from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of
 from explorer.inspection import do_inspect
 from explorer.recipe import Recipe
@@ -20,6 +20,7 @@ from explorer.studio import TEXT_KEY, Studio
 
 __all__ = [
     "do_bilinear",
+    "do_compare",
     "do_grid",
     "do_inspect",
     "do_interpolate",
@@ -142,6 +143,50 @@ def do_bilinear(flags: argparse.Namespace) -> None:
         raise SettingError("seeds", flags.seeds or f"{len(corners)} recipes", "a sheet has four corners")
     sheet = sheets.bilinear(corners, steps=flags.steps, title=flags.title)
     _write_sheet(flags, studio, sheet, out=out, steps=flags.steps)
+
+
+def do_compare(flags: argparse.Namespace) -> None:
+    """Write two networks, or one in two precisions, side by side with their difference."""
+    if flags.seeds is None and flags.recipe is None:
+        raise SettingError("seeds", "nothing", "give --seeds such as 0-7, or --recipe")
+    seeds = latents.parse_seeds(flags.seeds) if flags.seeds is not None else []
+    out = needed_png(flags.out)
+    settings: dict[str, Any] = {
+        "precisions": (flags.precision, flags.with_precision or flags.precision),
+        "amplify": flags.amplify,
+        "signed": flags.signed,
+        "title": flags.title,
+    }
+    # Flags first, with stand-ins for what is compared, so that a wrong one is said before a network is looked for.
+    compare.Comparison((Recipe(),), flags.other, **settings)
+    studio, base = recipe_of(flags)
+    other = None if flags.other is None else studio.admit(flags.other, beside=base.checkpoint)
+    recipes = tuple(replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds) or (base,)
+    comparison = compare.Comparison(recipes, other, **settings)
+    comparison.pairs(studio.check)
+    place_for(out)
+    drawn, distances = compare.draw(studio, comparison, progress=Steps(flags, len(recipes)).at)
+    pictures.write_png(out, drawn, compare.text(studio, comparison))
+    note(studio, base)
+    _say_apart(flags, out, recipes=recipes, distances=distances)
+
+
+def _say_apart(
+    flags: argparse.Namespace, out: Path, *, recipes: tuple[Recipe, ...], distances: list[compare.Apart | None]
+) -> None:
+    known = [one for one in distances if one is not None]
+    if not known:
+        print(f"note: {compare.IMPOSSIBLE}", file=sys.stderr)
+    told: dict[str, Any] = {"mean": None, "max": None, "rows": []}
+    if known:
+        told["mean"] = sum(one.mean for one in known) / len(known)
+        told["max"] = max(one.largest for one in known)
+    for recipe, one in zip(recipes, distances, strict=True):
+        mean, largest = (None, None) if one is None else (one.mean, one.largest)
+        told["rows"].append({"seed": recipe.seed, "mean": mean, "max": largest})
+    say(flags, [out], **told)
+    if known and not flags.json:
+        print(f"difference: {told['mean']:.3f} gray levels on average, {told['max']} at most", file=sys.stderr)
 
 
 def do_map(flags: argparse.Namespace) -> None:

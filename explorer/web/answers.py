@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import SettingError, StyloscopeError
 
-__all__ = ["BODY_LIMIT", "Refusals", "read_body", "refusal"]
+__all__ = ["BODY_LIMIT", "Refusals", "read_body", "read_object", "refusal"]
 
 BODY_LIMIT = (
     1 << 20
@@ -30,6 +30,16 @@ async def read_body(request: Request, *, field: str) -> bytes:
         if len(body) > BODY_LIMIT:
             raise SettingError(field, f"{len(body)} bytes and more", f"it must have at most {BODY_LIMIT} bytes")
     return body
+
+
+async def read_object(request: Request, *, field: str) -> dict[str, Any] | None:
+    """Return the JSON object of the body, None where it is none; SettingError where it is too long."""
+    text = await read_body(request, field=field)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def refusal(wrong: StyloscopeError | str, *, status: int = 400) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""What gradio_client calls: /render /mix /interpolate /map, the verbs of the command line with the same words.
+"""What gradio_client calls: /render /mix /interpolate /compare /map, the verbs of the command line with the same words.
 
 Each gives a file to fetch, or a list of files where the verb writes several. The files are the queue's, which removes
 them after a while. What is wrong comes back as the same one sentence.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -42,10 +43,10 @@ def files_folder() -> Path:
 
 
 def add_endpoints(studio: Studio, jobs: Jobs, desk: Desk) -> None:
-    """Add the four endpoints to the gr.Blocks that is being built."""
+    """Add the endpoints to the gr.Blocks that is being built."""
     verbs = _Verbs(studio, jobs, desk)
-    for verb in (verbs.render, verbs.mix, verbs.interpolate, verbs.map):
-        api(_one_sentence(verb), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
+    for verb in (verbs.render, verbs.mix, verbs.interpolate, verbs.compare, verbs.map):
+        api(_spelled(_one_sentence(verb)), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
 
 
 class _Verbs:
@@ -124,6 +125,28 @@ class _Verbs:
         settings = {"seeds": seeds, "steps": steps, "space": space, "loop": loop, "fps": fps, "ease": ease}
         return _file(self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
 
+    def compare(
+        self,
+        other: str | None = None,
+        seeds: Seeds | None = None,
+        precision: str | None = None,
+        with_precision: str | None = None,
+        amplify: int = 4,
+        signed: bool = False,
+        title: str | None = None,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        label: int | None = None,
+        checkpoint: str | None = None,
+        recipe: Words | None = None,
+    ) -> dict:
+        """Two networks, or one in two precisions, and their difference as one PNG, a row a seed."""
+        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        settings = {"with": other, "seeds": seeds, "precision": precision, "with_precision": with_precision}
+        more = {"amplify": amplify, "signed": signed, "title": title}
+        return _file(self._made("compare", {**settings, **more, **base}))
+
     def map(
         self,
         samples: int = 5000,
@@ -153,6 +176,18 @@ def _one_sentence(verb: Callable[P, T]) -> Callable[P, T]:
             raise Error("the explorer is going down", print_exception=False) from wrong
 
     return told
+
+
+def _spelled(verb: Callable[P, T]) -> Callable[P, T]:
+    """The same function, whose parameter `other` clients know by the word of the flag, which Python keeps to itself."""
+    told = signature(verb)
+    named = [
+        Parameter("with", Parameter.POSITIONAL_ONLY, default=one.default) if one.name == "other" else one
+        for one in told.parameters.values()
+    ]
+    verb.__signature__ = told.replace(parameters=named)  # type: ignore[attr-defined]
+    verb.__annotations__ = {"with" if key == "other" else key: hint for key, hint in verb.__annotations__.items()}
+    return verb
 
 
 def _recipe(words: Words | None, **given: Any) -> Recipe:

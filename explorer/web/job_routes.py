@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,10 +14,10 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError, StyloscopeError
 from core.latents import parse_layers, parse_seeds
-from explorer import atlas, sheets
+from explorer import atlas, compare, sheets
 from explorer.animate import FPS, Walk
 from explorer.recipe import Recipe
-from explorer.web.answers import read_body, refusal
+from explorer.web.answers import read_object, refusal
 from explorer.web.jobs import Jobs, UnknownJobError
 from explorer.web.routes import PIXEL_LIMIT
 
@@ -95,10 +94,28 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         if len(ends) != 4:
             raise SettingError("seeds", clean.get("seeds", f"{len(ends)} pictures"), "a sheet has four corners")
         sheets.bilinear(ends, steps=clean.get("steps", 10), title=clean.get("title"))
+    if verb == "compare":
+        clean = {**clean, **_comparison(ends or [base], clean, check=check)}
     _small_enough(verb, clean, seeds=seeds, network=network)
-    # A run's network is known by RUN/000012 wherever the command looks; any other by its stem, which a path gives too.
-    found = str(network.path.resolve()) if network.path.stem == network.name else network.name
-    return {**clean, "checkpoint": found}
+    return {**clean, "checkpoint": _found(network)}
+
+
+def _found(network: Network) -> str:
+    """What the command is told: a run's network it knows by RUN/000012, any other by its stem, as a path gives it."""
+    return str(network.path.resolve()) if network.path.stem == network.name else network.name
+
+
+def _comparison(
+    recipes: list[Recipe], settings: Mapping[str, Any], *, check: Callable[[Recipe], Network]
+) -> dict[str, Any]:
+    """The network on the right as the command is told it, after all was looked at."""
+    precision = settings.get("precision", "auto")
+    more = {key: settings[key] for key in ("amplify", "signed", "title") if key in settings}
+    other = Recipe.parse({"checkpoint": settings.get("with")}).checkpoint
+    precisions = (precision, settings.get("with_precision", precision))
+    comparison = compare.Comparison(tuple(recipes), other, precisions=precisions, **more)
+    right = check(comparison.pairs(check)[0][1])
+    return {} if other is None else {"with": _found(right)}
 
 
 def _walk(ends: tuple[Recipe, ...], **settings: Any) -> None:
@@ -124,6 +141,8 @@ def _small_enough(verb: str, settings: Mapping[str, Any], *, seeds: Mapping[str,
         cells = math.prod(len(seeds.get(side, [0])) + 1 for side in ("rows", "columns"))
     elif verb == "bilinear" and isinstance(settings.get("steps"), int):
         cells = settings["steps"] ** 2
+    elif verb == "compare":
+        cells = 3 * len(seeds.get("seeds", [0]))
     else:
         return
     if cells * math.prod(network.size) > PIXEL_LIMIT:
@@ -139,13 +158,9 @@ def _listed(points: object) -> list[Any]:
 
 
 async def _wish(request: Request) -> dict[str, Any]:
-    text = await read_body(request, field="job")
-    try:
-        wish = json.loads(text)
-    except (ValueError, RecursionError):
-        wish = text.decode("utf-8", "replace")
-    if not isinstance(wish, dict):
-        raise SettingError("job", wish, "a JSON object with a verb and its settings")
+    wish = await read_object(request, field="job")
+    if wish is None:
+        raise SettingError("job", "this body", "a JSON object with a verb and its settings")
     return wish
 
 

@@ -58,6 +58,11 @@ VERBS: Mapping[str, Verb] = {
     ),
     "mix": Verb(_COMMON | {"rows", "columns", "layers", "amount", "title"}, ("png",), frozenset({"recipe"})),
     "bilinear": Verb(_COMMON | {"seeds", "steps", "title"}, ("png",), frozenset({"recipe", "recipes"})),
+    "compare": Verb(
+        _COMMON | {"with", "with_precision", "precision", "seeds", "amplify", "signed", "title"},
+        ("png",),
+        frozenset({"recipe"}),
+    ),
     "map": Verb(_COMMON | {"samples", "method"}, ("csv",), lane="maps"),
 }
 
@@ -92,6 +97,7 @@ def arguments(verb: str, settings: Mapping[str, Any], *, folder: Path) -> tuple[
 
 
 def _flag(key: str, value: object) -> str:
+    key = key.replace("_", "-")
     if value is True:
         return f"--{key}"
     if isinstance(value, list | tuple) and all(isinstance(one, int) for one in value):

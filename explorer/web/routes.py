@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError, StyloscopeError
 from explorer.recipe import Recipe
+from explorer.studio import PRECISIONS
 from explorer.web.answers import read_body, refusal
 from explorer.web.desk import Desk
 
@@ -42,6 +43,7 @@ class Wish:
     size: int | None
     client: str | None
     bits: int = 8
+    precision: str = "auto"
 
 
 def add_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
@@ -82,7 +84,14 @@ async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:
 
 
 def _draw(studio: Studio, wish: Wish) -> Frame:
-    return studio.frame(wish.recipe, format=wish.format, size=wish.size, exact=wish.format == "png", bits=wish.bits)
+    return studio.frame(
+        wish.recipe,
+        format=wish.format,
+        size=wish.size,
+        exact=wish.format == "png",
+        bits=wish.bits,
+        precision=wish.precision,
+    )
 
 
 def _picture(frame: Frame) -> Response:
@@ -97,7 +106,7 @@ def _picture(frame: Frame) -> Response:
 
 
 async def read_wish(request: Request) -> Wish:
-    """Read format, size, client and the recipe from the query or, for POST, the body.
+    """Read format, size, bits, precision, client and the recipe from the query or, for POST, the body.
 
     Raises SettingError, or what Recipe.parse raises, for everything that is not allowed.
     """
@@ -112,8 +121,12 @@ async def read_wish(request: Request) -> Wish:
     bits = query.get("bits", "8")
     if bits != "8" and (bits != "16" or picture_format != "png"):
         raise SettingError("bits", bits, "it must be 8, or 16 as png")
+    precision = query.get("precision", "auto")
+    if precision not in PRECISIONS:
+        raise SettingError("precision", precision, f"it must be one of {', '.join(PRECISIONS)}")
     size = _size(query.get("size"))
-    return Wish(recipe=Recipe.parse(text), format=picture_format, size=size, client=client, bits=int(bits))
+    recipe = Recipe.parse(text)
+    return Wish(recipe, format=picture_format, size=size, client=client, bits=int(bits), precision=precision)
 
 
 def _size(text: str | None) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from core import runs
 from core.errors import SettingError, StyloscopeError
 from explorer import following
-from explorer.web.answers import read_body, refusal
+from explorer.web.answers import read_object, refusal
 from explorer.web.trainings import PHANTOMS, Trainings
 
 __all__ = ["add_training_routes", "near"]
@@ -126,13 +125,9 @@ def _run(folder: Path, name: str) -> Path:
 
 
 async def _wish(request: Request) -> dict[str, Any]:
-    text = await read_body(request, field="training")
-    try:
-        wish = json.loads(text)
-    except (ValueError, RecursionError):
-        wish = None
-    if not isinstance(wish, dict) or not set(wish) <= {"name", "data", "size", "images"} or "name" not in wish:
-        raise SettingError("training", text[:60].decode("utf-8", "replace"), "JSON with name, data, size and images")
+    wish = await read_object(request, field="training")
+    if wish is None or not set(wish) <= {"name", "data", "size", "images"} or "name" not in wish:
+        raise SettingError("training", "this body", "JSON with name, data, size and images")
     return wish
 
 

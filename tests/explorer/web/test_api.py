@@ -188,3 +188,27 @@ def test_a_card_cannot_bring_scripts() -> None:
     assert 'href="javascript' not in shown
     assert "<img src=x" not in shown
     assert 'href="https://example.org" rel="noopener noreferrer"' in shown
+
+
+def test_two_networks_side_by_side(client: Client, server: str) -> None:
+    sheet = client.predict(**{"with": "colour"}, seeds="1-2", api_name="/compare")
+    told = json.loads(read_text(Path(sheet))["styloscope"])
+    assert (told["checkpoint"], told["with"], len(told["recipes"])) == ("brain", "colour", 2)
+    sheet = client.predict(recipe={"seed": 4}, with_precision="bfloat16", signed=True, api_name="/compare")
+    told = json.loads(read_text(Path(sheet))["styloscope"])
+    assert (told["precisions"], told["signed"], told["with"]) == (["auto", "bfloat16"], True, "brain")
+    for wrong in ({}, {"with": "../brain"}, {"with": 3}, {"with": "colour", "amplify": 2}, {"precision": "half"}):
+        wish = {"verb": "compare", "seeds": "1", **wrong}
+        assert httpx.post(f"{server}/jobs", json=wish).status_code == 400
+    with pytest.raises(AppError, match="with cannot be 'nothing'"):
+        client.predict(seeds="1", api_name="/compare")
+
+
+def test_a_frame_in_a_precision(server: str) -> None:
+    address = f"{server}/frame"
+    for precision in ("float32", "bfloat16"):
+        answer = httpx.post(address, params={"format": "webp", "precision": precision}, json={"seed": 7})
+        assert answer.headers["styloscope-precision"] == precision
+    exact = httpx.post(address, json={"seed": 7}).content
+    assert httpx.post(address, params={"precision": "float32"}, json={"seed": 7}).content == exact
+    assert httpx.post(address, params={"precision": "half"}, json={"seed": 7}).status_code == 400
