@@ -2,7 +2,8 @@
 
 One picture at a time, on one thread of the caller's. On the CPU the network is unrolled into a list of steps, each
 with everything that does not depend on w worked out once; what a step leaves is kept, so that the next picture
-starts at the first step whose w or noise is another. On other devices the network runs as it is, under autocast.
+starts at the first step whose w or noise is another; a size on the way there, or another alpha, costs only the
+picture's own end. On other devices the network runs as it is, under autocast.
 
 The float32 engine always takes the same route, so a recipe has the same pixels wherever it is rendered; bfloat16,
 which is for the hand while it moves, takes for each layer the route that was the faster one at load.
@@ -10,60 +11,25 @@ which is for the hand while it moves, takes for each layer the route that was th
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from core.errors import SettingError
-from core.folded import RGB, SQRT2, Phases, Plain, Styled, Transposed, channels_last, faster, milliseconds
+from core.folded import channels_last, milliseconds
 from core.generator import Generator
+from core.growing import Growing
 from core.latents import seeds_to_z
-from core.layers import upsample
-from core.stylegan2 import Noise, StyledConv, SynthesisBlock, checked_noise
+from core.noise import Noise
+from core.prepared import Engine, Keeping, threads
+from core.unrolled import Unrolled
 
 __all__ = ["Engine", "choose_device", "prepare"]
 
 _QUICK = 20  # milliseconds: with the browser's share of 30, the picture still follows the hand
-
-
-class Engine:
-    """A prepared generator. `synthesis(ws, noise)` gives pictures; `says` is one line on precision, device and why.
-
-    `warning` is a sentence where this is not the device that was asked for; `steady` is whether float32 pictures come
-    out the same to the bit however many threads the caller has.
-    """
-
-    steady = True
-    warning: str | None = None
-
-    def __init__(self, generator: Generator, *, device: torch.device, precision: str, says: str) -> None:
-        self.generator = generator
-        self.device = device
-        self.precision = precision
-        self.says = says
-
-    def synthesis(self, ws: Tensor, noise: Noise = "const") -> Tensor:
-        """ws [N, num_ws, w_dim], N at least 1 -> [N, channels, H, W] float32 on the CPU.
-
-        Raises SettingError for a ws of another shape and an unknown noise.
-        """
-        wanted = (self.generator.num_ws, self.generator.w_dim)
-        shape = tuple(ws.shape)
-        if len(shape) != 3 or shape[1:] != wanted or not shape[0]:
-            allowed = f"[N, {wanted[0]}, {wanted[1]}], N pictures of {wanted[0]} layers each, N at least 1"
-            raise SettingError("the shape of ws", list(shape), allowed)
-        return self._pictures(ws, checked_noise(noise))
-
-    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
-        raise NotImplementedError
 
 
 def prepare(generator: Generator, *, device: str = "auto", precision: str = "auto") -> Engine:
@@ -80,43 +46,36 @@ def prepare(generator: Generator, *, device: str = "auto", precision: str = "aut
         if where.type != "cpu":
             return _proven(lambda: _Whole(generator, device=where, precision=precision), generator, precision=precision)
         if precision != "auto":
-            return _Unrolled(generator, precision=precision, why="as asked")
+            return _kept(generator, precision=precision, why="as asked")
         return _measured(generator)
+
+
+def _kept(generator: Generator, *, precision: str, why: str = "") -> Keeping:
+    """The CPU's engine for this architecture."""
+    kind = Growing if generator.grows else Unrolled
+    return kind(generator, precision=precision, why=why)
 
 
 def _measured(generator: Generator) -> Engine:
     """The engine for this processor: by its own measure of precisions and of threads."""
-    narrow, wide = (_Unrolled(generator, precision=precision) for precision in ("bfloat16", "float32"))
+    narrow, wide = (_kept(generator, precision=precision) for precision in ("bfloat16", "float32"))
     ws = generator.w_avg.expand(1, generator.num_ws, -1)
     # Threads wait for each other: beside a busy process two of them are several times slower than one, and a second
     # core is of more use to the browser. More than one only where one would keep the hand waiting.
-    for threads in sorted({1, torch.get_num_threads()}):
-        with _threads(threads):
+    for count in sorted({1, torch.get_num_threads()}):
+        with threads(count):
             # One thread is timed by its own clock, which stands still while other processes have the processor.
-            clock = time.thread_time if threads == 1 else time.perf_counter
+            clock = time.thread_time if count == 1 else time.perf_counter
             fast, slow = (milliseconds(partial(engine.fresh, ws), 3, clock=clock) for engine in (narrow, wide))
         if min(fast, slow) <= _QUICK:
             break
     # Where both are about as fast, a preview that is the exact picture is the better one.
     chosen, other = (narrow, wide) if fast < 0.85 * slow else (wide, narrow)
     taken, beside = (fast, slow) if chosen is narrow else (slow, fast)
-    chosen.threads = threads
-    plural = "thread" if threads == 1 else "threads"
-    chosen.says += f": {taken:.0f} ms a picture on {threads} {plural}, {other.precision} {beside:.0f} ms"
+    chosen.threads = count
+    plural = "thread" if count == 1 else "threads"
+    chosen.says += f": {taken:.0f} ms a picture on {count} {plural}, {other.precision} {beside:.0f} ms"
     return chosen
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Compute on `count` threads (None: as many as the caller does), and put back what was set."""
-    before = torch.get_num_threads()
-    if count is not None and count != before:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
 
 
 def choose_device(name: str) -> torch.device:
@@ -153,11 +112,15 @@ def _proven(make: Callable[[], Engine], generator: Generator, *, precision: str)
 
 
 def _agrees(engine: Engine, generator: Generator) -> bool:
-    """Whether an engine's picture of one seed is the network's own, in float32 on the CPU, within its precision."""
+    """Whether an engine's picture of one seed is the network's own, in float32 on the CPU, within its precision.
+
+    Of a network that grows it is a picture inside the last fade, to which both of the finest levels add.
+    """
     label = torch.zeros(1, dtype=torch.int64) if generator.num_classes else None
     ws = generator.truncate(generator.mapping(seeds_to_z([_PROOF_SEED], generator.z_dim), label))
-    expected = generator.synthesis(ws)
-    error = (engine.synthesis(ws) - expected).square().mean().sqrt()
+    alpha = 0.5 if generator.grows else 1.0
+    expected = generator.synthesis(ws, alpha=alpha)
+    error = (engine.synthesis(ws, alpha=alpha) - expected).square().mean().sqrt()
     return bool(error <= _TOLERANCES[engine.precision] * expected.std() + 1e-6)  # False for nan
 
 
@@ -171,17 +134,18 @@ class _Whole(Engine):
         dtype = "bfloat16" if precision == "bfloat16" or (precision == "auto" and device.type == "cuda") else "float32"
         super().__init__(generator, device=device, precision=dtype, says=f"{dtype}, {device.type}")
         self.network = _copy(generator).to(device)
-        for name, parameter in self.network.named_parameters():
-            if name.endswith("conv.weight"):
+        for parameter in self.network.synthesis.parameters():
+            if parameter.ndim == 4:  # the weight of a convolution
                 parameter.data = channels_last(parameter.data)
 
     @torch.inference_mode()
-    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
+    def _pictures(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
+        size = self.generator.config.level_sizes[level]
         narrow = self.precision == "bfloat16"
         # cuDNN rounds the factors of float32 convolutions to 10 bits unless told not to.
         exactly = torch.backends.cudnn.flags(allow_tf32=narrow)
         with exactly, torch.autocast(self.device.type, torch.bfloat16, enabled=narrow):
-            pictures = [self.network.synthesis(one[None].to(self.device), noise) for one in ws]
+            pictures = [self.network.synthesis(one[None].to(self.device), noise, size, alpha) for one in ws]
         return torch.cat(pictures).float().cpu()
 
 
@@ -189,144 +153,3 @@ def _copy(generator: Generator) -> Generator:
     twin = Generator(generator.config)
     twin.load_state_dict(generator.state_dict())
     return twin.eval().requires_grad_(False)
-
-
-# --- the CPU -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _State:
-    """What flows between steps: features, the running picture, and a residual block's shortcut."""
-
-    x: Tensor | None = None
-    img: Tensor | None = None
-    shortcut: Tensor | None = None
-
-
-_Step = Callable[[_State, Tensor, Tensor | None], _State]
-
-
-class _Unrolled(Engine):
-    def __init__(self, generator: Generator, *, precision: str, why: str = "") -> None:
-        says = f"{precision}, cpu" + (f", {why}" if why else "")
-        super().__init__(generator, device=torch.device("cpu"), precision=precision, says=says)
-        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        self.threads: int | None = None  # None: as many as the caller has
-        self.steps: list[_Step] = []
-        self.rows: list[int] = []  # the w that each step takes
-        self.maps: list[StyledConv | None] = []  # the layer whose noise each step takes
-        self._unroll(cast(Sequence[SynthesisBlock], generator.synthesis.blocks))
-        self._before: list[_State] = []
-        self._ws: Tensor | None = None
-        self._key: object = None
-        self._noise: list[Tensor | None] = []
-
-    @property
-    def steady(self) -> bool:  # type: ignore[override]
-        """Two threads add up in another order than one, and what is kept would carry that into the next picture."""
-        return self.threads == 1
-
-    def _unroll(self, blocks: Sequence[SynthesisBlock]) -> None:
-        row = 0
-        for block in blocks:
-            for conv in block.convs():
-                first, last = conv is block.convs()[0], conv is block.conv1
-                self._add(_conv_step(conv, block, dtype=self.dtype, first=first, last=last), row, conv)
-                row += 1
-            self._add(_picture_step(block, dtype=self.dtype), row, None)
-
-    def _add(self, step: _Step, row: int, layer: StyledConv | None) -> None:
-        self.steps.append(step)
-        self.rows.append(row)
-        self.maps.append(layer)
-
-    @torch.inference_mode()
-    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
-        with _threads(self.threads):
-            return torch.cat([self._one(one.float().cpu(), noise) for one in ws])
-
-    def fresh(self, ws: Tensor) -> Tensor:
-        """Synthesis that keeps nothing from the picture before."""
-        self._ws = None
-        return self.synthesis(ws)
-
-    def _one(self, ws: Tensor, noise: Noise) -> Tensor:
-        start = self._first_changed(ws, noise)
-        state = self._before[start] if start else _State()
-        del self._before[start:]
-        # Until this picture is whole, the rows it was made of are not those of what is kept.
-        self._ws = None
-        for index in range(start, len(self.steps)):
-            self._before.append(state)
-            state = self.steps[index](state, ws[self.rows[index]], self._noise[index])
-        self._before.append(state)
-        self._ws = ws.clone()
-        assert state.img is not None
-        return state.img.clone()
-
-    def _first_changed(self, ws: Tensor, noise: Noise) -> int:
-        """The index of the first step that must run again; all of them when the noise is another."""
-        key = noise if isinstance(noise, str | int) and noise != "random" else object()
-        known = self._ws is not None and key == self._key and type(key) is type(self._key)
-        if not known:
-            resolved = self.generator.synthesis.noise_maps(noise, 1, ws)
-            maps = iter(resolved)
-            self._noise = [None if layer is None else self._prepared(layer, next(maps)) for layer in self.maps]
-            self._key = key
-            return 0
-        assert self._ws is not None
-        changed = (ws != self._ws).any(dim=1).tolist()
-        return next((k for k, row in enumerate(self.rows) if changed[row]), len(self.steps))
-
-    def _prepared(self, layer: StyledConv, noise: Tensor | None) -> Tensor | None:
-        if noise is None or not layer.use_noise or layer.strength.item() == 0:
-            return None
-        return (noise * (layer.strength * (SQRT2 * layer.gain))).to(self.dtype).reshape(1, 1, *layer.size)
-
-
-def _conv_step(layer: StyledConv, block: SynthesisBlock, *, dtype: torch.dtype, first: bool, last: bool) -> _Step:
-    """The step of one styled convolution; `first` and `last` of its block, where shortcuts begin and end."""
-    run: Styled
-    if not layer.conv.up:
-        run = Plain(layer, dtype)
-    elif dtype == torch.float32 or not block.plain:
-        run = Transposed(layer, dtype)
-    else:
-        run = faster(Transposed(layer, dtype), Phases(layer, dtype))
-    const = None if block.level else channels_last(block.const[None].to(dtype))
-    skip = block.skip if block.residual else None
-    weight = None
-    if skip is not None:
-        weight = channels_last((skip.weight * (skip.gain / math.sqrt(skip.weight.shape[1]))).to(dtype))
-
-    def step(state: _State, w: Tensor, noise: Tensor | None) -> _State:
-        x = state.x if const is None else const
-        assert x is not None
-        shortcut = state.shortcut
-        if first and weight is not None and skip is not None:
-            shortcut = upsample(F.conv2d(x, weight), skip.filter)
-        y = run(x, w, noise)
-        if layer.clamp is not None:
-            y = y.clamp_(-layer.clamp * layer.gain, layer.clamp * layer.gain)
-        if last and shortcut is not None:
-            y, shortcut = shortcut + y, None
-        return _State(y, state.img, shortcut)
-
-    return step
-
-
-def _picture_step(block: SynthesisBlock, *, dtype: torch.dtype) -> _Step:
-    """The step that doubles the running picture and adds this block's toRGB."""
-    rgb = None if block.torgb is None else RGB(block.torgb, dtype)
-
-    def step(state: _State, w: Tensor, noise: Tensor | None) -> _State:
-        img = state.img
-        if img is not None:
-            img = block.doubled(img)
-        if rgb is not None:
-            assert state.x is not None
-            y = rgb(state.x, w)
-            img = y if img is None else img.add_(y)
-        return _State(state.x, img, state.shortcut)
-
-    return step

@@ -258,6 +258,11 @@ class Synthesis(nn.Module):
         maps = resolved(noise, shapes[:used], own, count=count, like=like)
         return maps if each == 2 else [one for one in maps for _ in range(2)]
 
+    def level(self, size: tuple[int, int] | None, alpha: float) -> int:
+        """The level that has `size`, the finest for None. Raises SettingError for a size or an alpha there is not."""
+        _checked_alpha(alpha)
+        return len(self.blocks) - 1 if size is None else level_of(size, self.config.level_sizes)
+
     def forward(
         self, ws: Tensor, noise: Noise = "const", size: tuple[int, int] | None = None, alpha: float = 1.0
     ) -> Tensor:
@@ -270,8 +275,7 @@ class Synthesis(nn.Module):
         config = self.config
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, config.w_dim):
             raise ValueError(f"ws is [N, {self.num_ws}, {config.w_dim}], not {list(ws.shape)}")
-        alpha = _checked_alpha(alpha)
-        level = len(self.blocks) - 1 if size is None else level_of(size, config.level_sizes)
+        level, alpha = self.level(size, alpha), float(alpha)
         maps = self.noise_maps(noise, len(ws), ws, levels=level + 1)
         rows = ws.unbind(dim=1)
         x: Tensor | None = None

@@ -289,6 +289,14 @@ class Synthesis(nn.Module):
             raise SettingError("noise", f"{len(noise)} maps", f"this network has {len(convs)} noise maps")
         return resolved(noise, self.noise_shapes, [conv.noise for conv in convs], count=count, like=like)
 
+    def level(self, size: tuple[int, int] | None, alpha: float) -> int:
+        """The finest level, the only one that can be asked for. Raises SettingError for any other size or alpha."""
+        if size is not None and tuple(size) != tuple(self.config.size):
+            raise SettingError("size", f"{size[0]}x{size[1]}", "a StyleGAN2 does not grow; leave it out")
+        if alpha != 1:
+            raise SettingError("alpha", alpha, "a StyleGAN2 does not grow; leave it at 1")
+        return len(self.blocks) - 1
+
     def forward(
         self, ws: Tensor, noise: Noise = "const", size: tuple[int, int] | None = None, alpha: float = 1.0
     ) -> Tensor:
@@ -298,10 +306,7 @@ class Synthesis(nn.Module):
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.w_dim):
             raise ValueError(f"ws is [N, {self.num_ws}, {self.config.w_dim}], not {list(ws.shape)}")
-        if size is not None and tuple(size) != tuple(self.config.size):
-            raise SettingError("size", f"{size[0]}x{size[1]}", "a StyleGAN2 does not grow; leave it out")
-        if alpha != 1:
-            raise SettingError("alpha", alpha, "a StyleGAN2 does not grow; leave it at 1")
+        self.level(size, alpha)
         maps = iter(self.noise_maps(noise, len(ws), ws))
         rows = ws.unbind(dim=1)
         x: Tensor | None = None

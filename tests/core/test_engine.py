@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 import core
-from core.engine import Engine, _agrees, _proven, _Unrolled, choose_device, prepare
+from core.engine import Engine, _agrees, _proven, choose_device, prepare
 from core.errors import SettingError
 from core.folded import Phases, Transposed
-from core.stylegan2 import Noise
+from core.noise import Noise
+from core.unrolled import Unrolled
 
 
 def network(**changes: object) -> core.Generator:
@@ -81,7 +82,7 @@ def test_both_routes_to_a_larger_size_agree() -> None:
 def test_kept_layers_change_no_bit(precision: str, architecture: str) -> None:
     g = network(architecture=architecture)
     engine = prepare(g, precision=precision)
-    assert isinstance(engine, _Unrolled)
+    assert isinstance(engine, Unrolled)
     base, other = different_rows(g)
     for first in range(g.num_ws):
         mixed = base.clone()
@@ -95,7 +96,7 @@ def test_kept_layers_change_no_bit(precision: str, architecture: str) -> None:
 def test_only_what_changed_runs_again() -> None:
     g = network()
     engine = prepare(g, precision="float32")
-    assert isinstance(engine, _Unrolled)
+    assert isinstance(engine, Unrolled)
     ran: list[int] = []
     engine.steps = [lambda *a, i=i, s=step: (ran.append(i), s(*a))[1] for i, step in enumerate(engine.steps)]
     ws = different_rows(g)[:1].clone()
@@ -116,7 +117,7 @@ def test_only_what_changed_runs_again() -> None:
 def test_a_failed_picture_leaves_nothing_behind() -> None:
     g = network()
     engine = prepare(g, precision="float32")
-    assert isinstance(engine, _Unrolled)
+    assert isinstance(engine, Unrolled)
     a, b = different_rows(g)
     expected = engine.synthesis(b[None])
     engine.synthesis(a[None])
@@ -159,8 +160,8 @@ class Fake(Engine):
         super().__init__(g, device=torch.device("mps"), precision=precision, says=f"{precision}, mps")
         self.spoil = spoil
 
-    def _pictures(self, ws: Tensor, noise: Noise) -> Tensor:
-        return self.spoil(self.generator.synthesis(ws, noise))
+    def _pictures(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
+        return self.spoil(self.generator.synthesis(ws, noise, alpha=alpha))
 
 
 def failing(_: Tensor) -> Tensor:
