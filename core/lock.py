@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import secrets
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import OutputError
+from core.files import temporary_beside
 
 __all__ = ["Holder", "Lock", "holder"]
 
@@ -51,8 +51,7 @@ class Lock:
         text = json.dumps({"pid": os.getpid(), "host": platform.node(), "began": time.time(), **_identity(os.getpid())})
         for _ in range(8):
             try:
-                with open(path, "x", encoding="utf-8") as out:
-                    out.write(text)
+                _create(path, text)
                 return cls(path, text)
             except FileExistsError:
                 _clear(path)
@@ -107,6 +106,24 @@ def _lives(pid: int, facts: dict[str, Any], *, age: float) -> bool:
     return pid != os.getpid() and _exists(pid) and facts.get("start") == _identity(pid)["start"]
 
 
+def _create(path: Path, text: str) -> None:
+    """Make a lock, never half of one: a name for what is written already. Raises FileExistsError, OSError."""
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        try:
+            os.link(temporary, path)
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # a drive without links
+            pass
+        with open(path, "x", encoding="utf-8") as out:
+            out.write(text)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _clear(path: Path) -> None:
     """Take away the lock of a dead holder. Raises OutputError where the holder lives."""
     found = _read(path)
@@ -116,7 +133,7 @@ def _clear(path: Path) -> None:
     run = path.parent.parent
     if held.alive:
         raise OutputError(f"{run} is being written by process {held.pid} on {held.host}; stop that training, or wait")
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    aside = temporary_beside(path)
     with suppress(FileNotFoundError):
         os.replace(path, aside)
         # Of two that find a dead lock the slower one may have moved the faster one's new lock.

@@ -1,6 +1,9 @@
 """Kill a training with SIGKILL at random moments, over and over, and compare what it ends with to one never killed.
 
     python -m tests.kills [KILLS] [SEED]        20 kills by default; Linux and macOS
+    python -m tests.kills aimed [SHARE] [SEED]  a run of its own for each moment in a save, an evaluation, a beginning
+
+There are about a thousand such moments (tests/train/aimed.py), of which SHARE, 0.1 by default, are tried.
 
 A toy network with everything that has state: adaptive augmentation, lazy regularisers, held-out pictures,
 watching, measures, a bounded number of network files. Each attempt is the same command with --resume.
@@ -21,7 +24,7 @@ import torch
 from safetensors.torch import load_file
 
 from core import runs
-from tests.train import make
+from tests.train import aimed, make
 from train.__main__ import main as train
 
 FLAGS = [
@@ -97,5 +100,14 @@ def main(kills: int = 20, seed: int = 0) -> int:
         return 0 if len(same) == len(a[0]) == len(b[0]) and facts["log"] and facts["networks"] else 1
 
 
+def aim(share: float = 0.1, seed: int = 0) -> int:
+    """Returns 0 where each run ends as the one that nobody kills."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = make.folder(Path(folder) / "in", count=80, size=(8, 8))
+        return min(1, aimed.every(Path(folder), data, kimg="4", share=share, seed=seed, say=print))
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["aimed"]:
+        sys.exit(aim(*map(float, sys.argv[2:])))
     sys.exit(main(*map(int, sys.argv[1:])))

@@ -27,6 +27,7 @@ from train.survey import Survey, judge, survey, ten
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
 
 WORKING_BYTES = 2 * 1024**3
+TEMPORARY = "frames-"  # how names of temporary folders with pictures begin
 
 
 class Data(Protocol):
@@ -347,7 +348,7 @@ def _room(
 ) -> tuple[tempfile.TemporaryDirectory[str] | None, np.ndarray]:
     if int(np.prod(shape)) * dtype.itemsize <= memory:
         return None, np.empty(shape, dtype)
-    kept = tempfile.TemporaryDirectory(dir=folder, prefix="frames-", ignore_cleanup_errors=True)
+    kept = tempfile.TemporaryDirectory(dir=folder, prefix=TEMPORARY, ignore_cleanup_errors=True)
     return kept, np.memmap(Path(kept.name) / "frames", dtype, mode="w+", shape=shape)
 
 

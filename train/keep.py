@@ -97,6 +97,8 @@ def forget_after(run: Path, images: int) -> None:
     old = read(run)
     if old is None or old.kimg * 1000 > images + 0.5:
         (run / runs.BEST).unlink(missing_ok=True)
+        old = None
+    if old is None or old.checkpoint != _SPARED:
         (run / runs.CHECKPOINTS / _SPARED).unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,10 +18,10 @@ import torch
 import core
 from core import latents, pictures, runs
 from core.errors import OutputError
-from core.files import usable_folder, writing
+from core.files import is_temporary, sweep, usable_folder, writing
 from core.lock import Lock
-from train import keep, plot
-from train.data import Data
+from train import keep, plot, state
+from train.data import TEMPORARY, Data
 
 __all__ = ["Run", "columns", "draw", "log_line"]
 
@@ -56,7 +57,8 @@ class Run:
             raise OutputError(
                 f"{path} has something in it; go on with that run by --resume, or give --out a new folder"
             )
-        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in _OURS) if path.exists() else []
+        names = sorted(entry.name for entry in path.iterdir()) if path.exists() else []
+        foreign = [name for name in names if name not in _OURS and not is_temporary(name)]
         if foreign and not runs.is_run(path):
             raise OutputError(f"{path} is no run and holds {foreign[0]}; give --out the folder of a run, or a new one")
 
@@ -79,6 +81,11 @@ class Run:
             for folder in (path, *inside):
                 usable_folder(folder)
             lock = Lock.take(path / runs.STATE / runs.LOCK)
+            # Before anything is read: what killed trainings have left may be as large as all their pictures.
+            for folder in (path, *inside):
+                sweep(folder)
+            for frames in (path / runs.STATE).glob(f"{TEMPORARY}*"):
+                shutil.rmtree(frames, ignore_errors=True)
             yield cls(path, lock=lock)
         except BaseException:
             if lock is not None:
@@ -150,13 +157,21 @@ class Run:
     def set_aside(self) -> Path | None:
         """Where networks are left of a run that has lost its state, move what it made to before-1/, before-2/ ...
 
-        A training without state begins at zero; its networks must not stand below older, higher numbers.
+        A training without state begins at zero; its networks must not stand below older, higher numbers. One that was
+        killed in its first save has had no state, and makes those networks again.
         """
-        if not runs.checkpoints(self.path):
+        if state.is_begun(self.state):
             return None
+        aside = self._put_aside() if runs.checkpoints(self.path) else None
+        state.begin(self.state)
+        return aside
+
+    def _put_aside(self) -> Path:
         number = next(n for n in itertools.count(1) if not (self.path / f"{_BEFORE}{n}").exists())
         aside = usable_folder(self.path / f"{_BEFORE}{number}")
-        for name in (runs.CHECKPOINTS, runs.SAMPLES, runs.LOG, runs.METRICS, runs.BEST, runs.LOSSES, runs.EVOLUTION):
+        # The networks last, since they say that there is something to move.
+        made = (runs.SAMPLES, runs.LOG, runs.METRICS, runs.BEST, runs.LOSSES, runs.EVOLUTION)
+        for name in (*made, runs.CHECKPOINTS):
             if (self.path / name).exists():
                 os.replace(self.path / name, aside / name)
         for name in (runs.CHECKPOINTS, runs.SAMPLES):

@@ -127,6 +127,9 @@ class _Session:
         if aside is not None:
             say(f"the state of this run is lost, so it begins at zero; what it had made is in {aside}")
         self.run.forget_after(trainer.images)
+        if not fresh:  # what a training that was killed at the end of a save had still to do
+            state.forget_others(self.run.state, images=trainer.images)
+            keep.prune(self.run.path, keep=self.config.keep)
         self.run.launched(launch())
         self.run.asked(settings=self.config.values(), resolved=facts.resolved(trainer), command=command())
         self.run.show_data(trainer.data)

@@ -2,7 +2,8 @@
 
     RUN/state/000123456.safetensors      the number is images seen
 
-It is written to a temporary name, read back, synced, renamed; only then the one before is removed.
+It is written to a temporary name, read back, synced, renamed; only then the one before is removed. An empty state of
+0 images stands for a run that has saved none yet; one without any has lost it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from torch import Tensor
 from core.errors import TrainingError
 from core.files import writing
 
-__all__ = ["State", "latest", "save"]
+__all__ = ["State", "begin", "forget_others", "is_begun", "latest", "save"]
 
 FORMAT = 1
 _KEY = "styloscope_state"
+_NONE = f"{0:09d}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,32 @@ def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], 
             raise TrainingError(
                 f"{path} does not read back as it was written; check the disk, the state before it is kept"
             )
-    for older in _files(folder):
-        if older != path:
-            older.unlink(missing_ok=True)
+    forget_others(folder, images=images)
     return path
+
+
+def begin(folder: Path) -> None:
+    """Leave word that no state has been saved yet. Raises OutputError."""
+    with writing(folder / _NONE) as temporary:
+        temporary.touch()
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether it was said that no state has been saved yet, and none has."""
+    return [path.name for path in _files(folder)] == [_NONE]
+
+
+def forget_others(folder: Path, *, images: int) -> None:
+    """Remove the states of other moments: a training that is killed may leave the one before, too."""
+    for path in _files(folder):
+        if int(path.stem) != images:
+            path.unlink(missing_ok=True)
 
 
 def latest(folder: Path) -> State | None:
     """The newest state that can be read, or None where there is none. Raises TrainingError where none can be read."""
     wrong: Exception | None = None
-    for path in reversed(_files(folder)):
+    for path in reversed([path for path in _files(folder) if path.stat().st_size]):
         try:
             return _read(path)
         except (OSError, ValueError, SafetensorError) as failed:

@@ -122,3 +122,22 @@ def test_another_trainings_lock_is_not_given_back(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="could not be written"):
         Lock.take(tmp_path / "nowhere" / "lock")
+
+
+def test_there_is_never_half_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it writes: nobody waits two minutes for a lock that names no process."""
+    monkeypatch.setattr(Path, "write_text", lambda path, text, **_: path.write_bytes(text[:9].encode()) and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Lock.take(tmp_path / "lock")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_drives_without_links_have_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(95, "not supported")))
+    mine = Lock.take(tmp_path / "lock")
+    held = holder(tmp_path / "lock")
+    assert held is not None and held.pid == os.getpid() and [path.name for path in tmp_path.iterdir()] == ["lock"]
+    mine.release()
+    assert list(tmp_path.iterdir()) == []

@@ -1,9 +1,8 @@
-"""Going on with a run: killed at any moment, without its state, with other settings or other pictures."""
+"""Going on with a run: without its state, with other settings or other pictures. Kills are in test_aimed.py."""
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,81 +15,13 @@ import torch
 from core import runs
 from core.errors import OutputError, SettingError
 from tests.train import make
-from tests.train.test_processes import ROOT
-from tests.train.test_run import SHORT, run, states
+from tests.train.test_run import SHORT, run
 from train import processes, resume, state
 from train.config import Config
 from train.loop import Trainer
 from train.output import Run
 
 TOY = ["--data", "phantoms", *SHORT, "--kimg", "0.008"]
-
-# Trains in a process of its own, which kills itself at the moment that is asked for: before the Nth call of a function.
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import core.files, train.state, train.output, train.loop, train.measuring
-where, left = sys.argv[1], int(sys.argv[2])
-sys.argv = ["train", *sys.argv[3:]]
-
-def deadly(whole):
-    def call(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return whole(*args, **kwargs)
-    return call
-
-def evaluate(*args, **kwargs):
-    return {"spread": {"value": 0.5, "real": 1.0, "noise": 0.0, "goal": "lower"}}
-
-train.measuring.evaluate = evaluate
-room, name = {
-    "step": (train.loop.Trainer, "_average"),
-    "phase": (train.loop.Trainer, "_summed"),
-    "rename": (os, "replace"),
-    "sync": (os, "fsync"),
-    "write": (Path, "write_bytes"),
-    "unlink": (Path, "unlink"),
-    "evaluation": (train.measuring, "evaluate"),
-}[where]
-setattr(room, name, deadly(getattr(room, name)))
-from train.__main__ import main
-sys.exit(main())
-"""
-
-
-def killed(where: str, left: int, *arguments: object) -> int:
-    command = [sys.executable, "-c", KILLED, where, str(left), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=120).returncode
-
-
-@pytest.mark.skipif(os.name != "posix", reason="kill -9 is of POSIX")
-def test_killed_at_any_moment_the_run_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a save, and in a step or an evaluation; tests/kills.py does the same with a clock."""
-    data = make.folder(tmp_path / "in", count=7)
-    flags = ["--data", data, *SHORT, "--augment", "ada", "--ada-kimg", "0.02", "--ada-every", 2, "--mirror"]
-    flags += ["--kimg", "0.024", "--tick", "0.008", "--metrics", "spread", "--every", "0.008"]
-    monkeypatch.setattr(
-        "train.measuring.evaluate",
-        lambda *args, **kwargs: {"spread": {"value": 0.5, "real": 1.0, "noise": 0.0, "goal": "lower"}},
-    )
-    assert run(monkeypatch, *flags, "--out", tmp_path / "whole") == 0
-    chance = random.Random(3)
-    moments = [("write", chance.randint(4, 9)), (chance.choice(["step", "evaluation"]), 1)]
-    for where, left in moments:
-        assert killed(where, left, *flags, "--out", tmp_path / "cut", "--resume") == -signal.SIGKILL
-    assert run(monkeypatch, *flags, "--out", tmp_path / "cut", "--resume") == 0
-    whole, cut = states(tmp_path / "whole"), states(tmp_path / "cut")
-    assert whole.keys() == cut.keys() and [name for name in whole if not torch.equal(whole[name], cut[name])] == []
-    assert runs.newest(tmp_path / "whole").read_bytes()[-4096:] == runs.newest(tmp_path / "cut").read_bytes()[-4096:]  # type: ignore[union-attr]
-    kept = ("kimg", "loss_g", "loss_d", "ada_p")
-    logs = [[[line[key] for key in kept] for line in runs.log(tmp_path / name)] for name in ("whole", "cut")]
-    assert logs[0] == logs[1]
-    assert [line["kimg"] for line in runs.metrics(tmp_path / "whole")] == [
-        line["kimg"] for line in runs.metrics(tmp_path / "cut")
-    ]
 
 
 def test_a_run_that_has_lost_its_state_begins_anew_and_loses_nothing(
