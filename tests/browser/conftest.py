@@ -207,7 +207,7 @@ def choose(driver: Any, name: str, word: str) -> None:
     end = time.monotonic() + 10
     while time.monotonic() < end:
         try:
-            box = driver.find_element("css selector", f"input[role=combobox][aria-label={name}]")
+            box = driver.find_element("css selector", f"input[role=combobox][aria-label='{name}']")
             if box.get_attribute("aria-expanded") != "true":
                 box.click()
             for option in driver.find_elements("css selector", "[role=listbox] [role=option]"):

@@ -1,7 +1,7 @@
 // From recipe to picture: one request under way, one waiting, the newest always wins and is always shown.
 
-const REST = 120; // ms without a change after which the hand counts as resting
-const AGAIN = 2000; // ms until a server that did not answer is asked again
+export const REST = 120; // ms without a change after which the hand counts as resting
+export const AGAIN = 2000; // ms until a server that did not answer is asked again
 
 function tabName() {
   return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("");
@@ -10,8 +10,9 @@ function tabName() {
 export class FrameError extends Error {}
 
 /** Fetch one picture. Returns {blob, milliseconds, precision, device}; throws FrameError with the server's sentence. */
-export async function fetchFrame(recipe, { format, size, client, signal }) {
+export async function fetchFrame(recipe, { format, size, client, precision, signal }) {
   const query = new URLSearchParams({ format });
+  if (precision) query.set("precision", precision);
   if (size) query.set("size", size);
   if (client) query.set("client", client);
   let answer;
@@ -36,6 +37,11 @@ export async function fetchFrame(recipe, { format, size, client, signal }) {
     precision: answer.headers.get("Styloscope-Precision"),
     device: answer.headers.get("Styloscope-Device"),
   };
+}
+
+/** The pixels of a picture as they are in its file. */
+export function decoded(blob) {
+  return createImageBitmap(blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
 }
 
 export class Frames {
@@ -99,7 +105,7 @@ export class Frames {
 
   async #display(frame, wish) {
     try {
-      const bitmap = await createImageBitmap(frame.blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
+      const bitmap = await decoded(frame.blob);
       this.show(bitmap, { ...frame, ...wish });
     } catch (wrong) {
       this.fail(`The picture could not be shown (${wrong.message}).`, { recipe: wish.recipe, refused: false });

@@ -1,8 +1,9 @@
 // Style mixing: sources that live in the stage's recipe, and the matrix of rows x columns.
 
+import { fitted, layersOf } from "./elsewhere.js";
 import { nameGroup, resetOf, textField } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, Thumbs, whenSeen } from "./panel_kit.js";
 import { onlyNumbers } from "./typing.js";
 
 const PARTS = ["#mix-sources", "#matrix-rows input", "#matrix-columns input", "#matrix-layers", "#matrix-coarse", "#matrix-middle", "#matrix-fine", "#matrix-rest", "#matrix-sync"];
@@ -67,26 +68,6 @@ function sources(stage) {
 function sourceOf({ seed = 0, point, label }, { classes }) {
   const from = point ? { point, seed: undefined } : { seed };
   return classes ? { ...from, label: label ?? 0 } : from;
-}
-
-/** The sources that another network can take: layers it has, classes it has. */
-function fitted(mix, { layers, classes }) {
-  return mix.flatMap(({ label, ...source }) => {
-    const left = layersOf(source, layers);
-    const own = label != null && label < classes ? { label } : {};
-    return [...left].length ? [{ ...source, ...own, layers: layersText(left) }] : [];
-  });
-}
-
-function layersOf({ layers }, count) {
-  if (layers == null) return Array.from({ length: count }, (_, layer) => layer);
-  try {
-    return parseLayers(layers, count);
-  } catch (wrong) {
-    // The server says on the stage what is wrong with them.
-    console.debug(wrong.message);
-    return new Set();
-  }
 }
 
 function source(stage, thumbs, index) {

@@ -83,7 +83,7 @@ class Stage {
 
   subscribe(hear) {
     this.#heard.add(hear);
-    hear(this.#recipe, this.network);
+    hear(this.#recipe, this.network, { moving: false });
     return () => this.#heard.delete(hear);
   }
 
@@ -208,13 +208,13 @@ class Stage {
     this.#recipe = recipe;
     this.#answered = true;
     this.frames.ask(short(recipe), { moving });
-    this.#tellAll();
+    this.#tellAll(moving);
     if (!kept && this.#networks.length) this.history.note(recipe, { now: !moving });
   }
 
-  #tellAll() {
+  #tellAll(moving = false) {
     find("stage-words").textContent = describe(this.#recipe);
-    for (const hear of this.#heard) hear(this.#recipe, this.network);
+    for (const hear of this.#heard) hear(this.#recipe, this.network, { moving });
   }
 
   #drawn(bitmap, { recipe, exact, milliseconds, precision, device }) {

@@ -4,6 +4,13 @@ const MOST = 12; // times the size that fits
 const TOUCH_SLOP = 6; // pixels
 const SEED_WIDTH = 240; // pixels of the screen from one seed to the next
 
+/** How many dots of the screen a pixel of a picture gets in a box: a whole number, or less than one where it is larger. */
+export function multiple({ width, height }, { clientWidth, clientHeight }) {
+  const dots = devicePixelRatio || 1;
+  const room = Math.min((clientWidth * dots) / width, (clientHeight * dots) / height);
+  return room >= 1 ? Math.floor(room) : room;
+}
+
 export class View {
   #zoom = 1;
   #pointers = new Map();
@@ -35,8 +42,7 @@ export class View {
     const { width, height } = this.canvas;
     this.view.style.setProperty("--ratio", `${width} / ${height}`);
     const dots = devicePixelRatio || 1;
-    const room = Math.min((this.view.clientWidth * dots) / width, (this.view.clientHeight * dots) / height);
-    const base = room >= 1 ? Math.floor(room) : room;
+    const base = multiple({ width, height }, this.view);
     const scale = this.#zoom === 1 ? base : Math.max(base + 1, Math.round(base * this.#zoom));
     this.canvas.style.width = `${(width * scale) / dots}px`;
     this.canvas.style.height = `${(height * scale) / dots}px`;

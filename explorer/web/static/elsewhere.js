@@ -1,0 +1,52 @@
+// The same picture on another network: what that one does not have (layers, classes, a size) is left out.
+
+import { layersText, parseLayers } from "./panel_kit.js";
+import { full, same } from "./recipe.js";
+
+/** The layers of a source below `count`; all of them where it names none, none where they cannot be read. */
+export function layersOf({ layers }, count) {
+  if (layers == null) return new Set(Array.from({ length: count }, (_, layer) => layer));
+  try {
+    return parseLayers(layers, count);
+  } catch (wrong) {
+    // The server says on the stage what is wrong with them.
+    console.debug(wrong.message);
+    return new Set();
+  }
+}
+
+/** The sources that a network can take: layers it has, classes it has. */
+export function fitted(mix, { layers, classes }) {
+  return mix.flatMap(({ label, ...source }) => {
+    const left = layersOf(source, layers);
+    const own = label != null && label < classes ? { label } : {};
+    const where = source.layers == null ? {} : { layers: layersText(left) };
+    return left.size ? [{ ...source, ...own, ...where }] : [];
+  });
+}
+
+/** A recipe as `network` can show it. */
+export function counterpart(recipe, network) {
+  if (recipe.checkpoint === network.name) return full(recipe);
+  const { toward, blend, grown } = recipe;
+  return full({
+    ...recipe,
+    ...fitting(recipe, network),
+    checkpoint: network.name,
+    toward: toward && entry(toward, network),
+    blend: blend.map((one) => entry(one, network)),
+    grown: grown && network.sizes?.some((size) => same(size, grown.size)) ? grown : null,
+  });
+}
+
+function entry({ checkpoint, grown, ...given }, network) {
+  return { ...given, ...fitting(given, network) };
+}
+
+function fitting({ label, cutoff, mix }, network) {
+  return {
+    ...(label != null && label >= network.classes ? { label: null } : {}),
+    ...(cutoff != null ? { cutoff: Math.min(cutoff, network.layers) } : {}),
+    ...(mix ? { mix: fitted(mix, network) } : {}),
+  };
+}
