@@ -1,4 +1,7 @@
-"""The names of what lies in a run folder, and its readers. Nothing here writes.
+"""The names of what lies in a run folder, and its bounded readers. Nothing here writes.
+
+A run folder may come from anywhere, and somebody may be writing it at this moment: no reader takes more bytes than it
+says, and numbers that are none (NaN, Infinity) are read as null.
 
 RUN/config.json  command.txt  data.png  log.jsonl  losses.csv  losses.png  evolution.gif  best.json  metrics.jsonl
 RUN/samples/000012.png  checkpoints/000012.safetensors  state/          the number is kimg, rounded down
@@ -8,15 +11,22 @@ RUN/drawings/generator-014x012-fade.svg             the networks at every size
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import os
 import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from core import lock
-from core.errors import DataError
+from core.errors import DataError, SettingError
 
 __all__ = [
+    "Part",
     "best",
     "best_facts",
     "checkpoint_path",
@@ -25,13 +35,17 @@ __all__ = [
     "config",
     "find",
     "holder",
+    "inside",
     "is_run",
     "log",
     "metrics",
     "newest",
+    "part",
     "runs",
     "sample_path",
     "samples",
+    "tail",
+    "text",
 ]
 
 CONFIG = "config.json"
@@ -51,7 +65,28 @@ STATE = "state"
 LOCK = "lock"
 BOARD = "tensorboard"
 
+LARGEST_LOG = 64 << 20  # bytes; a hundred thousand ticks
+LARGEST_FACTS = 4 << 20  # of a file with one JSON object
+LARGEST_COMMAND = 1 << 20
+READ = 8 << 20  # of a log that is followed, in one answer
+TAIL = 1 << 16
+_MARK = 64  # bytes before a place that tell whether it is still the same file
+_PLACE = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
 _NUMBERED = re.compile(r"\d{6,}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Lines of a log from one place on. `next` is the place to ask from the next time.
+
+    `fresh` says that they begin at the file's beginning, or at the last READ bytes of it; `more` that there are further
+    lines already.
+    """
+
+    entries: list[dict[str, Any]]
+    next: str
+    fresh: bool
+    more: bool
 
 
 def is_run(path: str | Path) -> bool:
@@ -75,17 +110,82 @@ def config(path: str | Path) -> dict[str, Any]:
 def command(path: str | Path) -> str:
     """The command line that began the run, or an empty string where it was not kept."""
     file = Path(path) / COMMAND
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    return _decoded(_bytes(file, most=LARGEST_COMMAND)[:LARGEST_COMMAND]).strip() if file.is_file() else ""
 
 
 def log(path: str | Path) -> list[dict[str, Any]]:
-    """log.jsonl as a list, one entry a tick, oldest first; a last line that is still being written is left out."""
+    """log.jsonl as a list, one entry a tick, oldest first; a last line that is still being written is left out.
+
+    Raises DataError for a line that is no JSON object, and for a log beyond LARGEST_LOG bytes.
+    """
     return _lines(Path(path) / LOG)
 
 
 def metrics(path: str | Path) -> list[dict[str, Any]]:
-    """metrics.jsonl as a list, oldest first."""
+    """metrics.jsonl as a list, oldest first. Raises DataError as `log` does."""
     return _lines(Path(path) / METRICS)
+
+
+def part(path: str | Path, name: str, *, after: str = "") -> Part:
+    """Lines of RUN/name (log.jsonl, metrics.jsonl) after the place `after`, "" for its beginning.
+
+    A last line that is still being written is left for the next time, a line that is no JSON object is passed over; a
+    log that was cut back, and perhaps written on, begins anew. Raises SettingError for an `after` that no part has
+    given.
+    """
+    offset, mark = _place(after)
+    file = inside(path, name)
+    if file is None:
+        return Part([], "", True, False)
+    try:
+        with open(file, "rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            fresh = offset == 0 or offset > size or _mark(stream, offset) != mark
+            if fresh:
+                offset = max(0, size - READ)
+            stream.seek(offset)
+            content = stream.read(READ)
+            end = content.rfind(b"\n") + 1
+            if end == 0 and len(content) == READ:
+                end = len(content)  # nobody's line is as long as that
+            place = f"{offset + end}-{_mark(stream, offset + end)}"
+    except OSError:
+        return Part([], "", True, False)
+    entries = list(_objects(content[:end]))
+    return Part(entries, next=place, fresh=fresh, more=end > 0 and offset + len(content) < size)
+
+
+def tail(path: str | Path, name: str = LOG) -> list[dict[str, Any]]:
+    """The whole lines among the last TAIL bytes of a log; empty where there is none."""
+    file = inside(path, name)
+    if file is None:
+        return []
+    try:
+        with open(file, "rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL))
+            content = stream.read(TAIL)
+    except OSError:
+        return []
+    return list(_objects(content[: content.rfind(b"\n") + 1]))
+
+
+def text(path: str | Path, name: str, *, most: int) -> str:
+    """The first `most` bytes of RUN/name as text; empty where there is no such file."""
+    file = inside(path, name)
+    try:
+        return _decoded(_bytes(file, most=most)[:most]).strip() if file is not None else ""
+    except OSError:
+        return ""
+
+
+def inside(path: str | Path, *parts: str) -> Path | None:
+    """The regular file at RUN/parts; None where there is none or a link leads to it out of the run."""
+    try:
+        file = Path(path, *parts).resolve(strict=True)
+        ordinary = file.is_relative_to(Path(path).resolve(strict=True)) and stat.S_ISREG(file.stat().st_mode)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return file if ordinary else None
 
 
 def checkpoints(path: str | Path) -> list[Path]:
@@ -155,11 +255,15 @@ def _numbered(folder: Path, *, suffix: str) -> list[Path]:
 
 def _object(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        content = _bytes(file, most=LARGEST_FACTS)
     except FileNotFoundError as wrong:
         sentence = f"{file} is missing, so {file.parent} is no run; name the folder that a training made"
         raise DataError(sentence) from wrong
-    except ValueError as wrong:
+    if len(content) > LARGEST_FACTS:
+        raise DataError(f"{file} is larger than any that a training writes; restore it or train again")
+    try:
+        value = _value(content)
+    except (ValueError, RecursionError) as wrong:
         raise DataError(f"{file} is not readable as JSON ({wrong}); restore it or train again") from wrong
     if not isinstance(value, dict):
         raise DataError(f"{file} does not hold a JSON object; restore it or train again")
@@ -169,13 +273,73 @@ def _object(file: Path) -> dict[str, Any]:
 def _lines(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
-    lines = file.read_text(encoding="utf-8").splitlines()
+    content = _bytes(file, most=LARGEST_LOG)
+    if len(content) > LARGEST_LOG:
+        raise DataError(f"{file} is larger than any that a training writes; restore it or train again")
+    # Bytes, since a text's own lines end at other characters, too, which may stand in a name.
+    lines = content.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
     entries = []
     for number, line in enumerate(lines, start=1):
         try:
-            entries.append(json.loads(line))
-        except ValueError as wrong:
+            value = _value(line)
+            if not isinstance(value, dict):
+                raise ValueError("no object")
+        except (ValueError, RecursionError) as wrong:
             if number == len(lines):
                 break
             raise DataError(f"{file} line {number} is not JSON ({wrong}); take the line out") from wrong
+        entries.append(value)
     return entries
+
+
+def _objects(content: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects among lines; whatever else there is, is passed over."""
+    for line in content.split(b"\n"):
+        try:
+            value = _value(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _value(content: bytes) -> Any:
+    """JSON, with null for numbers that are none or beyond any float. Raises ValueError, RecursionError."""
+    return json.loads(_decoded(content), parse_constant=lambda _: None, parse_float=_float, parse_int=_int)
+
+
+def _float(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= 300 else None
+
+
+def _bytes(file: Path, *, most: int) -> bytes:
+    """At most one byte more than `most`, which tells that there are more."""
+    with open(file, "rb") as stream:
+        return stream.read(most + 1)
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8; what is none becomes marks in its place."""
+    return content.decode("utf-8", "replace")
+
+
+def _place(after: str) -> tuple[int, str]:
+    if after == "":
+        return 0, ""
+    found = _PLACE.fullmatch(after)
+    if found is None:
+        raise SettingError("after", after, "the place that the answer before gave as next, or nothing")
+    return int(found[1]), found[2]
+
+
+def _mark(stream: BinaryIO, offset: int) -> str:
+    """What stands before a place, in short: a log that was cut back and written on is another log."""
+    stream.seek(max(0, offset - _MARK))
+    return hashlib.sha256(stream.read(min(offset, _MARK))).hexdigest()[:8]

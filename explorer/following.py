@@ -1,17 +1,14 @@
-"""What a run says while it runs: bounded reads of a folder that somebody else writes, maybe at this moment.
+"""What a run says while it runs, over the bounded readers of core.runs: columns, pictures, facts for a page.
 
-Everything in a run folder is data and may be anything: sizes are bounded, only finite numbers of log lines are taken,
-and links that lead out of the folder are not followed.
+Everything in a run folder is data and may be anything: only finite numbers of log lines are taken, and links that lead
+out of the folder are not followed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 import re
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from core import lock, runs
-from core.errors import SettingError
+from core.errors import DataError, SettingError
 
-__all__ = ["Moment", "Rows", "facts", "inside", "listed", "moments", "rows", "sheet", "state"]
+__all__ = ["Moment", "Rows", "facts", "listed", "moments", "rows", "sheet", "state"]
 
 MOST_ROWS = 2000  # points of a curve in one answer
 MOST_RUNS = 200
@@ -30,15 +27,10 @@ MOST_KEYS = 64
 MOST_WORDS = 2000  # characters of a text taken from a run
 LARGEST_SHEET = 32 << 20  # bytes
 LARGEST_SIDES = 64_000_000  # pixels of a sheet
-LARGEST_CONFIG = 1 << 18
 LARGEST_LOCK = 1 << 12
 READINGS = ("value", "real", "noise")
-READ = 8 << 20  # bytes of a log that one answer looks at
-TAIL = 1 << 16
-MARK = 64  # bytes before a place that tell whether it is still the same file
 STARTING = 300.0  # seconds that a run may take to its first tick and still count as running
 SHORTEST_WAIT, WAITS = 30.0, 4  # a run is given up after so many seconds, and so many of its own ticks
-_PLACE = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
 _KEY = re.compile(r"[\w.:@/ -]{1,60}")
 
 
@@ -74,42 +66,13 @@ def listed(folder: Path) -> list[tuple[float, Path]]:
     return sorted(found, key=lambda one: one[0])[:MOST_RUNS]
 
 
-def inside(run: Path, *parts: str) -> Path | None:
-    """The regular file at RUN/parts; None where there is none or a link leads to it out of the run."""
-    try:
-        path = run.joinpath(*parts).resolve(strict=True)
-        ordinary = path.is_relative_to(run.resolve(strict=True)) and stat.S_ISREG(path.stat().st_mode)
-    except (OSError, RuntimeError, ValueError):
-        return None
-    return path if ordinary else None
-
-
 def rows(run: Path, name: str, *, after: str = "") -> Rows:
-    """Lines of RUN/name (log.jsonl, metrics.jsonl) after the place `after`, "" for its beginning.
+    """The numbers of RUN/name (log.jsonl, metrics.jsonl) after the place `after`, as core.runs.part reads it.
 
-    A last line that is still being written is left for the next time, a line that is no JSON object is passed over. Of
-    more than MOST_ROWS lines neighbours are averaged. Raises SettingError for an `after` that no answer has given.
+    Of more than MOST_ROWS lines neighbours are averaged. Raises SettingError for an `after` that no answer has given.
     """
-    offset, mark = _place(after)
-    path = inside(run, name)
-    if path is None:
-        return Rows({}, [], "", True, False)
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            fresh = offset == 0 or offset > size or _mark(file, offset) != mark
-            if fresh:
-                offset = max(0, size - READ)
-            file.seek(offset)
-            text = file.read(READ)
-            end = text.rfind(b"\n") + 1
-            if end == 0 and len(text) == READ:
-                end = len(text)  # nobody's line is as long as that
-            place = f"{offset + end}-{_mark(file, offset + end)}"
-    except OSError:
-        return Rows({}, [], "", True, False)
-    entries = list(_objects(text[:end]))
-    return Rows(*_columns(entries), next=place, fresh=fresh, more=end > 0 and offset + len(text) < size)
+    part = runs.part(run, name, after=after)
+    return Rows(*_columns(part.entries), next=part.next, fresh=part.fresh, more=part.more)
 
 
 def state(run: Path, *, age: float | None = None) -> str:
@@ -122,7 +85,7 @@ def state(run: Path, *, age: float | None = None) -> str:
     if held is not None and held.alive:
         return "running"
     age = _age(run) if age is None else age
-    lines = _tail(run)
+    lines = runs.tail(run)
     config = _config(run)
     end = _number(config.get("kimg"))
     if not lines:
@@ -141,7 +104,7 @@ def state(run: Path, *, age: float | None = None) -> str:
 
 def facts(run: Path) -> dict[str, Any]:
     """What the panel shows of a run beside its curves and pictures: texts and finite numbers only."""
-    lines, config = _tail(run), _config(run)
+    lines, config = runs.tail(run), _config(run)
     end = _number(config.get("kimg"))
     seen = _number(lines[-1].get("kimg")) if lines else None
     rate = _rate(lines)
@@ -152,7 +115,7 @@ def facts(run: Path) -> dict[str, Any]:
         "seconds_left": left,
         "seconds_per_kimg": 1 / rate if rate else None,
         "warning": _warning(lines),
-        "command": _text(run, runs.COMMAND),
+        "command": runs.text(run, runs.COMMAND, most=MOST_WORDS),
         "config": _table(config),
         "networks": [path.stem for path in _thinned(_numbered(run, runs.CHECKPOINTS))],
     }
@@ -172,7 +135,7 @@ def moments(run: Path) -> list[Moment]:
 
 def sheet(run: Path, number: str) -> bytes:
     """The sample sheet of that number. Raises SettingError where there is none that a browser should be given."""
-    path = inside(run, runs.SAMPLES, f"{number}.png") if re.fullmatch(r"[0-9]{6,12}", number) else None
+    path = runs.inside(run, runs.SAMPLES, f"{number}.png") if re.fullmatch(r"[0-9]{6,12}", number) else None
     content = b""
     if path is not None:
         with open(path, "rb") as file:
@@ -224,16 +187,6 @@ def _decimated(values: list[float | None]) -> list[float | None]:
     return [*made, values[-1]]
 
 
-def _objects(text: bytes) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            yield value
-
-
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -248,36 +201,6 @@ def _size(value: object) -> str | None:
     sides = value if isinstance(value, list) else [value, value]
     numbers = [number for side in sides[:2] if (number := _number(side)) is not None and 0 < number < 1e6]
     return f"{numbers[0]:.0f} × {numbers[1]:.0f}" if len(numbers) == 2 else None
-
-
-def _place(text: str) -> tuple[int, str]:
-    if text == "":
-        return 0, ""
-    found = _PLACE.fullmatch(text)
-    if found is None:
-        raise SettingError("after", text, "the place that the answer before gave as next, or nothing")
-    return int(found[1]), found[2]
-
-
-def _mark(file: Any, offset: int) -> str:
-    """What stands before a place, in short: a log that was cut back and written on is another log."""
-    file.seek(max(0, offset - MARK))
-    return hashlib.sha256(file.read(min(offset, MARK))).hexdigest()[:8]
-
-
-def _tail(run: Path) -> list[dict[str, Any]]:
-    """The last whole lines of the log."""
-    path = inside(run, runs.LOG)
-    if path is None:
-        return []
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            text = file.read(TAIL)
-    except OSError:
-        return []
-    return list(_objects(text[: text.rfind(b"\n") + 1]))
 
 
 def _rate(lines: list[dict[str, Any]]) -> float | None:
@@ -303,12 +226,10 @@ def _warning(lines: list[dict[str, Any]]) -> str | None:
 
 
 def _config(run: Path) -> dict[str, Any]:
-    text = _text(run, runs.CONFIG, most=LARGEST_CONFIG)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        return runs.config(run) if runs.inside(run, runs.CONFIG) else {}
+    except (DataError, OSError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _table(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -321,17 +242,6 @@ def _table(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _words(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _text(run: Path, name: str, *, most: int = MOST_WORDS) -> str:
-    path = inside(run, name)
-    if path is None:
-        return ""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(most).strip()
-    except OSError:
-        return ""
 
 
 def _clean(text: str) -> str:
@@ -359,7 +269,7 @@ def _thinned(paths: list[Path]) -> list[Path]:
 
 
 def _holder(run: Path) -> lock.Holder | None:
-    path = inside(run, runs.STATE, runs.LOCK)
+    path = runs.inside(run, runs.STATE, runs.LOCK)
     try:
         return lock.holder(path) if path is not None and path.stat().st_size < LARGEST_LOCK else None
     except OSError:
@@ -368,7 +278,7 @@ def _holder(run: Path) -> lock.Holder | None:
 
 def _age(run: Path) -> float:
     """Seconds since the run last wrote its log, or its settings where it has no log yet."""
-    found = inside(run, runs.LOG) or inside(run, runs.CONFIG)
+    found = runs.inside(run, runs.LOG) or runs.inside(run, runs.CONFIG)
     try:
         return time.time() - found.stat().st_mtime if found is not None else math.inf
     except OSError:

@@ -151,7 +151,7 @@ class Run:
                 continue
             kept = [line for line in read(self.path) if (line.get("kimg") or 0) * 1000 <= images + 0.5]
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
-            if file.read_text(encoding="utf-8") != text:
+            if file.read_bytes() != text.encode("utf-8", "backslashreplace"):
                 self._text(name, text)
 
     def set_aside(self) -> Path | None:

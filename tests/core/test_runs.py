@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core import runs
-from core.errors import DataError
+from core.errors import DataError, SettingError
 
 
 def a_run(path: Path) -> Path:
@@ -92,3 +92,80 @@ def test_who_writes_a_run(tmp_path: Path) -> None:
     (run / "state" / "lock").write_text(json.dumps(text), encoding="utf-8")
     held = runs.holder(run)
     assert held is not None and held.alive and held.host == "elsewhere"
+
+
+def logged(path: Path, content: bytes) -> Path:
+    path.mkdir(exist_ok=True)
+    (path / "log.jsonl").write_bytes(content)
+    return path
+
+
+def test_numbers_that_are_none_are_null(tmp_path: Path) -> None:
+    run = logged(tmp_path, b'{"kimg": 1, "loss_g": NaN, "loss_d": -Infinity, "r1": 1e999, "size": %s}\n' % (b"9" * 400))
+    expected = {"kimg": 1, "loss_g": None, "loss_d": None, "r1": None, "size": None}
+    assert runs.log(run) == runs.tail(run) == runs.part(run, "log.jsonl").entries == [expected]
+
+
+def test_bytes_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
+    """A name may hold any byte, and characters that other readers take for the end of a line."""
+    run = logged(tmp_path, '{"warnings": ["a\u2028b\x85"], "kimg": 1}\n{"warnings": "\u00e9'.encode()[:-1])
+    assert runs.log(run) == runs.tail(run) == [{"warnings": ["a\u2028b\x85"], "kimg": 1}]
+    logged(tmp_path, b'{"warnings": "\xff", "kimg": 1}\n{"kimg": 2}\n')
+    assert [line["kimg"] for line in runs.log(run)] == [1, 2]
+    (run / "command.txt").write_bytes(b"python \xff\n")
+    assert runs.command(run) == runs.text(run, "command.txt", most=100) == "python \ufffd"
+
+
+@pytest.mark.parametrize("line", [b"[1]", b'"text"', b"7", b"[" * 50_000, b'{"kimg": ' + b"7" * 5000 + b"x}", b""])
+def test_a_line_that_is_no_object_is_named_or_passed_over(tmp_path: Path, line: bytes) -> None:
+    run = logged(tmp_path, b'{"kimg": 1}\n' + line + b'\n{"kimg": 2}\n')
+    with pytest.raises(DataError, match=r"log\.jsonl line 2 is not JSON"):
+        runs.log(run)
+    assert [entry["kimg"] for entry in runs.tail(run)] == [1, 2]
+    assert [entry["kimg"] for entry in runs.part(run, "log.jsonl").entries] == [1, 2]
+
+
+def test_what_is_read_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = logged(tmp_path, b'{"kimg": 1}\n' + b"x" * 5000 + b'\n{"kimg": 2}\n{"kimg": 3}')
+    (run / "config.json").write_text('{"batch": 8}' + " " * 5000, encoding="utf-8")
+    (run / "command.txt").write_text("a" * 5000, encoding="utf-8")
+    for name in ("LARGEST_LOG", "LARGEST_FACTS", "LARGEST_COMMAND", "READ", "TAIL"):
+        monkeypatch.setattr(runs, name, 1000)
+    for read in (runs.log, runs.config):
+        with pytest.raises(DataError, match="is larger than any that a training writes"):
+            read(run)
+    assert len(runs.command(run)) == 1000 and len(runs.text(run, "command.txt", most=10)) == 10
+    assert runs.tail(run) == [{"kimg": 2}]
+    found = runs.part(run, "log.jsonl")
+    assert found.entries == [{"kimg": 2}] and found.fresh and not found.more
+
+
+def test_a_log_is_followed_from_place_to_place(tmp_path: Path) -> None:
+    """What was read is not read again; a log that was cut back, or is another by now, begins anew."""
+    run = logged(tmp_path, b'{"kimg": 1}\n{"kimg": 2}\n{"ki')
+    first = runs.part(run, "log.jsonl")
+    assert [entry["kimg"] for entry in first.entries] == [1, 2] and first.fresh
+    logged(tmp_path, b'{"kimg": 1}\n{"kimg": 2}\n{"kimg": 3}\n')
+    second = runs.part(run, "log.jsonl", after=first.next)
+    assert [entry["kimg"] for entry in second.entries] == [3] and not second.fresh
+    logged(tmp_path, b'{"kimg": 1}\n')
+    third = runs.part(run, "log.jsonl", after=second.next)
+    assert [entry["kimg"] for entry in third.entries] == [1] and third.fresh
+    logged(tmp_path, b'{"kimg": 5}\n{"kimg": 6}\n{"kimg": 7}\n')
+    assert [entry["kimg"] for entry in runs.part(run, "log.jsonl", after=second.next).entries] == [5, 6, 7]
+    assert runs.part(run, "metrics.jsonl") == runs.Part([], "", True, False)
+    for wrong in ("7", "7-xyz", "-1-00000000", "9" * 20 + "-00000000"):
+        with pytest.raises(SettingError, match="after cannot be"):
+            runs.part(run, "log.jsonl", after=wrong)
+
+
+def test_links_out_of_a_run_are_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text('{"kimg": 1}\n', encoding="utf-8")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.jsonl").symlink_to(secret)
+    (tmp_path / "run" / "samples").mkdir()
+    run = tmp_path / "run"
+    assert runs.inside(run, "log.jsonl") is None and runs.inside(run, "samples") is None
+    assert runs.tail(run) == runs.part(run, "log.jsonl").entries == []
+    assert runs.text(run, "../secret", most=10) == ""

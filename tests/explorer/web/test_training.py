@@ -153,7 +153,7 @@ def test_very_many_lines_become_few_points_that_keep_their_course(runs: Path) ->
 
 
 def test_what_one_answer_reads_has_a_bound(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "READ", 400)
+    monkeypatch.setattr("core.runs.READ", 400)
     log = runs / "brain" / "log.jsonl"
     log.write_text("".join(map(line, range(40))), encoding="utf-8")
     first = following.rows(runs / "brain", "log.jsonl")
