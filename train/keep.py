@@ -6,7 +6,7 @@ The rank is how far the value is from the best that there could be (train.metric
 of the measure is better, or less, or what is nearest to the real pictures' own.
 
 A network file whose number comes again (kimg, rounded down) replaces its namesake; were that the best, it stays as
-RUN/checkpoints/best.safetensors.
+RUN/checkpoints/best.safetensors, and were it the last of a smaller size, as RUN/checkpoints/014x012.safetensors.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from core import runs
-from core.errors import DataError
+from core.checkpoint import read_about
+from core.errors import CheckpointError, DataError
 from core.files import writing
 
 __all__ = ["Best", "forget_after", "gone", "judge", "prune", "read", "spare"]
 
 _SPARED = "best.safetensors"
+_SIZE = re.compile(r"\d{3,}x\d{3,}")
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,13 @@ class Best:
     kimg: float
 
 
-def gone(files: Sequence[Path], *, keep: int, best: Path | None) -> list[Path]:
+def gone(files: Sequence[Path], *, keep: int, best: Path | None, spared: Collection[Path] = ()) -> list[Path]:
     """Those of a run's network files, oldest first, that `--keep` lets go of; 0 keeps all.
 
     `keep` files stay: the best, the newest, and the next newest. The best and the newest stay even where keep is 1.
+    `spared` stay, too, beside those.
     """
+    files = [file for file in files if file not in spared or file == best]
     if keep == 0 or len(files) <= keep:
         return []
     apart = 1 if best in files[:-keep] else 0
@@ -79,17 +84,45 @@ def judge(run: Path, checkpoint: Path, *, measure: str, value: float | None, ran
     return True
 
 
-def spare(run: Path, checkpoint: Path, *, images: int) -> None:
-    """Before `checkpoint` is written: where its namesake is the best, of an earlier time, keep that by another name."""
+def spare(run: Path, checkpoint: Path, *, images: int, size: tuple[int, int] | None = None) -> None:
+    """Before `checkpoint` is written: where its namesake is to stay, keep that by another name. Raises OutputError.
+
+    That is the best of an earlier time, and the last of another size than `size`.
+    """
+    before = _told(checkpoint)
+    if size is not None and before is not None and before.size != size and before.images < images:
+        _linked(checkpoint, checkpoint.with_name(f"{before.size[0]:03d}x{before.size[1]:03d}.safetensors"))
     old = read(run)
     if old is None or old.checkpoint != checkpoint.name or round(old.kimg * 1000) == images:
         return
-    with writing(checkpoint.with_name(_SPARED)) as temporary:
-        try:
-            os.link(checkpoint, temporary)
-        except OSError:  # a drive without links
-            shutil.copyfile(checkpoint, temporary)
+    _linked(checkpoint, checkpoint.with_name(_SPARED))
     _write(run, replace(old, checkpoint=_SPARED))
+
+
+def _linked(file: Path, name: Path) -> None:
+    with writing(name) as temporary:
+        try:
+            os.link(file, temporary)
+        except OSError:  # a drive without links
+            shutil.copyfile(file, temporary)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a network file says of itself."""
+
+    size: tuple[int, int]
+    images: int
+
+
+def _told(file: Path) -> _Told | None:
+    """None where there is no such file, or none that can be read."""
+    try:
+        about = read_about(file)
+        height, width = about["config"]["size"]
+        return _Told((height, width), int(about["training"]["images_seen"]))
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return None
 
 
 def forget_after(run: Path, images: int) -> None:
@@ -100,12 +133,19 @@ def forget_after(run: Path, images: int) -> None:
         old = None
     if old is None or old.checkpoint != _SPARED:
         (run / runs.CHECKPOINTS / _SPARED).unlink(missing_ok=True)
+    for file in (run / runs.CHECKPOINTS).glob("*x*.safetensors"):
+        told = _told(file) if _SIZE.fullmatch(file.stem) else None
+        if told is not None and told.images > images:
+            file.unlink(missing_ok=True)
 
 
-def prune(run: Path, *, keep: int) -> list[Path]:
-    """Delete what `--keep` lets go of; returns what went. A file that cannot be deleted stays till the next time."""
+def prune(run: Path, *, keep: int, spared: Collection[Path] = ()) -> list[Path]:
+    """Delete what `--keep` lets go of, but for `spared`, the networks at the end of each size; returns what went.
+
+    A file that cannot be deleted stays till the next time.
+    """
     went = []
-    for file in gone(runs.checkpoints(run), keep=keep, best=runs.best(run)):
+    for file in gone(runs.checkpoints(run), keep=keep, best=runs.best(run), spared=spared):
         with suppress(OSError):
             file.unlink()
             went.append(file)

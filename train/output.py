@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,20 +20,27 @@ from core import latents, pictures, runs
 from core.errors import OutputError
 from core.files import is_temporary, sweep, usable_folder, writing
 from core.lock import Lock
-from train import keep, plot, state
+from core.sizes import crop_at
+from train import evolution, keep, plot, state
 from train.data import TEMPORARY, Data
+from train.drawing import draw_networks
+
+if TYPE_CHECKING:
+    from train.growth import Growth, Stage
 
 __all__ = ["Run", "columns", "draw", "log_line"]
 
-FRAMES = 60
+Size = tuple[int, int]
+
 _LAUNCH = "launch"
 _BEFORE = "before-"
 _OURS = frozenset({runs.STATE, runs.SAMPLES, runs.CHECKPOINTS, runs.DATA, runs.COMMAND, runs.LOG, runs.BOARD})
 LOG_KEYS = (
-    "kimg", "seconds", "images_per_second", "loss_g", "loss_d", "r1", "path_length",
+    "kimg", "seconds", "images_per_second", "loss_g", "loss_d", "r1", "gp", "path_length",
     "ada_p", "memory_gib", "size", "alpha", "logit_real", "logit_fake", "logit_train", "logit_held", "overfit",
     "ada_sign", "spread", "nearest", "warnings",
 )  # fmt: skip
+COLUMNS = tuple(key for key in LOG_KEYS if key != "warnings")
 
 
 class Run:
@@ -145,6 +152,7 @@ class Run:
             if int(file.stem) > images // 1000:
                 file.unlink()
         keep.forget_after(self.path, images)
+        evolution.forget_after(self.path, images)
         for name, read in ((runs.LOG, runs.log), (runs.METRICS, runs.metrics)):
             file = self.path / name
             if not file.is_file():
@@ -153,6 +161,8 @@ class Run:
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
             if file.read_bytes() != text.encode("utf-8", "backslashreplace"):
                 self._text(name, text)
+        if (self.path / runs.CURVES).is_file():
+            self._text(runs.CURVES, _table(runs.log(self.path)))
 
     def set_aside(self) -> Path | None:
         """Where networks are left of a run that has lost its state, move what it made to before-1/, before-2/ ...
@@ -169,9 +179,8 @@ class Run:
     def _put_aside(self) -> Path:
         number = next(n for n in itertools.count(1) if not (self.path / f"{_BEFORE}{n}").exists())
         aside = usable_folder(self.path / f"{_BEFORE}{number}")
-        # The networks last, since they say that there is something to move.
-        made = (runs.SAMPLES, runs.LOG, runs.METRICS, runs.BEST, runs.LOSSES, runs.EVOLUTION)
-        for name in (*made, runs.CHECKPOINTS):
+        made = (runs.SAMPLES, runs.LOG, runs.METRICS, runs.BEST, runs.CURVES, runs.LOSSES)
+        for name in (*made, runs.EVOLUTION, runs.CHECKPOINTS):  # these last: they say that there is something to move
             if (self.path / name).exists():
                 os.replace(self.path / name, aside / name)
         for name in (runs.CHECKPOINTS, runs.SAMPLES):
@@ -179,30 +188,47 @@ class Run:
         return aside
 
     def sample(self, sheet: np.ndarray, *, images: int) -> None:
-        """samples/KIMG.png, and evolution.gif and losses.png drawn again."""
-        pictures.write_png(runs.sample_path(self.path, images), sheet)
-        self._evolution()
-        pictures.write_png(self.path / runs.LOSSES, plot.losses(runs.log(self.path)))
+        """samples/KIMG.png, and evolution.gif, losses.csv and losses.png made again."""
+        path = runs.sample_path(self.path, images)
+        pictures.write_png(path, sheet)
+        evolution.add(self.path, path, images=images)
+        log = runs.log(self.path)
+        self._text(runs.CURVES, _table(log))
+        pictures.write_png(self.path / runs.LOSSES, plot.losses(log))
 
-    def checkpoint(self, networks: Any, *, about: Mapping[str, Any], images: int) -> Path:
-        """checkpoints/KIMG.safetensors; returns its path."""
+    def checkpoint(self, networks: Any, *, about: Mapping[str, Any], images: int, stage: Stage | None = None) -> Path:
+        """checkpoints/KIMG.safetensors; returns its path.
+
+        Of a network that grows the levels that it has reached at `stage`: a finished smaller network, which inside a
+        fade says how far it is. Raises OutputError.
+        """
         path = runs.checkpoint_path(self.path, images)
-        keep.spare(self.path, path, images=images)
-        core.save(path, networks.g_ema, networks.d, about, live=networks.g)
+        g_ema, d, g = networks.g_ema, networks.d, networks.g
+        if stage is not None and g.grows:
+            about = _cut(about, full=g.size, stage=stage)
+            g_ema, d, g = (core.stylegan.at_size(one, stage.size) for one in (g_ema, d, g))
+        keep.spare(self.path, path, images=images, size=g.size)
+        core.save(path, g_ema, d, about, live=g)
         return path
 
-    def _evolution(self) -> None:
-        sheets = runs.samples(self.path)
-        step = (len(sheets) - 1) / (FRAMES - 1) if len(sheets) > FRAMES else 1.0
-        chosen = [sheets[round(k * step)] for k in range(min(len(sheets), FRAMES))]
-        shape = pictures.read(chosen[-1]).shape
-        frames = [picture for picture in map(pictures.read, chosen) if picture.shape == shape]
-        pictures.write_animation(self.path / runs.EVOLUTION, frames, fps=5, count=len(frames))
+    def drawings(self, networks: Any, growth: Growth) -> None:
+        """drawings/: generator and discriminator at every size, fading in and stable, as SVG. Raises OutputError."""
+        draw_networks(networks.g, networks.d, growth.stages(), usable_folder(self.path / runs.DRAWINGS))
 
     def _text(self, name: str, text: str) -> None:
         with writing(self.path / name) as temporary:
             # A name on the disk may hold bytes that are no text; written so, JSON gives them back as they were.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _cut(about: Mapping[str, Any], *, full: Size, stage: Stage) -> dict[str, Any]:
+    """What a network file of the size reached says: its own crop, the size it grows to, and alpha inside a fade."""
+    picture = dict(about["picture"])
+    halvings = (full[0] // stage.size[0]).bit_length() - 1
+    if halvings:
+        picture |= {"crop": list(crop_at(tuple(picture["crop"]), halvings)), "full": list(full)}
+    grown = {"grown": {"size": list(stage.size), "alpha": stage.alpha}} if stage.alpha < 1 else {}
+    return {**about, "picture": picture, **grown}
 
 
 def log_line(
@@ -228,11 +254,22 @@ def log_line(
 
 
 @torch.no_grad()
-def draw(g: core.Generator, *, count: int, psi: float, crop: Sequence[int], wide: int = 8) -> list[np.ndarray]:
+def draw(
+    g: core.Generator,
+    *,
+    count: int,
+    psi: float,
+    crop: Sequence[int],
+    wide: int = 8,
+    grown: tuple[Size, float] | None = None,
+) -> list[np.ndarray]:
     """About `count` pictures of seeds 0, 1, 2 ... as people see them, uint8, computed in float32, one at a time.
 
-    A network with classes shows them along the rows: the same seeds in each row, `columns` of them.
+    A network with classes shows them along the rows: the same seeds in each row, `columns` of them. `grown` is the
+    size and alpha that a growing network has reached; smaller pictures are enlarged by whole factors, pixel by pixel,
+    so that `crop`, in pixels of the finished network, and the shape are always the same.
     """
+    shown: dict[str, Any] = {} if grown is None else {"size": grown[0], "alpha": grown[1]}
     rows: list[int | None] = [None]
     seeds = range(count)
     if g.num_classes:
@@ -244,13 +281,28 @@ def draw(g: core.Generator, *, count: int, psi: float, crop: Sequence[int], wide
         for seed in seeds:
             z = latents.seeds_to_z([seed], g.z_dim).to(g.w_avg.device)
             ws = g.truncate(g.mapping(z, label), psi=psi)
-            drawn.append(pictures.crop(pictures.to_8bit(g.synthesis(ws, noise="const"))[0], crop))
+            picture = pictures.to_8bit(g.synthesis(ws, noise="const", **shown))[0]
+            factor = g.size[0] // picture.shape[0]
+            drawn.append(pictures.crop(picture.repeat(factor, axis=0).repeat(factor, axis=1), crop))
     return drawn
 
 
 def columns(g: core.Generator, *, count: int, wide: int = 8) -> int:
     """How many columns a sheet of `count` samples has: `wide`, or where there are classes what leaves each a row."""
     return max(1, min(wide, count // g.num_classes)) if g.num_classes else wide
+
+
+def _table(log: Sequence[Mapping[str, Any]]) -> str:
+    """The numbers of the log as CSV: a column a key, a line a tick, empty where a key does not apply."""
+    lines = [",".join(COLUMNS)]
+    lines += [",".join(_cell(line.get(key)) for key in COLUMNS) for line in log]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(side, int) for side in value):
+        return "x".join(map(str, value))
+    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
 def _eight(array: np.ndarray) -> np.ndarray:

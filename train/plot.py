@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,21 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("overfitting, augmentation", (("ada_sign", "sign of real"), ("overfit", "overfit"), ("ada_p", "ada p"))),
     ("samples against pictures, distance", (("spread", "of any two"), ("nearest", "of the nearest two"))),
     ("R1, squared gradient", (("r1", "r1"),)),
+    ("gradient penalty", (("gp", "gradient penalty"),)),
     ("path length", (("path_length", "path length"),)),
 )
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 900, 220, 76, 30, 30
 _PAPER, _INK, _LINE, _MARK = (255, 255, 255), (40, 40, 40), (222, 222, 222), (120, 120, 120)
 _COLOURS = ((31, 95, 173), (214, 96, 28), (46, 125, 50))
+_FADE = (233, 239, 248)  # behind the curves while a size fades in
 _MANY = 200  # points from which the outermost hundredths may leave the panel
 
 
 def losses(log: Sequence[dict[str, Any]]) -> np.ndarray:
     """Draw the curves of log.jsonl, uint8 [H, W, 3]; quantities that were never measured have no panel.
 
-    A vertical line stands where a growing network has reached its next size.
+    Of a growing network every size is named, a vertical line stands where one begins, and the time in which it fades in
+    is shaded.
     """
     panels = [
         (title, [(label, points) for key, label in curves if (points := _points(log, key))])
@@ -38,9 +42,9 @@ def losses(log: Sequence[dict[str, Any]]) -> np.ndarray:
     ]
     image = Image.new("RGB", (_WIDTH, _HEIGHT * max(1, len(panels))), _PAPER)
     draw = ImageDraw.Draw(image)
-    grown = _grown(log)
+    phases = _phases(log)
     for row, (title, curves) in enumerate(panels):
-        _panel(draw, title, curves, grown=grown, top=row * _HEIGHT)
+        _panel(draw, title, curves, phases=phases, top=row * _HEIGHT)
     return np.array(image)
 
 
@@ -53,10 +57,29 @@ def _points(log: Sequence[dict[str, Any]], key: str) -> Points:
     ]
 
 
-def _grown(log: Sequence[dict[str, Any]]) -> list[tuple[float, str]]:
-    """(kimg, size) of the first line at each size but the first."""
-    told = [(line["kimg"], _size(line["size"])) for line in log if line.get("size")]
-    return [after for before, after in itertools.pairwise(told) if before[1] != after[1]]
+@dataclass(frozen=True)
+class _Phase:
+    """One size while it fades in, or while it stays: from where to where in kimg, as the lines of the log tell it."""
+
+    size: str
+    fading: bool
+    begin: float
+    end: float
+
+
+def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
+    """Lines with a size, those of one phase together; a phase begins where the one before ends, the first at 0."""
+    told = [line for line in log if line.get("size") and isinstance(line.get("kimg"), int | float)]
+    phases: list[_Phase] = []
+    for (size, fading), lines in itertools.groupby(told, key=lambda line: (_size(line["size"]), _fades(line))):
+        begin = phases[-1].end if phases else 0.0
+        phases.append(_Phase(size, fading, begin, list(lines)[-1]["kimg"]))
+    return phases
+
+
+def _fades(line: dict[str, Any]) -> bool:
+    alpha = line.get("alpha")
+    return isinstance(alpha, int | float) and alpha < 1
 
 
 def _size(size: Any) -> str:
@@ -68,7 +91,7 @@ def _panel(
     title: str,
     curves: list[tuple[str, Points]],
     *,
-    grown: list[tuple[float, str]],
+    phases: list[_Phase],
     top: int,
 ) -> None:
     font = ImageFont.load_default(size=12)
@@ -82,16 +105,22 @@ def _panel(
         v = min(1.0, max(0.0, (y - up[0]) / (up[-1] - up[0])))
         return box[0] + u * (box[2] - box[0]), box[3] - v * (box[3] - box[1])
 
+    for phase in phases:
+        if phase.fading:
+            (left, _), (right, _) = place(phase.begin, 0), place(phase.end, 0)
+            draw.rectangle([left, box[1], right, box[3]], fill=_FADE)
     for y in up:
         draw.line([place(across[0], y), place(across[-1], y)], fill=_LINE)
         draw.text((box[0] - 6, place(0, y)[1]), f"{y:g}", fill=_INK, font=font, anchor="rm")
     for x in across:
         draw.line([place(x, up[0]), place(x, up[-1])], fill=_LINE)
         draw.text((place(x, up[0])[0], box[3] + 4), f"{x:g}", fill=_INK, font=font, anchor="mt")
-    for x, size in grown:
-        draw.line([place(x, up[0]), place(x, up[-1])], fill=_MARK)
-        draw.text((place(x, 0)[0] + 3, box[1] + 2), size, fill=_MARK, font=font)
+    _sizes(draw, [(place(phase.begin, 0)[0], phase) for phase in phases], top=box[1], bottom=box[3])
     draw.text((box[0], top + 8), title, fill=_INK, font=font)
+    if any(phase.fading for phase in phases):
+        at = box[0] + font.getlength(title) + 18
+        draw.rectangle([at, top + 10, at + 16, top + 20], fill=_FADE, outline=_LINE)
+        draw.text((at + 22, top + 8), "fading in", fill=_MARK, font=font)
     draw.text((box[2], top + _HEIGHT - 3), "kimg", fill=_INK, font=font, anchor="rb")
     right = float(box[2])
     coloured = list(zip(_COLOURS, curves, strict=False))
@@ -101,6 +130,20 @@ def _panel(
         if len(curves) > 1:
             draw.text((right, top + 8), label, fill=colour, font=font, anchor="ra")
             right -= font.getlength(label) + 16
+
+
+def _sizes(draw: ImageDraw.ImageDraw, placed: list[tuple[float, _Phase]], *, top: float, bottom: float) -> None:
+    """A line where each size but the first begins, and the names of the sizes, phases having their x."""
+    font, free, before = ImageFont.load_default(size=12), 0.0, ""
+    for x, phase in placed:
+        if phase.size == before:
+            continue
+        if before:
+            draw.line([x, top, x, bottom], fill=_MARK)
+        if x >= free:  # a name that would stand on another is left out
+            draw.text((x + 3, top + 2), phase.size, fill=_MARK, font=font)
+            free = x + 3 + font.getlength(phase.size)
+        before = phase.size
 
 
 def _thinned(draw: ImageDraw.ImageDraw, placed: Points, *, colour: tuple[int, int, int]) -> Points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -106,3 +107,28 @@ def test_an_old_log_with_fewer_keys_is_drawn(tmp_path: Path) -> None:
     run.log({"kimg": 0.2, "loss_g": 0.4, "logit_held": 0.1, "size": None})
     run.sample(np.zeros((8, 8), np.uint8), images=200)
     assert (tmp_path / runs.LOSSES).is_file()
+
+
+def line(kimg: float, **more: object) -> dict[str, object]:
+    return {**dict.fromkeys(LOG_KEYS), "kimg": kimg, "loss_g": 0.1 + kimg, **more}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path / runs.CURVES, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_curves_as_csv_follow_the_log(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for kimg, more in [(0.004, {"size": [14, 12], "alpha": 0.1}), (0.1 + 0.2, {"warnings": ['Look, "here".']})]:
+        run.log(line(kimg, **more))
+        run.sample(np.zeros((8, 8), np.uint8), images=round(kimg * 1000))
+    rows = table(tmp_path)
+    assert list(rows[0]) == [key for key in LOG_KEYS if key != "warnings"]
+    assert rows[0]["size"] == "14x12" and rows[0]["alpha"] == "0.1" and rows[1]["size"] == rows[1]["alpha"] == ""
+    logged = runs.log(tmp_path)
+    assert [[float(row["kimg"]), float(row["loss_g"])] for row in rows] == [[o["kimg"], o["loss_g"]] for o in logged]
+    Run(tmp_path).forget_after(4)
+    assert [row["kimg"] for row in table(tmp_path)] == ["0.004"] and len(runs.log(tmp_path)) == 1
+    Run(tmp_path).forget_after(3)
+    assert table(tmp_path) == [] and (tmp_path / runs.CURVES).read_text(encoding="utf-8").startswith("kimg,")

@@ -49,11 +49,44 @@ def test_a_spike_among_many_ticks_leaves_the_rest_readable() -> None:
     assert (np.abs(plot.losses(spiked).astype(int) - alone).max(axis=2) > 0).mean() < 0.02
 
 
-def test_growth_is_marked() -> None:
-    lines = log(6)
-    for k, line in enumerate(lines):
-        line["size"] = [8, 8] if k < 2 else [16, 16] if k < 4 else [32, 32]
-    assert plot._grown(lines) == [(12.0, "16x16"), (20.0, "32x32")]
-    assert plot._grown(log(4)) == [] and plot._grown(log(2, size=64)) == []
-    plain, marked = plot.losses(log(6)), plot.losses(lines)
-    assert not np.array_equal(plain, marked)
+def grown(*told: tuple[int, float, float]) -> list[dict[str, Any]]:
+    """A log with a line for each (side, alpha, kimg)."""
+    lines = [{"kimg": kimg, "loss_g": 1.0, "size": [side, side], "alpha": alpha} for side, alpha, kimg in told]
+    return [{**line, "loss_d": 2.0} for line in lines]
+
+
+GROWN = grown((8, 1.0, 2.0), (8, 1.0, 4.0), (16, 0.25, 6.0), (16, 0.75, 8.0), (16, 1.0, 12.0), (32, 1.0, 16.0))
+
+
+def test_phases_are_told_from_the_log() -> None:
+    assert [(phase.size, phase.fading, phase.begin, phase.end) for phase in plot._phases(GROWN)] == [
+        ("8x8", False, 0.0, 4.0),
+        ("16x16", True, 4.0, 8.0),
+        ("16x16", False, 8.0, 12.0),
+        ("32x32", False, 12.0, 16.0),
+    ]
+    assert plot._phases(log(4)) == [] and len(plot._phases(log(2, size=64))) == 1
+
+
+def test_a_fade_is_shaded_where_it_was_and_every_size_begins_at_a_line() -> None:
+    drawn = plot.losses(GROWN)
+    row = drawn[plot._TOP + 40 : plot._HEIGHT - plot._BOTTOM - 40]
+    shaded = np.flatnonzero((row == np.array(plot._FADE)).all(axis=2).any(axis=0))
+    marked = np.flatnonzero((row == np.array(plot._MARK)).all(axis=2).all(axis=0))
+    inside = 900 - 24 - plot._LEFT
+    places = [plot._LEFT + kimg / plot._ticks(0, 16)[-1] * inside for kimg in (4, 8, 12)]
+    assert shaded.min() == pytest.approx(places[0], abs=2) and shaded.max() == pytest.approx(places[1], abs=2)
+    assert marked.tolist() == pytest.approx([places[0], places[2]], abs=1)
+    assert not has(plot.losses([{**line, "alpha": 1.0} for line in GROWN]), plot._FADE)
+
+
+def test_a_network_that_does_not_grow_has_no_marks() -> None:
+    plain = plot.losses([{**line, "size": None, "alpha": None} for line in GROWN])
+    assert not has(plain, plot._FADE) and not (plain[plot._TOP + 4 : -plot._BOTTOM] == plot._MARK[0]).any()
+
+
+def test_very_short_phases_do_not_write_their_names_on_one_another() -> None:
+    crowded = grown(*((8 << k, 1.0, 0.01 * (k + 1)) for k in range(5)), (128, 1.0, 100.0))
+    drawn = plot.losses(crowded)[plot._TOP : plot._TOP + 20, plot._LEFT : plot._LEFT + 60]
+    alone = plot.losses(grown((8, 1.0, 0.01), (8, 1.0, 100.0)))[plot._TOP : plot._TOP + 20, plot._LEFT :][:, :60]
+    assert np.array_equal(drawn[2:, 4:], alone[2:, 4:])

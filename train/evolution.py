@@ -1,0 +1,63 @@
+"""evolution.gif: the sample sheets of a run one after the other, kept apart from samples/.
+
+    RUN/state/frame-000012345.png      the number is images seen
+
+The names in samples/ are whole kimg, so that several sheets of a short run bear one name and the last of them stays.
+Frames are links to those files where the drive has links; of more than 120 every second one goes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from core import pictures, runs
+from core.files import writing
+
+__all__ = ["add", "forget_after", "frames"]
+
+SHOWN = 60
+_FRAME = re.compile(r"frame-(\d{9,})\.png")
+
+
+def frames(run: Path) -> list[tuple[int, Path]]:
+    """(images seen, file) of every sheet there is, oldest first; those of samples/ from before the first frame, too."""
+    folder = run / runs.STATE
+    named = [(_FRAME.fullmatch(file.name), file) for file in (folder.iterdir() if folder.is_dir() else ())]
+    kept = sorted((int(name[1]), file) for name, file in named if name)
+    first = kept[0][0] if kept else None
+    before = [(int(file.stem) * 1000, file) for file in runs.samples(run)]
+    return [one for one in before if first is None or one[0] < first - first % 1000] + kept
+
+
+def add(run: Path, sheet: Path, *, images: int) -> None:
+    """Keep `sheet`, a file in samples/, as a frame, and draw evolution.gif again. Raises OutputError."""
+    with writing(run / runs.STATE / f"frame-{images:09d}.png") as temporary:
+        try:
+            os.link(sheet, temporary)
+        except OSError:  # a drive without links
+            shutil.copyfile(sheet, temporary)
+    there = frames(run)
+    if len(there) > 2 * SHOWN:
+        for _, file in there[1:-1:2]:
+            if _FRAME.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+        there = frames(run)
+    _draw(run, [file for _, file in there])
+
+
+def forget_after(run: Path, images: int) -> None:
+    """Take away what was drawn after `images`, which the resumed run draws again."""
+    for seen, file in frames(run):
+        if seen > images:
+            file.unlink(missing_ok=True)
+
+
+def _draw(run: Path, files: list[Path]) -> None:
+    step = (len(files) - 1) / (SHOWN - 1) if len(files) > SHOWN else 1.0
+    chosen = [files[round(k * step)] for k in range(min(len(files), SHOWN))]
+    shape = pictures.read(chosen[-1]).shape
+    same = [picture for picture in map(pictures.read, chosen) if picture.shape == shape]
+    pictures.write_animation(run / runs.EVOLUTION, same, fps=5, count=len(same))
