@@ -1,6 +1,6 @@
 """The networks: StyleGAN and StyleGAN2 in plain PyTorch, their files, and what makes them ready for looking."""
 
-from core import engine, latents, stylegan, stylegan2
+from core import engine, foreign, latents, stylegan, stylegan2
 from core.checkpoint import Opened, load, save
 from core.generator import Discriminator, Generator, build_discriminator, build_generator
 from core.stylegan2 import DiscriminatorConfig, GeneratorConfig
@@ -14,6 +14,7 @@ __all__ = [
     "build_discriminator",
     "build_generator",
     "engine",
+    "foreign",
     "latents",
     "load",
     "save",

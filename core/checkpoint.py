@@ -185,11 +185,16 @@ def read_about(path: str | Path) -> dict[str, Any]:
 
 
 def load(path: str | Path, *, generator_only: bool = False) -> Opened:
-    """Open a network file; its networks come in float32, on the CPU, in evaluation mode.
+    """Open a network file, ours or one that `core.foreign` reads; its networks come in float32, on the CPU, in
+    evaluation mode.
 
     Raises CheckpointError that says whether the file is missing, truncated, of another program or of a newer format.
     """
+    from core import foreign  # it makes what this module defines
+
     path = Path(path)
+    if foreign.recognise(path) is not None:
+        return foreign.open_foreign(path, generator_only=generator_only)
     header = read_header(path)
     generator_config, discriminator_config = configs(path, header.about)
     has = {name.split(".", 1)[0] for name in header.tensors}

@@ -1,0 +1,177 @@
+"""What the objects of a pickle become here: names, numbers, places in the file. None of them can do anything."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.foreign.source import Source
+
+__all__ = [
+    "STORAGES",
+    "Dtype",
+    "Module",
+    "Named",
+    "Namespace",
+    "Opaque",
+    "Ordered",
+    "Storage",
+    "Stored",
+    "holds_tensors",
+    "plain",
+]
+
+# The storages of torch that may stand in a network file -> type of an element.
+STORAGES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+_MOST_AXES = 8
+_MOST_SIDE = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A global: two words, nothing more."""
+
+    name: str  # module and name, a blank between
+    known: bool
+
+
+class Ordered(dict):
+    """An OrderedDict or an EasyDict."""
+
+
+class Namespace(dict):
+    """An argparse.Namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Something made by a global that is not looked into."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """A numpy type of numbers, such as f8."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Module:
+    """A network or layer of a persistent NVIDIA pickle: a table of class_name, state and module_src."""
+
+    meta: dict[Any, Any]
+
+    @property
+    def kind(self) -> str:
+        """The name of its class."""
+        found = self.meta.get("class_name")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def state(self) -> dict[Any, Any]:
+        """Its attributes, tensors and parts."""
+        found = self.meta.get("state")
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(slots=True, eq=False)
+class Storage:
+    """`count` elements from `shift` on of the bytes that lie at `begin`; None as long as that is not known."""
+
+    key: str
+    dtype: torch.dtype
+    count: int
+    begin: int | None = None
+    shift: int = 0
+    root: Storage | None = None  # of a view: where its elements really are
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """A tensor in the file, in elements of its storage. The geometry was checked when it was made."""
+
+    storage: Storage
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @staticmethod
+    def checked(source: Source, storage: Any, offset: Any, size: Any, stride: Any) -> Stored:
+        """A tensor that lies whole inside its storage and is no larger. Raises CheckpointError for any other."""
+        paired = type(size) is type(stride) is tuple and len(size) == len(stride) <= _MOST_AXES
+        numbers = (offset, *size, *stride) if paired else (None,)
+        if type(storage) is not Storage or any(type(n) is not int or not 0 <= n < _MOST_SIDE for n in numbers):
+            raise source.damaged("a tensor in it has a shape that cannot be")
+        count = math.prod(size)
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else -1
+        # A stride of zero could make gigabytes of one number: no tensor is larger than what it lies in.
+        if last >= storage.count or count > storage.count:
+            raise source.damaged("a tensor in it lies outside its storage")
+        return Stored(storage, offset, size, stride)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes its elements are."""
+        return math.prod(self.size) * self.storage.dtype.itemsize
+
+    def read(self, source: Source) -> Tensor:
+        """The tensor, contiguous, float32."""
+        root = self.storage.root or self.storage
+        assert root.begin is not None, "the place of every storage is known once its file is read"
+        width = self.storage.dtype.itemsize
+        if not math.prod(self.size):
+            return torch.zeros(self.size)
+        last = sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
+        data = source.read(root.begin + (self.storage.shift + self.offset) * width, (last + 1) * width)
+        flat = torch.frombuffer(data, dtype=self.storage.dtype)
+        shaped = flat.as_strided(self.size, self.stride)
+        return shaped.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+
+
+def plain(value: Any, *, most: int = 64, deep: int = 3) -> Any:
+    """What of a value can stand in a JSON header: numbers that are finite, short printable text, tables of these."""
+    if value is None or type(value) is bool:
+        return value
+    if type(value) is int:
+        return value if abs(value) < 1 << 53 else None
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    if type(value) is str:
+        return "".join(c if c.isprintable() else "?" for c in value[:200])
+    if isinstance(value, dict) and deep:
+        items = [(k, v) for k, v in list(value.items())[:most] if type(k) is str]
+        return {plain(k): plain(v, most=most, deep=deep - 1) for k, v in items}
+    if type(value) in (list, tuple) and deep:
+        return [plain(v, most=most, deep=deep - 1) for v in value[:most]]
+    return None
+
+
+def holds_tensors(value: Any) -> bool:
+    """Whether tensors lie anywhere inside a value; every container is looked at once."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Stored | Storage | Module):
+            return True
+        if isinstance(one, dict | list | tuple) and id(one) not in seen:
+            seen.add(id(one))
+            waiting.extend(one.values() if isinstance(one, dict) else one)
+    return False

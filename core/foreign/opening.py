@@ -1,0 +1,113 @@
+"""A file of somebody else's program -> what `core.load` gives: recognised by content, read without running anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.checkpoint import FORMAT, Opened
+from core.errors import CheckpointError
+from core.foreign import rosinality
+from core.foreign.archive import Archive
+from core.foreign.filling import AVERAGED, Networks
+from core.foreign.pickles import NVIDIA, Machine, check_known
+from core.foreign.source import Budget, Source, Window
+from core.foreign.torchfiles import LEGACY, read_legacy, read_storage, read_zip
+
+__all__ = ["contents", "open_foreign", "recognise"]
+
+_PICKLE = re.compile(rb"\x80[\x02-\x05](?!\x95\0{8})[^\0]")  # what has a frame has something in it
+_KINDS = {
+    "nvidia-pickle": "a pickle of NVIDIA's networks",
+    "torch-zip": "a zip of torch.save",
+    "torch-legacy": "an older file of torch.save",
+}
+
+
+def recognise(path: str | Path) -> str | None:
+    """What a file is by its content: nvidia-pickle, torch-zip, torch-legacy, or None for anything else."""
+    try:
+        with Source(Path(path)) as source:
+            return _recognised(source)
+    except CheckpointError:
+        return None
+
+
+def _recognised(source: Source) -> str | None:
+    head = bytes(source.read(0, min(source.size, 64)))
+    if LEGACY.match(head):
+        return "torch-legacy"
+    # The first bytes of a safetensors file are the length of its header, which may look like the first of a pickle.
+    if _PICKLE.match(head) and head[8:9] != b"{":
+        return "nvidia-pickle"
+    if head.startswith(b"PK\x03\x04"):
+        name = source.read(30, min(int.from_bytes(head[26:28], "little"), source.size - 30, 512))
+        if name.endswith(b"/data.pkl"):
+            return "torch-zip"
+        try:
+            return "torch-zip" if any(n.endswith("/data.pkl") for n in Archive(source).entries) else None
+        except CheckpointError:
+            return None
+    return None
+
+
+def contents(source: Source, budget: Budget) -> tuple[str, Any]:
+    """(kind as of `recognise`, the object in the file), inert. Raises CheckpointError, also for what is not known."""
+    kind = _recognised(source)
+    if kind == "torch-legacy":
+        return kind, read_legacy(source, budget)
+    if kind == "torch-zip":
+        return kind, read_zip(source, budget)
+    if kind is None:
+        raise CheckpointError(f"{source.path} is a file of another program; no network is recognised in it")
+    window = Window(source, 0, source.size)
+    root = Machine(window, budget, NVIDIA, storage=partial(read_storage, source, budget)).load()
+    if window.at != window.end:
+        check_known(budget)
+        raise source.damaged("something follows behind its end")
+    return kind, root
+
+
+def open_foreign(path: str | Path, *, generator_only: bool = False) -> Opened:
+    """Open a network of another program as one of ours: float32, on the CPU, in evaluation mode.
+
+    Nothing in the file is run. `about` has `provenance`: source (the file's name), sha256, format, and notes where
+    something had to be estimated. Raises CheckpointError that says what the file is and why it cannot be read.
+    """
+    path = Path(path)
+    with Source(path) as source:
+        budget = Budget(path)
+        kind, root = contents(source, budget)
+        check_known(budget)
+        found = rosinality.networks(source, root, generator_only=generator_only)
+        about = _about(source, kind, found)
+    return Opened(found.generator, found.discriminator, about, path, found.live)
+
+
+def _about(source: Source, kind: str, found: Networks) -> dict[str, Any]:
+    """The header that our own file of these networks would have."""
+    config = dataclasses.asdict(found.generator.config)
+    critic = found.discriminator
+    config["discriminator"] = None if critic is None else dataclasses.asdict(critic.config)
+    notes = list(found.notes)
+    if found.estimated:
+        notes.append(f"w_avg is not in the file; it was estimated as the mean w of {AVERAGED} z of the seed 0")
+    about = {
+        "format": FORMAT,
+        "arch": found.generator.arch,
+        "config": config,
+        "training": found.training,
+        "picture": {"crop": [0, 0, *found.generator.size]},
+        "credit": "",
+        "provenance": {
+            "source": source.path.name,
+            "sha256": source.sha256(),
+            "format": f"{found.program}, {_KINDS[kind]}",
+            "notes": notes,
+        },
+    }
+    return json.loads(json.dumps(about))  # lists where there are tuples, as in a header that was read

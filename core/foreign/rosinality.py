@@ -1,0 +1,107 @@
+"""Checkpoints of rosinality's repositories: which table of a torch file is which network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import CheckpointError
+from core.foreign import progressive
+from core.foreign.filling import Networks, Tensors
+from core.foreign.inert import Stored, holds_tensors, plain
+from core.foreign.source import Source
+
+__all__ = ["Kind", "kind_of", "networks", "parts_of"]
+
+_SHOWN = ("g_running", "g_ema", "generator", "g", "")
+_LIVE = ("generator", "g")
+_CRITIC = ("discriminator", "d")
+_AVERAGE = "latent_avg"
+# What training needs and pictures do not.
+_IGNORED = {"g_optim", "d_optim", "g_optimizer", "d_optimizer", "args", "ada_aug_p"}
+_WRAPPED = "module."  # before every name, where somebody kept a network inside nn.DataParallel
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the two repositories: how its generators are known, and what makes ours of theirs.
+
+    `generator` takes the tensors and w_avg where the file has one.
+    """
+
+    name: str
+    is_generator: Callable[[Any], bool]
+    generator: Callable[[Tensors, Stored | None], Any]
+    discriminator: Callable[[Tensors], Any]
+
+
+_KINDS = (
+    Kind(
+        "rosinality/style-based-gan-pytorch",
+        progressive.is_generator,
+        progressive.generator,
+        progressive.discriminator,
+    ),
+)
+
+
+def kind_of(parts: dict[str, Tensors]) -> tuple[str, Kind] | None:
+    """(key of the generator that is shown, whose it is), or None where no table is one."""
+    for key in _SHOWN:
+        for kind in _KINDS:
+            if key in parts and kind.is_generator(parts[key].table):
+                return key, kind
+    return None
+
+
+def parts_of(source: Source, root: Any) -> dict[str, Tensors]:
+    """The tables of tensors of a file by their keys; a table that is the whole file has an empty key."""
+    if not isinstance(root, dict):
+        raise source.damaged("it holds no table")
+    parts = {}
+    for key in (*_SHOWN, *_CRITIC):
+        table = root.get(key) if key else root
+        if isinstance(table, dict) and (not key or table) and all(type(name) is str for name in table):
+            parts[key] = Tensors(source, key or "its table", _unwrapped(table))
+    if any(type(value) is not Stored for value in parts.get("", Tensors(source, "", {})).table.values()):
+        del parts[""]  # a table of tables
+    return parts
+
+
+def _unwrapped(table: dict[str, Any]) -> dict[str, Any]:
+    if all(name.startswith(_WRAPPED) for name in table):
+        return {name.removeprefix(_WRAPPED): value for name, value in table.items()}
+    return table
+
+
+def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
+    """Build what a torch file holds. Raises CheckpointError."""
+    parts = parts_of(source, root)
+    found = kind_of(parts)
+    if found is None:
+        keys = ", ".join(str(plain(key))[:40] for key in list(root)[:6])
+        raise CheckpointError(f"{source.path} holds no network of a kind known here; it has {keys or 'nothing'}")
+    shown, kind = found
+    live = next((key for key in _LIVE if key in parts and key != shown), None)
+    critic = next((key for key in _CRITIC if key in parts), None)
+    used = {key for key in (shown, live, critic) if key}
+    average = root.get(_AVERAGE) if shown else None
+    if shown:
+        rest = [str(plain(k)) for k, v in root.items() if k not in {*used, *_IGNORED, _AVERAGE} and holds_tensors(v)]
+        if rest:
+            raise source.damaged(f"it holds tensors that belong to no network known here, in {', '.join(rest)[:200]}")
+    for key in (shown, live, critic):
+        if key is not None and any(type(value) is not Stored for value in parts[key].table.values()):
+            raise source.damaged(f"not everything in its table {key} is a tensor")
+    if average is not None and type(average) is not Stored:
+        raise source.damaged(f"its {_AVERAGE} is no tensor")
+    settings = plain(root.get("args")) if shown else None
+    return Networks(
+        kind.name,
+        kind.generator(parts[shown], average),
+        None if generator_only or critic is None else kind.discriminator(parts[critic]),
+        None if generator_only or live is None else kind.generator(parts[live], average),
+        estimated=average is None,
+        training={"settings": settings} if isinstance(settings, dict) else {},
+    )
