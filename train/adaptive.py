@@ -38,14 +38,14 @@ class Augmenting:
         return augment.apply(images, {name: values[part] for name, values in drawn.items()}, self.p, self.kinds)
 
     @torch.no_grad()
-    def follow(self, sign: Tensor, *, step: int) -> None:
-        """Take in the mean sign of the discriminator on the reals of step `step`; every so many steps move p."""
+    def follow(self, sign: Tensor, *, step: int, batch: int) -> None:
+        """Take in the mean sign of the discriminator on `batch` reals of step `step`; every so many steps move p."""
         if not self.adaptive:
             return
         config = self.config
         self.signs = self.signs + sign
         if (step + 1) % config.ada_every == 0:
-            mean, images = self.signs.item() / config.ada_every, config.batch * config.ada_every
+            mean, images = self.signs.item() / config.ada_every, batch * config.ada_every
             self.p = augment.next_p(self.p, mean, images=images, kimg=config.ada_kimg, target=config.ada_target)
             self.signs = torch.zeros_like(self.signs)
 

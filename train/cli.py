@@ -33,7 +33,7 @@ class Asked:
 
 def parser() -> argparse.ArgumentParser:
     """All flags, in the groups of the manual."""
-    top = Parser(prog="python -m train", description="Train a StyleGAN2 on your own pictures.")
+    top = Parser(prog="python -m train", description="Train a StyleGAN or StyleGAN2 on your own pictures.")
     top.add_argument("--out", metavar="RUN", help="the run's folder: new or empty, unless --resume")
     top.add_argument(
         "--preset", metavar="NAME", help="named settings, which other flags override: " + ", ".join(PRESETS)
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 def _metavar(setting: Setting) -> str:
     if setting.choices:
         return "|".join(setting.choices)
-    return {"data": "PATH", "size": "HxW", "start": "HxW"}.get(
+    return {"data": "PATH", "size": "HxW", "start": "HxW", "grow_from": "HxW"}.get(
         setting.name, "N" if not isinstance(setting.default, str) else "VALUE"
     )
 

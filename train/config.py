@@ -10,6 +10,7 @@ from typing import Any
 
 from core.errors import SettingError
 from core.sizes import filters, start_shape
+from train.growth import Growth, is_batches, is_lengths
 from train.setting import (
     Setting,
     decimal,
@@ -25,11 +26,17 @@ from train.setting import (
 )
 from train.slicing import AXES, is_slices, is_window
 
-__all__ = ["Config", "Setting", "parse_size", "settings"]
+__all__ = ["ARCHITECTURES", "Config", "Setting", "parse_size", "settings"]
 
+# What an architecture sets where neither preset nor flag does.
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "stylegan2": {},
+    "stylegan": {"path_weight": 0.0, "g_lr": 0.001, "d_lr": 0.001},  # Karras et al. 2019, appendix C
+}
+KIMG = 1000.0  # where nothing grows and nobody says how long
 
 _RUN, _DATA, _NET, _TRAIN, _AUGMENT = "run", "data", "networks", "training", "augmentation"
-_REPORT, _MACHINE = "reports", "machine"
+_GROW, _REPORT, _MACHINE = "growing", "reports", "machine"
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,15 @@ class Config:
     """All settings of a run; a flag is a name with dashes for underscores. `auto` is decided when the run begins."""
 
     # What is asked
-    arch: str = setting_field("stylegan2", "the architecture", group=_RUN, choices=("stylegan2",))
-    kimg: float = decimal(
-        1000.0,
-        "train until this many thousand images were shown; fractions are fine",
+    arch: str = setting_field(
+        "stylegan2", "the architecture; stylegan grows while it trains", group=_RUN, choices=tuple(ARCHITECTURES)
+    )
+    kimg: float | str = decimal(
+        "auto",
+        "train until this many thousand images were shown; auto is the end of the growth, or 1000 where nothing grows",
         group=_RUN,
         low=0.001,
+        auto=True,
         meaning=False,
     )
     batch: int = whole(16, "images in one step", group=_RUN, low=1, high=65536)
@@ -149,16 +159,61 @@ class Config:
         4, "pictures whose spread the discriminator sees together (minibatch deviation)", group=_NET, low=1, high=1024
     )
 
+    # How it grows
+    grow_from: str = setting_field(
+        "auto",
+        "the first size trained on, such as 14x12; auto is the start shape",
+        group=_GROW,
+        check=is_size,
+        allowed="a size that the network grows through, such as 14x12, or auto",
+    )
+    batches: str = setting_field(
+        "auto",
+        "images in one step, one number for each size trained on; auto is --batch everywhere",
+        group=_GROW,
+        check=is_batches,
+        allowed="whole numbers with commas between, one a size, such as 32,32,16, or auto",
+    )
+    fade: str = setting_field(
+        "600",
+        "kimg in which a size fades in, for all or one a size; e behind a number is passes over the pictures",
+        group=_GROW,
+        check=is_lengths,
+        allowed="numbers from 0 up with commas between, such as 20, 0,10,20 or 30e",
+    )
+    stable: str = setting_field(
+        "600",
+        "kimg in which a size is trained once it has faded in, for all or one a size; e as in --fade",
+        group=_GROW,
+        check=is_lengths,
+        allowed="numbers from 0 up with commas between, such as 20, 40,10,20 or 30e",
+    )
+
     # How it learns
+    loss: str = setting_field(
+        "auto",
+        "logistic goes with R1, wgan-gp with a gradient penalty; auto is logistic",
+        group=_TRAIN,
+        choices=("auto", "logistic", "wgan-gp"),
+    )
+    gp_weight: float = decimal(10.0, "weight of the gradient penalty of wgan-gp", group=_TRAIN, low=0.0)
+    drift: float = decimal(
+        0.001,
+        "weight of the squared logits of real pictures, which keeps those of wgan-gp near 0",
+        group=_TRAIN,
+        low=0.0,
+    )
     g_lr: float = decimal(0.0025, "learning rate of the generator", group=_TRAIN, low=0.0, high=1.0)
     d_lr: float = decimal(0.0025, "learning rate of the discriminator", group=_TRAIN, low=0.0, high=1.0)
     beta1: float = decimal(0.0, "Adam's first decay", group=_TRAIN, low=0.0, high=0.9999)
     beta2: float = decimal(0.99, "Adam's second decay", group=_TRAIN, low=0.0, high=0.99999)
     gamma: float | str = decimal(
-        "auto", "weight of R1; auto is 0.0002 x pixels / batch", group=_TRAIN, low=0.0, auto=True
+        "auto", "weight of R1; auto is 0.0002 x pixels / batch, of each size its own", group=_TRAIN, low=0.0, auto=True
     )
     r1_every: int = whole(16, "steps from one R1 to the next", group=_TRAIN, low=1, high=1024)
-    path_weight: float = decimal(2.0, "weight of the path length penalty; 0 turns it off", group=_TRAIN, low=0.0)
+    path_weight: float = decimal(
+        2.0, "weight of the path length penalty; 0 turns it off, and is what stylegan has", group=_TRAIN, low=0.0
+    )
     path_every: int = whole(4, "steps from one path length penalty to the next", group=_TRAIN, low=1, high=1024)
     path_decay: float = decimal(0.01, "how fast the mean path length follows", group=_TRAIN, low=0.0, high=1.0)
     path_shrink: int = whole(2, "path lengths are taken of batch / this many pictures", group=_TRAIN, low=1, high=64)
@@ -285,7 +340,8 @@ class Config:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 raise SettingError("settings", name, f"no such setting{'; did you mean ' + near[0] if near else ''}")
-        config = cls(**values)
+        arch = values.get("arch", "stylegan2")
+        config = cls(**{**(ARCHITECTURES.get(arch, {}) if isinstance(arch, str) else {}), **values})
         config.check()
         return config
 
@@ -295,19 +351,8 @@ class Config:
             value = getattr(self, setting.name)
             if not setting.check(value):
                 raise SettingError(setting.name, value, setting.allowed)
-        if self.batch % self.group:
-            allowed = (
-                f"a multiple of the minibatch group, {self.group}"
-                if self.batch > self.group
-                else f"at least the minibatch group, {self.group}"
-            )
-            raise SettingError("batch", self.batch, f"{allowed}; change --batch or --group")
-        if self.micro_batch != "auto" and (int(self.micro_batch) % self.group or self.batch % int(self.micro_batch)):
-            raise SettingError(
-                "micro_batch",
-                self.micro_batch,
-                f"a multiple of the minibatch group, {self.group}, that divides the batch, {self.batch}",
-            )
+        self._check_arch()
+        self._check_batches()
         if self.path_weight and self.batch // self.path_shrink < 1:
             raise SettingError("path_shrink", self.path_shrink, f"at most the batch, {self.batch}")
         if self.freeze_d and not self.init:
@@ -316,6 +361,55 @@ class Config:
             )
         if self.size != "auto":
             self.filters_for(parse_size(self.size))
+            Growth.of(self, parse_size(self.size), pictures=1)
+
+    def _check_arch(self) -> None:
+        """Raise SettingError for a setting of the other architecture, or of the other loss."""
+        foreign = ("g_architecture", "d_architecture", "resample_filter", "path_weight")
+        if self.arch == "stylegan2":
+            foreign = ("grow_from", "batches", "fade", "stable")
+        defaults = {one.name: one.default for one in fields(self)} | ARCHITECTURES[self.arch]
+        for name in foreign:
+            if getattr(self, name) != defaults[name]:
+                reason = "has no such choice" if self.arch == "stylegan" else "does not grow; --arch stylegan does"
+                raise SettingError(name, getattr(self, name), f"{defaults[name]} with {self.arch}, which {reason}")
+        if self.wasserstein and self.gamma != "auto":
+            raise SettingError("gamma", self.gamma, "auto with --loss wgan-gp, which has --gp-weight in its place")
+        if self.wasserstein and self.augment == "ada":
+            allowed = "none or fixed:P with --loss wgan-gp, whose logits have no zero that ada could steer by"
+            raise SettingError("augment", self.augment, allowed)
+
+    def _check_batches(self) -> None:
+        """Raise SettingError where a batch has no whole groups, or cannot be computed in the parts that are asked."""
+        field = "batch" if self.batches == "auto" else "batches"
+        for batch in self.every_batch():
+            if batch % self.group:
+                least = "a multiple of" if batch > self.group else "at least"
+                raise SettingError(
+                    field, batch, f"{least} the minibatch group, {self.group}; change --{field} or --group"
+                )
+            if self.micro_batch == "auto":
+                continue
+            micro = int(self.micro_batch)
+            if micro % self.group or batch % (min(micro, batch) if len(self.every_batch()) > 1 else micro):
+                raise SettingError(
+                    "micro_batch",
+                    self.micro_batch,
+                    f"a multiple of the minibatch group, {self.group}, that divides the batch, {batch}",
+                )
+
+    def every_batch(self) -> list[int]:
+        """The batch, or those of all sizes."""
+        return [self.batch] if self.batches == "auto" else [int(part) for part in self.batches.split(",")]
+
+    @property
+    def wasserstein(self) -> bool:
+        """Whether the loss is WGAN-GP's; else it is the logistic one, with R1."""
+        return self.loss == "wgan-gp"
+
+    def images(self, *, auto: int = round(KIMG * 1000)) -> int:
+        """Images to be shown; `auto` where --kimg leaves it open."""
+        return auto if self.kimg == "auto" else max(1, round(float(self.kimg) * 1000))
 
     def start_for(self, size: tuple[int, int]) -> tuple[int, int]:
         """The start shape of a network of `size`. Raises SettingError."""
@@ -337,9 +431,11 @@ class Config:
             )
         return chosen
 
-    def gamma_for(self, size: tuple[int, int]) -> float:
+    def gamma_for(self, size: tuple[int, int], batch: int | None = None) -> float:
         """The weight of R1: as given, or the field's rule 0.0002 x pixels / batch."""
-        return 0.0002 * size[0] * size[1] / self.batch if self.gamma == "auto" else float(self.gamma)
+        if self.gamma != "auto":
+            return float(self.gamma)
+        return 0.0002 * size[0] * size[1] / (self.batch if batch is None else batch)
 
     def fixed_p(self) -> float:
         """The p that augmentation begins with: P of fixed:P, else 0."""

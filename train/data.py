@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from core.intensity import Intensity
 from train import people, phantoms, schedule, sources
 from train.frame import Frame
 from train.items import Item
+from train.pyramid import averaged
 from train.survey import Survey, judge, survey, ten
 
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
@@ -71,6 +73,10 @@ class Data(Protocol):
         """Pictures as float32 [N, C, H, W] from -1 to 1."""
         ...
 
+    def at(self, size: tuple[int, int]) -> Data:
+        """The same pictures at a size of which theirs is a multiple: means of squares of pixels, made once and kept."""
+        ...
+
 
 class Frames:
     """Pictures of a folder or zip, read once into one array: in memory where they fit, else in a temporary file.
@@ -104,6 +110,8 @@ class Frames:
         self._kept = kept
         self._rows = np.arange(len(pixels)) if rows is None else rows
         self._resident: Tensor | None = None
+        self._device: torch.device | None = None
+        self._smaller: dict[tuple[int, int], Frames] = {}
 
     @classmethod
     def read(
@@ -203,8 +211,29 @@ class Frames:
             return chosen.float().div_(127.5).sub_(1)
         return _floats(self.pixels[self._rows[indices]]).to(device, non_blocking=True)
 
+    def at(self, size: tuple[int, int]) -> Frames:
+        """The same pictures at a size of which theirs is a multiple; where these lie in a file, those do, too."""
+        if size == self.frame.size:
+            return self
+        if size not in self._smaller:
+            shape = (len(self), self.channels, *size)
+            folder = None if self._kept is None else Path(self._kept.name).parent
+            kept, pixels = _room(shape, self.pixels.dtype, folder=folder, memory=sys.maxsize if folder is None else 0)
+            for first in range(0, len(self), 64):
+                rows = self._rows[first : first + 64]
+                pixels[first : first + 64] = averaged(self.pixels[rows], size)
+            small = Frames(
+                pixels, frame=replace(self.frame, size=size), says=[], kept=kept, labels=self.labels,
+                classes=self.classes, facts=self._facts,
+            )  # fmt: skip
+            if self._device is not None:
+                small.move(self._device)
+            self._smaller[size] = small
+        return self._smaller[size]
+
     def move(self, device: torch.device) -> bool:
         """Keep the 8-bit pictures on a GPU where they take at most a quarter of its free memory."""
+        self._device = device
         if device.type != "cuda" or self.pixels.dtype != np.uint8:
             return False
         if self.pixels[:1].nbytes * len(self) * 4 > torch.cuda.mem_get_info(device)[0]:
@@ -220,10 +249,14 @@ class Phantoms:
     classes: tuple[str, ...] = ()
     fingerprint = "phantoms"
 
-    def __init__(self, *, frame: Frame, channels: int, heads: tuple[int, int] = (0, 2**31)) -> None:
+    def __init__(
+        self, *, frame: Frame, channels: int, heads: tuple[int, int] = (0, 2**31), drawn: Frame | None = None
+    ) -> None:
+        """`drawn` is the frame in which heads are drawn, where that of the pictures is a smaller one."""
         self.frame = frame
         self.channels = channels
         self.heads = heads
+        self._drawn = drawn or frame
         self.says = ["phantoms: random heads after Shepp and Logan, drawn on the fly, none shown twice"]
 
     def __len__(self) -> int:
@@ -245,8 +278,14 @@ class Phantoms:
 
     def picture(self, index: int) -> np.ndarray:
         """Head `index`, uint8 [C, H, W]."""
-        head = phantoms.phantom(self.heads[0] + index, size=self.frame.picture)
-        return _planes(self.frame.place(head), self.channels)
+        frame = self._drawn
+        head = phantoms.phantom(self.heads[0] + index, size=frame.picture)
+        return averaged(_planes(frame.place(head), self.channels)[None], self.frame.size)[0]
+
+    def at(self, size: tuple[int, int]) -> Phantoms:
+        """The same heads, drawn alike, at a size of which theirs is a multiple."""
+        frame = replace(self.frame, size=size)
+        return Phantoms(frame=frame, channels=self.channels, heads=self.heads, drawn=self._drawn)
 
     def order(self, shown: np.ndarray, *, seed: int) -> np.ndarray:
         """Every place has a head of its own."""

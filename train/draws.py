@@ -45,6 +45,10 @@ class Draws:
         """One of `count` pictures for each picture of `part`, int64, on the CPU."""
         return torch.randint(count, (self.batch,), generator=self._generator("labels"))[part]
 
+    def shares(self, part: slice) -> Tensor:
+        """A number from 0 to 1 for each picture of `part`, float32, on the CPU."""
+        return torch.rand(self.batch, generator=self._generator("shares"))[part]
+
     def turned(self, part: slice) -> Tensor:
         """Which pictures of `part` are mirrored, on the CPU."""
         return (torch.rand(self.batch, generator=self._generator("mirror")) < 0.5)[part]

@@ -1,4 +1,4 @@
-"""Beginning with another network's weights: one of the same size, or of half the size, which then grows by a level."""
+"""Beginning with another network's weights: of the same size, of half, or of any a growing network grows through."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ def start_from(opened: core.Opened, *, g: core.Generator, g_ema: core.Generator,
     A level that `opened` lacks keeps its fresh weights, but its toRGB starts at zero, so that the first pictures are
     those of `opened`, enlarged. Where one of the two is gray and the other RGB, the first pictures are the gray of
     theirs (ITU-R 601 luma, as for gray training pictures), or theirs in three equal planes. A discriminator is taken
-    where the file has one. Raises SettingError where the networks differ in more than one doubling.
+    where the file has one. A StyleGAN blends new levels in while it grows, so theirs stay as they are. Raises
+    SettingError where the networks differ in more than one doubling, or for a StyleGAN in more than size.
     """
+    if opened.generator.arch != g.arch:
+        theirs = opened.generator.arch
+        raise SettingError("init", str(opened.path), f"it is a {theirs}; give --arch {theirs}")
     _check(opened.generator.config, g.config, name=str(opened.path))
     live = opened.live or opened.generator
     for source, target in ((live, g), (opened.generator, g_ema)):
         _copy(source, target)
         fresh = len(target.synthesis.blocks) > len(source.synthesis.blocks)
-        if fresh and g.config.architecture == "skip":
+        if fresh and getattr(g.config, "architecture", "") == "skip":
             nn.init.zeros_(target.synthesis.blocks[-1].torgb.conv.weight)  # type: ignore[union-attr,arg-type]
     if opened.discriminator is not None:
         _check(opened.discriminator.config, d.config, name=str(opened.path))
@@ -38,19 +42,21 @@ def start_from(opened: core.Opened, *, g: core.Generator, g_ema: core.Generator,
 
 
 def _check(theirs: Any, ours: Any, *, name: str) -> None:
-    """Same everything, but for one level more."""
+    """Same everything, but for one level more, or for any number where they grow."""
     a, b = dataclasses.asdict(theirs), dataclasses.asdict(ours)
     levels = len(theirs.filters)
     bigger = len(ours.filters) - levels
-    if bigger not in (0, 1) or theirs.level_sizes != ours.level_sizes[:levels]:
+    grows = isinstance(ours, core.stylegan.GeneratorConfig | core.stylegan.DiscriminatorConfig)
+    if not 0 <= bigger <= (levels + bigger if grows else 1) or theirs.level_sizes != ours.level_sizes[:levels]:
         sizes = "x".join(map(str, theirs.size)), "x".join(map(str, ours.size))
-        raise SettingError("init", name, f"its size is {sizes[0]}, which is neither {sizes[1]} nor half of it")
+        known = f"no size that {sizes[1]} grows through" if grows else f"neither {sizes[1]} nor half of it"
+        raise SettingError("init", name, f"its size is {sizes[0]}, which is {known}")
     wrong = []
     if theirs.filters != ours.filters[:levels]:
         shown = ",".join(map(str, theirs.filters))
         wrong.append(f"its channels are {shown}; give the same with --filters")
     free = {"size", "start", "filters", "channels"}
-    if isinstance(theirs, core.DiscriminatorConfig) and theirs.num_classes == ours.num_classes == 0:
+    if hasattr(theirs, "map_dim") and theirs.num_classes == ours.num_classes == 0:
         free |= {"map_dim", "mapping_layers", "mapping_lr"}  # of the classes' mapping, which neither has
     for field in a:
         if field not in free and a[field] != b[field]:
@@ -68,7 +74,7 @@ def _copy(source: nn.Module, target: nn.Module) -> None:
             continue
         if ".torgb." in name and ".affine." not in name:
             tensor.copy_(_outputs(theirs[name], len(tensor)))
-        elif "fromrgb.weight" in name:
+        elif "fromrgb." in name and name.endswith("weight"):
             tensor.copy_(_inputs(theirs[name], tensor.shape[1]))
         elif theirs[name].shape == tensor.shape:
             tensor.copy_(theirs[name])

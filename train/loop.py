@@ -1,8 +1,9 @@
-"""One step of StyleGAN2's training, told as Karras et al. 2020 tell it."""
+"""One step of training, as Karras et al. 2020 tell it for StyleGAN2 and Karras et al. 2018 for what grows."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from train import losses
 from train import networks as nets
 from train.adaptive import Augmenting
 from train.config import Config
-from train.data import Data
+from train.data import Data, Phantoms
 from train.draws import Draws, length, together
-from train.networks import Networks
+from train.growth import Growth, Stage
+from train.networks import Networks, Reached
 from train.processes import ALONE, Processes
-from train.schedule import ema_beta, is_due
+from train.pyramid import shown
+from train.schedule import ema_beta
 
 __all__ = ["Made", "Reals", "Trainer", "frozen"]
 
@@ -69,19 +72,20 @@ class Trainer:
         *,
         device: torch.device,
         bfloat16: bool = False,
+        growth: Growth | None = None,
         processes: Processes = ALONE,
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
+        """`growth` None is what the settings say of these pictures. Raises SettingError."""
         self.config = config
         self.networks = networks
         self.data = data
         self.device = device
         self.bfloat16 = bfloat16
         self.processes = processes
-        self.mine = processes.share(config.batch)
-        share = length(self.mine)
-        self.micro = min(share, share if config.micro_batch == "auto" else int(config.micro_batch))
-        self.gamma = config.gamma_for(networks.g.size)
+        pictures = None if isinstance(data, Phantoms) else len(data)
+        self.growth = growth or Growth.of(config, networks.g.size, pictures=pictures)
+        self._most = sys.maxsize if config.micro_batch == "auto" else int(config.micro_batch)
         self.mean_path = torch.zeros((), device=device)
         self.augmenting = Augmenting(config, size=networks.g.size, channels=networks.g.channels, device=device)
         self.images = 0
@@ -92,32 +96,71 @@ class Trainer:
         self._classes = None if data.labels is None else torch.eye(len(data.classes), device=device)
         self._figures: dict[str, list[Tensor]] = {}
         self._unchecked: list[tuple[str, Tensor]] = []
+        self._stage: tuple[int, Stage] | None = None
+        self._reached: tuple[tuple[int, bool], Reached] | None = None
+
+    # --- where it stands -------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> Stage:
+        """Size, alpha and batch of the next step."""
+        if self._stage is None or self._stage[0] != self.images:
+            self._stage = self.images, self.growth.at(self.images)
+        return self._stage[1]
+
+    @property
+    def mine(self) -> slice:
+        """This process's part of the batch."""
+        return self.processes.share(self.stage.batch)
+
+    @property
+    def micro(self) -> int:
+        """How many images are computed at once."""
+        return min(self._most, length(self.mine))
+
+    @micro.setter
+    def micro(self, count: int) -> None:
+        if count != self.micro:
+            self._most = count
+
+    @property
+    def gamma(self) -> float:
+        """The weight of R1 at this size."""
+        return self.config.gamma_for(self.stage.size, self.stage.batch)
+
+    @property
+    def reached(self) -> Reached:
+        """The parameters that the next step's losses depend on."""
+        key = self.stage.level, self.stage.fading
+        if self._reached is None or self._reached[0] != key:
+            self._reached = key, nets.reached(self.networks, self.stage)
+        return self._reached[1]
 
     # --- one step ------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Show one batch. Raises TrainingError where a loss is not finite."""
-        config, n = self.config, self.networks
-        due = {"batch": config.batch}
+        config, n, batch = self.config, self.networks, self.stage.batch
+        number, reached = self.growth.step(self.images), self.reached
 
         with frozen(n.d):
-            self._phase("generator", n.g_adam, config.batch, self.generator_loss)
-            if config.path_weight and is_due(self.images, every=config.path_every, **due):
-                self._phase("path length", n.g_adam, max(1, config.batch // config.path_shrink), self.path_penalty)
+            self._phase("generator", n.g_adam, batch, self.generator_loss, reached.g)
+            if config.path_weight and number % config.path_every == 0:
+                count = max(1, batch // config.path_shrink)
+                self._phase("path length", n.g_adam, count, self.path_penalty, reached.g)
         real = self.reals()
-        self._phase("discriminator", n.d_adam, config.batch, lambda part: self.discriminator_loss(part, real))
-        if is_due(self.images, every=config.r1_every, **due):
-            self._phase("r1", n.d_adam, config.batch, lambda part: self.r1_penalty(part, real))
+        self._phase("discriminator", n.d_adam, batch, lambda part: self.discriminator_loss(part, real), reached.d)
+        if not config.wasserstein and number % config.r1_every == 0:
+            self._phase("r1", n.d_adam, batch, lambda part: self.r1_penalty(part, real), reached.d)
         self._average()
-        self.images += config.batch
+        self.images += batch
 
     def generator_loss(self, part: slice) -> tuple[Tensor, Figures]:
-        """Non-saturating loss; the average w follows the batch."""
+        """Non-saturating loss, or the critic's verdict; the average w follows the batch."""
         with self._autocast():
             made = self._made("generator", part)
-            fake = self.synthesis(made.ws, noise=made.noise)
-            logits = self._logits("generator", part, fake, made.labels)
-        loss = losses.generator_loss(logits).mean()
+            logits = self._logits("generator", part, self._pictures(made), made.labels)
+        loss = (-logits if self.config.wasserstein else losses.generator_loss(logits)).mean()
         return loss, {"loss_g": loss, "w": made.w.detach().float().mean(0)}
 
     def path_penalty(self, part: slice) -> tuple[Tensor, Figures]:
@@ -130,17 +173,32 @@ class Trainer:
         return loss * (self.config.path_weight * self.config.path_every), {"path_length": lengths.mean()}
 
     def discriminator_loss(self, part: slice, reals: Reals) -> tuple[Tensor, Figures]:
-        """Logistic loss on generated and on real pictures, each with minibatch groups of its own."""
+        """Logistic loss, or WGAN-GP's, on generated and on real pictures, each with minibatch groups of its own."""
         real, labels = reals[part]
+        config = self.config
         with self._autocast():
             with torch.no_grad():
-                made = self._made("discriminator", part)
-                fake = self.synthesis(made.ws, noise=made.noise)
+                # Points between two pictures have one class, so WGAN-GP generates the classes of the real ones.
+                made = self._made("discriminator", part, labels if config.wasserstein else None)
+                fake = self._pictures(made)
             fake_logits = self._logits("fake", part, fake, made.labels)
             real_logits = self._logits("real", part, real, labels)
-        loss = losses.discriminator_loss(real=real_logits, fake=fake_logits).mean()
-        figures = {"loss_d": loss, "logit_real": real_logits.mean(), "logit_fake": fake_logits.mean()}
-        return loss, {**figures, "ada_sign": real_logits.detach().sign().mean()}
+        figures = {"logit_real": real_logits.mean(), "logit_fake": fake_logits.mean()}
+        figures["ada_sign"] = real_logits.detach().sign().mean()
+        if not config.wasserstein:
+            loss = losses.discriminator_loss(real=real_logits, fake=fake_logits).mean()
+            return loss, {"loss_d": loss, **figures}
+        loss = losses.critic_loss(real=real_logits, fake=fake_logits, drift=config.drift).mean()
+        penalty = self._gradient_penalty(part, real, fake, labels)
+        return loss + config.gp_weight * penalty, {"loss_d": loss, **figures, "gp": penalty}
+
+    def _gradient_penalty(self, part: slice, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
+        """WGAN-GP's penalty at random points between real and generated pictures, before their augmentation."""
+        share = self._draws("between").shares(part).to(self.device, non_blocking=True)
+        between = losses.mixed(real, fake, share).requires_grad_(True)
+        with self._autocast():
+            logits = self._logits("between", part, between, labels, plain=True)
+            return losses.gradient_penalty(logits, between).mean()
 
     def r1_penalty(self, part: slice, reals: Reals) -> tuple[Tensor, Figures]:
         """gamma / 2 |grad D|^2 on real pictures; times the interval, since it is lazy.
@@ -158,34 +216,47 @@ class Trainer:
         """This process's pictures of the step."""
         first = self.images + self.mine.start
         indices = self.data.order(np.arange(first, first + length(self.mine)), seed=self.config.seed)
-        real = self.data.batch(indices, device=self.device)
+        real = shown(self.data, indices, self.stage, device=self.device)
         if self.config.mirror:
             turned = self._draws("reals").turned(self.mine).to(self.device, non_blocking=True)
             real = torch.where(turned[:, None, None, None], real.flip(3), real)
         return Reals(real, self._rows(indices), self.mine.start)
 
-    def _made(self, phase: str, part: slice) -> Made:
-        """Styles with style mixing, noise, classes as often as the data have them."""
-        g, draws = self.networks.g, self._draws(phase)
-        maps = [height * width for height, width in g.noise_shapes]
+    def _made(self, phase: str, part: slice, labels: Tensor | None = None) -> Made:
+        """Styles with style mixing, noise, `labels` or else classes as often as the data have them."""
+        g, draws, stage = self.networks.g, self._draws(phase), self.stage
+        shapes = [shape for shape in g.noise_shapes if shape[0] <= stage.size[0]]
+        maps = [height * width for height, width in shapes]
         last = g.channels * math.prod(g.size) if phase == "path length" else 0
         z, other, *noise, y = draws.normals(part, [g.z_dim, g.z_dim, *maps, last], device=self.device)
-        labels = None
-        if self.data.labels is not None:
+        if self.data.labels is not None and labels is None:
             labels = self._rows(draws.chosen(part, count=len(self.data)).numpy())
         w = g.mapping(z, labels)
-        layer = draws.layers(part, num_ws=g.num_ws, share=self.config.style_mixing).to(self.device, non_blocking=True)
+        rows = 2 * (stage.level + 1)  # of ws that this size looks at
+        layer = draws.layers(part, num_ws=rows, share=self.config.style_mixing).to(self.device, non_blocking=True)
         ws = losses.style_mix(w, g.mapping(other, labels), layer=layer, num_ws=g.num_ws)
-        shaped = [one.unflatten(1, (1, *shape)) for one, shape in zip(noise, g.noise_shapes, strict=True)]
+        shaped = [one.unflatten(1, (1, *shape)) for one, shape in zip(noise, shapes, strict=True)]
         return Made(ws, w, shaped, labels, y)
+
+    def _pictures(self, made: Made) -> Tensor:
+        """Pictures at this size and alpha; compiled networks know whole alphas only, one program each."""
+        stage, g = self.stage, self.networks.g
+        if stage.fading:
+            return g.synthesis(made.ws, noise=made.noise, size=stage.size, alpha=stage.alpha)
+        if stage.size != g.size:
+            return self.synthesis(made.ws, noise=made.noise, size=stage.size)
+        return self.synthesis(made.ws, noise=made.noise)
 
     def _logits(self, view: str, part: slice, images: Tensor, labels: Tensor | None, *, plain: bool = False) -> Tensor:
         """What the discriminator says of pictures, float32 [N]: augmented, and with contiguous minibatch groups."""
         images = self.augmenting(images, part, self._draws(view))
         size = min(self.config.group, len(images))
         groups = len(images) // size
-        judge = self.networks.d if plain else self.discriminator
-        logits = judge(together(images, groups), None if labels is None else together(labels, groups))
+        images, labels = together(images, groups), None if labels is None else together(labels, groups)
+        if self.stage.fading:
+            logits = self.networks.d(images, labels, alpha=self.stage.alpha)
+        else:
+            logits = (self.networks.d if plain else self.discriminator)(images, labels)
         return together(logits, size if groups > 1 else 1).float()
 
     def _rows(self, indices: np.ndarray) -> Tensor | None:
@@ -195,22 +266,25 @@ class Trainer:
         return self._classes[torch.from_numpy(self.data.labels[indices]).to(self.device, non_blocking=True)]
 
     def _draws(self, phase: str) -> Draws:
-        return Draws(self.config.seed, self.images, phase, self.config.batch)
+        return Draws(self.config.seed, self.images, phase, self.stage.batch)
 
     @torch.no_grad()
     def _average(self) -> None:
         """g_ema <- beta g_ema + (1 - beta) g; buffers are copied."""
-        config, n = self.config, self.networks
-        beta = ema_beta(
-            self.images + config.batch, batch=config.batch, half_life_kimg=config.ema_kimg, ramp=config.ema_ramp
-        )
-        torch._foreach_lerp_(list(n.g_ema.parameters()), list(n.g.parameters()), 1 - beta)
+        config, n, batch = self.config, self.networks, self.stage.batch
+        beta = ema_beta(self.images + batch, batch=batch, half_life_kimg=config.ema_kimg, ramp=config.ema_ramp)
+        torch._foreach_lerp_(list[Tensor](self.reached.g_ema), list[Tensor](self.reached.g), 1 - beta)
         torch._foreach_copy_(list(n.g_ema.buffers()), list(n.g.buffers()))
 
     # --- phases: gradients of a batch, in parts where memory is short ---------------------------------------------
 
     def _phase(
-        self, name: str, adam: torch.optim.Adam, count: int, part: Callable[[slice], tuple[Tensor, Figures]]
+        self,
+        name: str,
+        adam: torch.optim.Adam,
+        count: int,
+        part: Callable[[slice], tuple[Tensor, Figures]],
+        reached: list[nn.Parameter],
     ) -> None:
         """Draw, differentiate and step once on `count` pictures; where memory runs out, halve and begin again."""
         while True:
@@ -223,7 +297,7 @@ class Trainer:
                     raise
                 adam.zero_grad(set_to_none=True)
                 self._halve(wrong)
-        figures = self._summed(nets.trained(adam), figures)
+        figures = self._summed(reached, figures)
         adam.step()
         adam.zero_grad(set_to_none=True)
         self._note(name, figures)
@@ -246,10 +320,10 @@ class Trainer:
 
     @torch.no_grad()
     def _summed(self, parameters: list[nn.Parameter], figures: Figures) -> Figures:
-        """Sum gradients and figures over all processes.
+        """Sum gradients of the `parameters` this size reaches, and figures, over all processes.
 
-        A parameter that the loss does not reach has the gradient zero, in one process as in many, so that Adam's
-        moments follow the same steps.
+        One of them that the loss does not reach has the gradient zero, in one process as in many, so that Adam's
+        moments follow the same steps. Parameters of other sizes have none: Adam leaves them and their moments alone.
         """
         for parameter in parameters:
             if parameter.grad is None:
@@ -290,7 +364,7 @@ class Trainer:
         if "path_length" in figures:
             self.mean_path = self.mean_path.lerp(figures["path_length"], self.config.path_decay)
         if "ada_sign" in figures:
-            self.augmenting.follow(figures["ada_sign"], step=self.images // self.config.batch)
+            self.augmenting.follow(figures["ada_sign"], step=self.growth.step(self.images), batch=self.stage.batch)
         for key, value in figures.items():
             self._figures.setdefault(key, []).append(value)
             self._unchecked.append((name, value))
@@ -346,7 +420,8 @@ class Trainer:
 
     def facts(self) -> dict[str, Any]:
         """All state that is words and whole numbers."""
-        return {"images": self.images, "micro": self.micro, "bfloat16": self.bfloat16}
+        largest = max(length(self.processes.share(stage.batch)) for stage in self.growth.stages())
+        return {"images": self.images, "micro": min(self._most, largest), "bfloat16": self.bfloat16}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any], *, micro: bool = True) -> None:
         """Put back what `tensors` and `facts` gave; how many images are computed at once only where `micro`.
@@ -371,7 +446,7 @@ class Trainer:
         self._figures = {key: list(values.to(self.device)) for key, values in _under(tensors, "figures").items()}
         self.images, self.bfloat16 = facts["images"], facts["bfloat16"]
         if micro:
-            self.micro = min(facts["micro"], length(self.mine))
+            self._most = min(self._most, facts["micro"])
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The losses of StyleGAN2 (Karras et al. 2020), each a pure function of logits, pictures or gradients."""
+"""The losses of StyleGAN and StyleGAN2, each a pure function of logits, pictures or gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-__all__ = ["discriminator_loss", "generator_loss", "path_lengths", "r1_penalty", "style_mix"]
+__all__ = [
+    "critic_loss",
+    "discriminator_loss",
+    "generator_loss",
+    "gradient_penalty",
+    "mixed",
+    "path_lengths",
+    "r1_penalty",
+    "style_mix",
+]
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -27,6 +36,32 @@ def discriminator_loss(*, real: Tensor | None = None, fake: Tensor | None = None
     parts = [] if real is None else [softplus(-real)]
     parts += [] if fake is None else [softplus(fake)]
     return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def critic_loss(*, real: Tensor, fake: Tensor, drift: float) -> Tensor:
+    """The critic's loss of WGAN-GP, D(G(z)) - D(x) + drift D(x)^2, one a picture (Karras et al. 2018, appendix A.1).
+
+    real, fake: logits [N] -> [N]. The first two terms are the estimated Wasserstein distance with its sign turned; the
+    last keeps the logits near 0, which nothing else does. The generator's loss is -D(G(z)).
+    """
+    return fake - real + drift * real.square()
+
+
+def mixed(real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    """Random points between real and generated pictures: share x + (1 - share) G(z) (Gulrajani et al. 2017, section 4).
+
+    real, fake [N, C, H, W], share [N] from 0 to 1 -> [N, C, H, W].
+    """
+    return torch.lerp(fake, real, share[:, None, None, None])
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """(||d D(x) / d x||_2 - 1)^2, one a picture, without its weight (Gulrajani et al. 2017, equation 3).
+
+    logits [N] of `images` [N, C, H, W], which require gradients -> [N]; the graph is kept.
+    """
+    (gradient,) = torch.autograd.grad(outputs=logits.sum(), inputs=images, create_graph=True)
+    return (torch.linalg.vector_norm(_wide(gradient), dim=(1, 2, 3)) - 1).square()
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,9 +16,10 @@ import torch
 from core.errors import SettingError
 from train.config import Config
 from train.console import place
+from train.growth import Stage
 from train.loop import Trainer, frozen
 
-__all__ = ["commit", "compiled", "device", "few", "memory", "name", "precision", "says", "set_up", "wait"]
+__all__ = ["commit", "compiled", "device", "few", "grown", "memory", "name", "precision", "says", "set_up", "wait"]
 
 GAIN = 1.1
 SLOW = 4.0
@@ -68,14 +71,27 @@ def precision(config: Config, trainer: Trainer, *, resumed: bool) -> str:
     if trainer.device.type == "mps":
         return "the safe choice on MPS"
     seconds = {}
-    for bfloat16 in (False, True):
-        trainer.bfloat16 = bfloat16
-        first = _pass(trainer)
-        # A network so slow that its first pass takes seconds needs no second opinion.
-        seconds[bfloat16] = first if first > SLOW else min(first, _pass(trainer), _pass(trainer))
+    with grown(trainer):
+        for bfloat16 in (False, True):
+            trainer.bfloat16 = bfloat16
+            first = _pass(trainer)
+            # A network so slow that its first pass takes seconds needs no second opinion.
+            seconds[bfloat16] = first if first > SLOW else min(first, _pass(trainer), _pass(trainer))
     gain = seconds[False] / seconds[True]
     trainer.bfloat16 = gain >= GAIN
     return f"measured: bfloat16 has {gain:.2f} times the speed of float32"
+
+
+@contextmanager
+def grown(trainer: Trainer, stage: Stage | None = None) -> Iterator[None]:
+    """The trainer as it will be at `stage`, None: full-grown, where most of the time goes; as it was afterwards."""
+    images = trainer.images
+    if trainer.growth.grows:
+        trainer.images = trainer.growth.end if stage is None else stage.begin
+    try:
+        yield
+    finally:
+        trainer.images = images
 
 
 def few(trainer: Trainer) -> slice:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 import core
 from core.errors import SettingError
 from train.config import Config
+from train.growth import Stage
 from train.init import start_from
 from train.schedule import Adam, lazy_adam, stream
 
-__all__ = ["Networks", "adam_tensors", "bare", "build", "restore_adam", "trained"]
+__all__ = ["Networks", "Reached", "adam_tensors", "bare", "build", "reached", "restore_adam", "trained"]
 
 
 @dataclass
@@ -26,6 +28,15 @@ class Networks:
     d: core.Discriminator
     g_adam: torch.optim.Adam
     d_adam: torch.optim.Adam
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Parameters that the losses of a size depend on; those of g_ema are the averages of those of g."""
+
+    g: list[nn.Parameter]
+    g_ema: list[nn.Parameter]
+    d: list[nn.Parameter]
 
 
 def build(
@@ -42,6 +53,7 @@ def build(
     g_ema = copy.deepcopy(g).requires_grad_(False).eval()
     if init is not None:
         start_from(init, g=g, g_ema=g_ema, d=d)
+        _check_frozen(config.freeze_d, ours=d, theirs=init.discriminator)
     freeze(d, config.freeze_d)
     for network in (g, g_ema, d):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -51,7 +63,7 @@ def build(
         g_ema=g_ema,
         d=d,
         g_adam=_adam(g, lazy_adam(config.g_lr, betas, every=config.path_every if config.path_weight else None)),
-        d_adam=_adam(d, lazy_adam(config.d_lr, betas, every=config.r1_every)),
+        d_adam=_adam(d, lazy_adam(config.d_lr, betas, every=None if config.wasserstein else config.r1_every)),
     )
 
 
@@ -60,37 +72,29 @@ def bare(
 ) -> tuple[core.Generator, core.Discriminator]:
     """A generator and a discriminator, on the CPU, from the run's seed."""
     torch.manual_seed(stream(config.seed, "networks"))
-    filters, start = config.filters_for(size), config.start_for(size)
-    g = core.build_generator(
-        core.GeneratorConfig(
-            size=size,
-            start=start,
-            filters=filters,
-            channels=channels,
-            z_dim=config.z_dim,
-            w_dim=config.w_dim,
-            num_classes=classes,
-            mapping_layers=config.mapping_layers,
-            mapping_lr=config.mapping_lr,
-            architecture=config.g_architecture,
-            resample_filter=config.taps(),
+    both: dict[str, Any] = {
+        "size": size,
+        "start": config.start_for(size),
+        "filters": config.filters_for(size),
+        "channels": channels,
+        "num_classes": classes,
+        "mapping_layers": config.mapping_layers,
+        "mapping_lr": config.mapping_lr,
+    }
+    g = {**both, "z_dim": config.z_dim, "w_dim": config.w_dim}
+    d = {**both, "group_size": config.group}
+    if config.arch == "stylegan":
+        return (
+            core.build_generator(core.stylegan.GeneratorConfig(**g)),
+            core.build_discriminator(core.stylegan.DiscriminatorConfig(**d)),
         )
+    taps = config.taps()
+    return (
+        core.build_generator(core.GeneratorConfig(**g, architecture=config.g_architecture, resample_filter=taps)),
+        core.build_discriminator(
+            core.DiscriminatorConfig(**d, architecture=config.d_architecture, resample_filter=taps)
+        ),
     )
-    d = core.build_discriminator(
-        core.DiscriminatorConfig(
-            size=size,
-            start=start,
-            filters=filters,
-            channels=channels,
-            num_classes=classes,
-            architecture=config.d_architecture,
-            resample_filter=config.taps(),
-            group_size=config.group,
-            mapping_layers=config.mapping_layers,
-            mapping_lr=config.mapping_lr,
-        )
-    )
-    return g, d
 
 
 def freeze(d: core.Discriminator, levels: int) -> None:
@@ -102,11 +106,39 @@ def freeze(d: core.Discriminator, levels: int) -> None:
         raise SettingError("freeze_d", levels, f"at most {len(d.blocks)}, the levels that halve the picture")
     for block in d.blocks[:levels]:
         block.requires_grad_(False)
+    if isinstance(d, core.stylegan.Discriminator):
+        for fromrgb in d.fromrgb[len(d.fromrgb) - levels :]:
+            fromrgb.requires_grad_(False)
+
+
+def _check_frozen(levels: int, *, ours: core.Discriminator, theirs: core.Discriminator | None) -> None:
+    """Raise SettingError where levels would be frozen that begin at random."""
+    fresh = len(ours.blocks) - (0 if theirs is None else len(theirs.blocks))
+    if levels and (fresh or theirs is None):
+        raise SettingError(
+            "freeze_d", levels, "0 where --init has no such levels: those that begin at random would never learn"
+        )
 
 
 def _adam(network: nn.Module, adam: Adam) -> torch.optim.Adam:
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(learning, lr=adam.lr, betas=adam.betas, eps=adam.eps, fused=True)
+
+
+def reached(networks: Networks, stage: Stage) -> Reached:
+    """The parameters that learn at a stage: all that are not frozen, where nothing grows."""
+    g, g_ema, d = networks.g, networks.g_ema, networks.d
+    learning = trained(networks.d_adam)
+    if not isinstance(d, core.stylegan.Discriminator):
+        return Reached(list(g.parameters()), list(g_ema.parameters()), learning)
+    moved = set(learning)
+    mine, average = (_of_generator(one, stage) for one in (g, g_ema))
+    return Reached(mine, average, [p for p in d.reached(stage.level, fading=stage.fading) if p in moved])
+
+
+def _of_generator(g: core.Generator, stage: Stage) -> list[nn.Parameter]:
+    assert isinstance(g.synthesis, core.stylegan.Synthesis)
+    return [*g.mapping.parameters(), *g.synthesis.reached(stage.level, fading=stage.fading)]
 
 
 def trained(adam: torch.optim.Adam) -> list[nn.Parameter]:

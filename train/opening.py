@@ -17,6 +17,7 @@ from train.config import Config, parse_size
 from train.console import watched
 from train.data import Data, Frames, Phantoms, Survey, survey
 from train.frame import Frame
+from train.growth import Growth
 from train.phantoms import SHAPE
 from train.slicing import Slicing
 
@@ -48,6 +49,8 @@ def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
             found = survey(config.data, slicing=slicing, only=config.only, each=_both(progress, check))
         frame = Frame.of(found.picture, size=size, fit=config.fit)
     config.filters_for(frame.size)
+    # Whatever cannot be is refused before the pictures are read, which may take long; epochs need their number.
+    Growth.of(config, frame.size, pictures=None if found is None else found.count)
     return Plan(frame, channels, found, config.labels)
 
 

@@ -36,17 +36,48 @@ _MORE: dict[str, dict[str, Any]] = {
     "avatars":    dict(path_every=8),
 }
 
+_GROWING_COLUMNS = ("size", "filters", "batch", "batches", "fade", "stable", "z_dim", "w_dim", "mapping_layers",
+                    "ema_kimg", "tick", "snapshot", "samples")
+
+# fade and stable as in docs/training.md: kimg, or passes over the pictures; one number for all sizes, or one a size.
+_GROWING: dict[str, tuple[Any, ...]] = {
+    "smoke-progressive": (
+        "32", "auto", 8, "auto", "0.5", "0.5", 64, 64, 2, 0.1, 0.25, 4, 12),
+    "brain-progressive": (
+        "112x96", "192,192,128,64,32", 16, "16,16,16,16,8", "0,8,16,40,60", "4,8,24,100,200", 192, 192, 6, 4.0, 2.0, 5, 24),
+    "progressive-256": (
+        "256", "256,256,256,256,128,64,32", 32, "32,32,32,32,16,8,4", "20e", "20e", 512, 512, 8, 10.0, 10.0, 5, 24),
+    "progressive-256-light": (
+        "256", "256,256,256,256,128,64,32", 16, "16,16,8,8,8,4,4", "20e", "20e,0,0,0,0,0,0", 200, 200, 6, 10.0, 10.0, 5, 24),
+}
+
+_GROWING_MORE: dict[str, dict[str, Any]] = {
+    "smoke-progressive": dict(channel_base=512, channel_max=32, r1_every=2, precision="float32", threads=1),
+    "brain-progressive": dict(start="7x6", g_lr=0.0015, d_lr=0.0015, r1_every=8),
+    "progressive-256": dict(start="4", loss="wgan-gp"),
+    "progressive-256-light": dict(start="4", loss="wgan-gp"),
+}
+
 _ABOUT = {
     "smoke":      "does everything work? 32x32, ends in under a minute on a CPU",
     "brain":      "brain slices of 208x176, unscaled, for a GPU",
     "brain-half": "brain slices at 112x96, half their size, for a CPU",
     "avatars":    "cartoon portraits at 64x64, for a CPU",
+    "smoke-progressive":     "does growing work? 4x4 to 32x32, ends in under a minute on a CPU",
+    "brain-progressive":     "brain slices at 112x96, grown from 7x6, for a CPU",
+    "progressive-256":       "any pictures at 256x256, every size faded in, then trained, for a GPU",
+    "progressive-256-light": "the same in less memory and time: small batches, and no training after the fades",
 }
 # fmt: on
 
 PRESETS = {
     name: Preset(_ABOUT[name], {**dict(zip(_COLUMNS, row, strict=True)), **_MORE.get(name, {})})
     for name, row in _TABLE.items()
+} | {
+    name: Preset(
+        _ABOUT[name], {"arch": "stylegan", **dict(zip(_GROWING_COLUMNS, row, strict=True)), **_GROWING_MORE[name]}
+    )
+    for name, row in _GROWING.items()
 }
 
 

@@ -212,9 +212,11 @@ def _met(store: Any, *, rank: int, count: int, minutes: float) -> str:
 def check_batch(config: Config) -> None:
     """Raise SettingError where the batch cannot be shared among the processes."""
     count = place()[1]
-    if config.batch % (count * config.group):
-        allowed = f"a multiple of processes x minibatch group, {count} x {config.group}"
-        raise SettingError("batch", config.batch, f"{allowed}; change --batch, --group or --nproc_per_node")
+    field = "batch" if config.batches == "auto" else "batches"
+    for batch in config.every_batch():
+        if batch % (count * config.group):
+            allowed = f"a multiple of processes x minibatch group, {count} x {config.group}"
+            raise SettingError(field, batch, f"{allowed}; change --{field}, --group or --nproc_per_node")
 
 
 def restarted() -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Adam", "ema_beta", "is_due", "lazy_adam", "next_tick", "shuffled", "stream"]
+__all__ = ["Adam", "ema_beta", "lazy_adam", "next_tick", "shuffled", "stream"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ def lazy_adam(lr: float, betas: tuple[float, float], *, every: int | None) -> Ad
         return Adam(lr=lr, betas=betas)
     c = every / (every + 1)
     return Adam(lr=lr * c, betas=(betas[0] ** c, betas[1] ** c))
-
-
-def is_due(images: int, *, batch: int, every: int) -> bool:
-    """Whether the step that begins after `images` images carries the lazy regulariser: steps 0, k, 2k, ..."""
-    return (images // batch) % every == 0
 
 
 def ema_beta(images: int, *, batch: int, half_life_kimg: float, ramp: float) -> float:

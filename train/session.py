@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 import core
 from core import pictures, runs
@@ -69,11 +70,12 @@ class _Session:
         self.watch = Watch(asked.config)
         self.board: Board | None = None
         self.measuring = Measuring(asked.config, run.path, held=held, check=stop.check)
-        self.end = max(1, round(self.config.kimg * 1000))
+        self.end = self.config.images(auto=trainer.growth.end)
         self.tick = max(1, round(self.config.tick * 1000))
         self.burst = asked.burst
         self._over = began + asked.burst * 60 if asked.burst is not None else None
         self._kept = trainer.images
+        self._phase: tuple[int, bool] | None = None
         self._before = seconds
         self._began = time.monotonic()
 
@@ -129,7 +131,7 @@ class _Session:
         self.run.forget_after(trainer.images)
         if not fresh:  # what a training that was killed at the end of a save had still to do
             state.forget_others(self.run.state, images=trainer.images)
-            keep.prune(self.run.path, keep=self.config.keep)
+            self._prune()
         self.run.launched(launch())
         self.run.asked(settings=self.config.values(), resolved=facts.resolved(trainer), command=command())
         self.run.show_data(trainer.data)
@@ -157,9 +159,10 @@ class _Session:
         stopping = self.processes.any(self.stop.asked)  # not where the burst is over: one step at least is made
         with images_bar(total=self.end, seen=min(trainer.images, self.end)) as progress:
             while trainer.images < self.end and not stopping:
+                self._begins(progress)
                 self._step()
                 progress.update(min(trainer.images, self.end) - progress.n)
-                if trainer.images >= min(due, self.end):
+                if trainer.images >= min(due, self.end) or trainer.growth.is_done(trainer.images):
                     rate = (trainer.images - shown) / max(time.monotonic() - since, 1e-9)
                     self._report(rate)
                     due, shown, since = next_tick(trainer.images, tick=self.tick), trainer.images, time.monotonic()
@@ -172,6 +175,20 @@ class _Session:
 
     def _wants_to_stop(self) -> bool:
         return self.stop.asked or (self._over is not None and time.monotonic() >= self._over)
+
+    def _begins(self, progress: tqdm) -> None:
+        """Of a growing network, what the next step trains: in the bar, and in a line where a phase begins."""
+        stage, growth = self.trainer.stage, self.trainer.growth
+        if not growth.grows:
+            return
+        progress.set_description(stage.says, refresh=False)
+        phase = stage.level, stage.fading
+        if phase != self._phase:
+            self._phase = phase
+            size, images = f"{stage.size[0]}x{stage.size[1]}", self.trainer.images
+            what = f"{size} fades in" if stage.fading else f"{size} is trained"
+            last = stage.end if stage.end < growth.end else max(stage.end, self.end)
+            say(f"{images / 1000:g} kimg: {what} until {last / 1000:g} kimg, {stage.batch} images a step")
 
     def _step(self) -> None:
         try:
@@ -196,6 +213,7 @@ class _Session:
             self._show(figures, rate=rate)
         ticks = trainer.images // self.tick
         ended = trainer.images >= self.end
+        ended |= trainer.growth.is_done(trainer.images)
         self._save(checkpoint=ended or ticks % self.config.snapshot == 0 or self.measuring.due(trainer.images))
         self._measure()
 
@@ -214,6 +232,9 @@ class _Session:
             memory_gib=machine.memory(trainer.device),
             warnings=seen.warnings,
         )
+        if trainer.networks.g.grows:
+            reached = trainer.growth.reached(trainer.images)
+            line |= {"size": list(reached.size), "alpha": reached.alpha}
         self.run.log(line)
         sheet = self._sheet(drawn, count=config.samples)
         self.run.sample(sheet, images=trainer.images)
@@ -239,7 +260,8 @@ class _Session:
             raise self._advised(wrong) from wrong
         if checkpoint:
             about = facts.about(trainer, seconds=self.seconds, command=runs.command(self.run.path).partition("\n")[0])
-            self.run.checkpoint(trainer.networks, about=about, images=trainer.images)
+            stage = trainer.growth.reached(trainer.images)
+            self.run.checkpoint(trainer.networks, about=about, images=trainer.images, stage=stage)
         said: dict[str, Any] = {
             "watch": self.watch.facts(),
             "seconds": self.seconds,
@@ -247,11 +269,19 @@ class _Session:
             "pictures": trainer.data.fingerprint,
         }
         state.save(self.run.state, trainer.tensors(), {**trainer.facts(), **said}, images=trainer.images)
-        keep.prune(self.run.path, keep=self.config.keep)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Delete what --keep lets go of; the networks at the end of each size stay."""
+        ends = [runs.checkpoint_path(self.run.path, end) for end in self.trainer.growth.ends()]
+        keep.prune(self.run.path, keep=self.config.keep, spared=ends)
 
     def _drawn(self, count: int, *, psi: float, wide: int = 8) -> list[np.ndarray]:
-        crop = self.trainer.data.frame.crop
-        return draw(self.trainer.networks.g_ema, count=count, psi=psi, crop=crop, wide=wide)
+        trainer = self.trainer
+        reached = trainer.growth.reached(trainer.images)
+        grown = (reached.size, reached.alpha) if trainer.networks.g.grows else None
+        crop = trainer.data.frame.crop
+        return draw(trainer.networks.g_ema, count=count, psi=psi, crop=crop, wide=wide, grown=grown)
 
     def _sheet(self, drawn: list[np.ndarray], *, count: int, wide: int = 8) -> np.ndarray:
         return pictures.grid(drawn, columns=columns(self.trainer.networks.g_ema, count=count, wide=wide))

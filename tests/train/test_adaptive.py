@@ -56,7 +56,7 @@ def test_p_follows_the_sign_of_the_discriminator() -> None:
     trainer = make.trainer(augment="ada", ada_kimg=0.128, ada_every=2)
     found = []
     for sign in (1.0, 1.0, 1.0, 0.5, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0):
-        trainer.augmenting.follow(torch.tensor(sign), step=trainer.images // 4)
+        trainer.augmenting.follow(torch.tensor(sign), step=trainer.images // 4, batch=4)
         trainer.images += 4
         found.append(trainer.augmenting.p)
     assert found == [0, 0.0625, 0.0625, 0.125, 0.125, 0.0625, 0.0625, 0, 0, 0]

@@ -67,7 +67,7 @@ def test_the_presets_of_the_contract() -> None:
         (["--gamma", "lots"], "gamma cannot be 'lots': a number from 0 up, or auto"),
         (["--seed", "4294967296"], "seed cannot be '4294967296'"),
         (["--fit", "squeeze"], "fit cannot be 'squeeze': one of native, pad, crop, stretch"),
-        (["--arch", "stylegan"], "arch cannot be 'stylegan': one of stylegan2"),
+        (["--arch", "stylegan3"], "arch cannot be 'stylegan3': one of stylegan2, stylegan"),
         (["--resample-filter", "0,0"], "resample_filter cannot be '0,0'"),
         (["--preset", "knee"], "preset cannot be 'knee': one of smoke"),
         (["--grid", "0"], "grid cannot be '0': a whole number from 1 to 1024"),

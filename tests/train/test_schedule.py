@@ -17,11 +17,6 @@ def test_lazy_adam_of_the_paper() -> None:
     assert schedule.lazy_adam(0.002, (0.1, 0.99), every=None) == schedule.Adam(0.002, (0.1, 0.99))
 
 
-def test_lazy_steps() -> None:
-    due = [schedule.is_due(images, batch=8, every=4) for images in range(0, 80, 8)]
-    assert due == [True, False, False, False, True, False, False, False, True, False]
-
-
 def test_the_average_has_its_half_life() -> None:
     beta = schedule.ema_beta(10**9, batch=16, half_life_kimg=10, ramp=0.05)
     assert beta ** (10_000 / 16) == pytest.approx(0.5)

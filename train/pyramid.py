@@ -1,0 +1,46 @@
+"""Pictures at the sizes a network grows through: made once, blended while a size fades in (Karras et al. 2018, 2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from train.growth import Stage
+
+if TYPE_CHECKING:
+    from train.data import Data
+
+__all__ = ["averaged", "blend", "shown"]
+
+
+def shown(data: Data, indices: np.ndarray, stage: Stage, *, device: torch.device) -> Tensor:
+    """Pictures as the discriminator is shown real ones at `stage`, float32 [N, C, h, w] from -1 to 1."""
+    fine = data if data.frame.size == stage.size else data.at(stage.size)
+    if stage.alpha >= 1:
+        return fine.batch(indices, device=device)
+    coarse = data.at((stage.size[0] // 2, stage.size[1] // 2))
+    return blend(coarse.batch(indices, device=device), fine.batch(indices, device=device), stage.alpha)
+
+
+def blend(coarse: Tensor, fine: Tensor, alpha: float) -> Tensor:
+    """(1 - alpha) coarse, every pixel made four, + alpha fine: as the generator's pictures are blended.
+
+    coarse [N, C, h, w], fine [N, C, 2 h, 2 w], alpha from 0 to 1 -> [N, C, 2 h, 2 w].
+    """
+    return torch.lerp(functional.interpolate(coarse, scale_factor=2, mode="nearest"), fine, alpha)
+
+
+def averaged(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Whole levels [N, C, H, W] as means of equal rectangles [N, C, *size], rounded: dtype is kept.
+
+    Means of whole levels in float64 are exact, so the same on every machine. H and W are multiples of `size`.
+    """
+    height, width = pixels.shape[2] // size[0], pixels.shape[3] // size[1]
+    if (height, width) == (1, 1):
+        return pixels
+    means = functional.avg_pool2d(torch.from_numpy(pixels.astype(np.float64)), (height, width))
+    return np.rint(means.numpy()).astype(pixels.dtype)
