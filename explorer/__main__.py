@@ -62,6 +62,7 @@ def _common() -> Parser:
     _number(common, "cutoff", whole, _words("cutoff"), help="truncate the first N layers alone")
     common.add_argument("--noise", metavar="WORD", help="const, none or a whole number")
     _number(common, "label", whole, _words("label"), help="the class of a network with classes")
+    common.add_argument("--grown", metavar="HxW[:ALPHA]", help="what a growing network showed there, such as 56x48:0.3")
     common.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps")
     common.add_argument(
         "--precision", default="auto", metavar="NAME", help="float32, or bfloat16 for a film in a hurry"

@@ -93,7 +93,7 @@ def check(studio: Studio, walk: Walk, path: str | Path) -> None:
         raise OutputError(f"{path} already has something in it; name a new folder for the frames")
     for recipe in walk.recipes:
         network = studio.check(recipe)
-    total = walk.count * network.size[0] * network.size[1] * network.channels
+    total = walk.count * network.pixels(walk.recipes[0].grown) * network.channels
     if total > MOST_BYTES:
         raise SettingError("steps", walk.steps, f"a film has at most 4 GiB of pixels, not {total / (1 << 30):.1f}")
 

@@ -16,7 +16,7 @@ from core import pictures
 from core.errors import SettingError
 from core.latents import parse_layers
 from explorer.networks import Network
-from explorer.recipe import Blend, Given, Grown, Mix, Recipe, Toward
+from explorer.recipe import Blend, Given, Mix, Recipe, Toward
 from explorer.sheets import MOST_CELLS, Progress, check_title
 from explorer.studio import PRECISIONS, TEXT_KEY, Studio
 
@@ -87,7 +87,7 @@ def counterpart(recipe: Recipe, network: Network) -> Recipe:
         sha=None,
         toward=None if toward is None else Toward(_elsewhere(toward.given, network), toward.t, toward.space),
         blend=tuple(Blend(_elsewhere(one.given, network), one.weight) for one in blend),
-        grown=recipe.grown if recipe.grown is not None and _has(network, recipe.grown) else None,
+        grown=recipe.grown if recipe.grown and network.grows and recipe.grown.size in network.sizes else None,
         **_fitting(values, network),
     )
 
@@ -115,7 +115,7 @@ def draw(
     Raises SettingError before anything is loaded where a picture cannot be or the sheet would be too large.
     """
     pairs = comparison.pairs(studio.check)
-    cells = max(_pixels(studio, one) for one in pairs[0])
+    cells = max(studio.network(one.checkpoint).pixels(one.grown) for one in pairs[0])
     if 3 * len(pairs) * cells > pictures.PIXEL_LIMIT:
         limit = pictures.PIXEL_LIMIT // 10**6
         raise SettingError("seeds", f"{len(pairs)} of them", f"a sheet has at most {limit} million pixels")
@@ -173,20 +173,11 @@ def _difference(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return right.astype(np.int16) - left.astype(np.int16)
 
 
-def _pixels(studio: Studio, recipe: Recipe) -> int:
-    height, width = studio.network(recipe.checkpoint).size
-    return height * width
-
-
 def _title(pair: Sequence[Recipe], precisions: Sequence[str]) -> str:
     words = [str(one.checkpoint) for one in pair]
     if precisions[0] != precisions[1] or words[0] == words[1]:
         words = [f"{name} in {_written(precision)}" for name, precision in zip(words, precisions, strict=True)]
     return f"A {words[0]}, B {words[1]}"
-
-
-def _has(network: Network, grown: Grown) -> bool:
-    return grown.size in getattr(network, "sizes", ())
 
 
 def _elsewhere(given: Given, network: Network) -> Given:

@@ -17,7 +17,7 @@ from core import latents, pictures
 from core.engine import choose_device
 from core.errors import OutputError, PictureError, SettingError
 from explorer import schema
-from explorer.recipe import Recipe
+from explorer.recipe import Recipe, parse_grown
 from explorer.studio import PRECISIONS, TEXT_KEY, Studio
 
 __all__ = ["Steps", "needed", "needed_png", "note", "place_for", "recipe_of", "say", "several", "studio_of"]
@@ -77,6 +77,8 @@ def _flagged(flags: argparse.Namespace) -> dict[str, Any]:
     if flags.noise is not None:
         digits = flags.noise.isascii() and flags.noise.removeprefix("-").isdigit() and len(flags.noise) < 20
         given["noise"] = int(flags.noise) if digits else flags.noise
+    if flags.grown is not None:
+        given["grown"] = parse_grown(flags.grown)
     return given
 
 

@@ -11,8 +11,10 @@ from typing import Any
 from core import runs
 from core.checkpoint import configs, read_header
 from core.errors import StyloscopeError
+from core.generator import ARCHITECTURES
 from core.intensity import Intensity
 from explorer.flags import studio_of
+from explorer.recipe import Grown
 
 __all__ = ["do_inspect"]
 
@@ -24,6 +26,7 @@ def do_inspect(flags: argparse.Namespace) -> None:
     header = read_header(path)
     about = header.about
     config, discriminator = configs(path, about)
+    arch = ARCHITECTURES[about["arch"]]
     crop, intensity = about["picture"]["crop"], Intensity.read(about["picture"].get("intensity"))
     facts: dict[str, Any] = {
         "file": str(path),
@@ -36,6 +39,8 @@ def do_inspect(flags: argparse.Namespace) -> None:
         "channels": config.channels,
         "intensity": None if intensity is None else intensity.values(),
         "layers": 2 * len(config.filters),
+        "sizes": ["x".join(map(str, size)) for size in config.level_sizes] if arch.grows else None,
+        "grown": about.get("grown"),
         "filters": list(config.filters),
         "z_dim": config.z_dim,
         "w_dim": config.w_dim,
@@ -51,6 +56,8 @@ def do_inspect(flags: argparse.Namespace) -> None:
         print(json.dumps(facts))
         return
     facts["intensity"] = intensity and intensity.says()
+    if facts["grown"]:
+        facts["grown"] = Grown(tuple(facts["grown"]["size"]), facts["grown"]["alpha"])
     training = {f"training.{key}": value for key, value in facts.pop("training").items()}
     suspicious = facts.pop("suspicious")
     for name, value in {**facts, **training, "suspicious": "; ".join(suspicious) or "nothing"}.items():

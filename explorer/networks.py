@@ -13,12 +13,18 @@ from typing import Any
 from core import runs
 from core.checkpoint import configs, read_about, sha256
 from core.errors import CheckpointError, SettingError
+from core.generator import ARCHITECTURES
 from core.intensity import Intensity
+from core.sizes import crop_at
+from explorer.recipe import Grown
 
 __all__ = ["DEFAULT", "Network", "Networks"]
 
 DEFAULT = "brain"
 SUFFIX = ".safetensors"
+Size = tuple[int, int]
+Box = tuple[int, int, int, int]
+
 _NOWHERE = "train one, or put a .safetensors file of Styloscope there"
 
 
@@ -35,18 +41,42 @@ class Network:
     layers: int
     classes: int
     credit: str
+    sizes: tuple[Size, ...]  # height and width that it can be asked for, coarse to fine; one where it does not grow
+    grows: bool
+    grown: tuple[Size, float] | None  # what to show when nobody says otherwise; None: the full size
     stamp: tuple[int, int]  # mtime in ns and bytes: another stamp, another file
     about: dict[str, Any] = field(repr=False, compare=False)
 
     def entry(self) -> dict[str, Any]:
         """The network as JSON values, as GET /networks gives it."""
-        names = ("name", "architecture", "channels", "layers", "classes", "credit", "sha")
-        return {**{name: getattr(self, name) for name in names}, "size": list(self.size)}
+        names = ("name", "architecture", "channels", "layers", "classes", "credit", "sha", "grows")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "size": list(self.size),
+            "sizes": [list(size) for size in self.sizes],
+            "grown": None if self.grown is None else {"size": list(self.grown[0]), "alpha": self.grown[1]},
+        }
 
     @property
-    def crop(self) -> list[int]:
-        """[top, left, height, width] of what people are shown, in pixels of the finished network."""
-        return self.about["picture"]["crop"]
+    def crop(self) -> Box:
+        """(top, left, height, width) of what people are shown, in pixels of the finished network."""
+        top, left, height, width = self.about["picture"]["crop"]
+        return top, left, height, width
+
+    def growth(self, grown: Grown | None) -> tuple[Size, float]:
+        """Size and alpha that a recipe's `grown` (None: the default) means here; its size has to be one of `sizes`."""
+        if grown is not None:
+            return grown.size, grown.alpha
+        return self.grown or (self.sizes[-1], 1.0)
+
+    def window(self, grown: Grown | None) -> Box:
+        """[top, left, height, width] of what people are shown there, in the pixels of that size."""
+        return crop_at(self.crop, len(self.sizes) - 1 - self.sizes.index(self.growth(grown)[0]))
+
+    def pixels(self, grown: Grown | None) -> int:
+        """How many pixels people are shown there."""
+        _, _, height, width = self.window(grown)
+        return height * width
 
     @property
     def intensity(self) -> Intensity | None:
@@ -178,7 +208,8 @@ class Networks:
             return known
         about = read_about(path)
         config, _ = configs(path, about)
-        crop = about["picture"]["crop"]
+        crop, grown = about["picture"]["crop"], about.get("grown")
+        grows = ARCHITECTURES[about["arch"]].grows
         return Network(
             name=name,
             path=path,
@@ -188,6 +219,9 @@ class Networks:
             channels=config.channels,
             layers=2 * len(config.filters),
             classes=config.num_classes,
+            sizes=tuple(config.level_sizes) if grows else (config.size,),
+            grows=grows,
+            grown=None if grown is None else ((grown["size"][0], grown["size"][1]), float(grown["alpha"])),
             credit=about["credit"],
             stamp=stamp,
             about=about,

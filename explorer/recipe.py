@@ -8,15 +8,28 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import SettingError
 from explorer import schema
 
-__all__ = ["MOST_SOURCES", "Blend", "Grown", "Mix", "Recipe", "Steer", "Toward", "between", "blended"]
+__all__ = [
+    "MOST_SOURCES",
+    "Blend",
+    "Grown",
+    "Mix",
+    "Recipe",
+    "Steer",
+    "Toward",
+    "between",
+    "blended",
+    "parse_grown",
+]
 
 MOST_SOURCES = 256
+_GROWN = re.compile(r"(\d{1,4})x(\d{1,4})(?::((?=\.?\d)\d{0,3}(?:\.\d{0,20})?(?:e-\d{1,3})?))?", re.ASCII)
 
 Given = tuple[tuple[str, Any], ...]
 
@@ -67,6 +80,19 @@ class Grown:
 
     size: tuple[int, int]
     alpha: float = 1.0
+
+    def __str__(self) -> str:
+        """As the flag --grown has it: 56x48:0.3, or 56x48 where alpha is 1."""
+        shown = "x".join(map(str, self.size))
+        return shown if self.alpha == 1 else f"{shown}:{self.alpha!r}"
+
+
+def parse_grown(text: object) -> dict[str, Any]:
+    """Read `56x48:0.3`, or `56x48` with alpha 1, as the JSON value of `grown`. Raises SettingError."""
+    found = _GROWN.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise SettingError("grown", text, "HEIGHTxWIDTH or HEIGHTxWIDTH:ALPHA, such as 56x48:0.3")
+    return {"size": [int(found[1]), int(found[2])], "alpha": float(found[3] or 1)}
 
 
 @dataclass(frozen=True)

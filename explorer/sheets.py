@@ -119,8 +119,7 @@ def draw(studio: Studio, sheet: Sheet, *, progress: Progress | None = None) -> n
     """The sheet as uint8 [H, W] or [H, W, 3]. Raises SettingError before anything is loaded where a cell cannot be."""
     for cell in sheet.cells:
         network = studio.check(cell)
-    height, width = network.size
-    if len(sheet.cells) * height * width > pictures.PIXEL_LIMIT:
+    if len(sheet.cells) * network.pixels(sheet.cells[0].grown) > pictures.PIXEL_LIMIT:
         limit = pictures.PIXEL_LIMIT // 10**6
         raise SettingError("number", f"{len(sheet.cells)} pictures", f"a sheet has at most {limit} million pixels")
     drawn = []

@@ -263,9 +263,10 @@ class Studio:
                 engine = room.engine(precision)
             start = time.perf_counter()
             ws, noise = _styles(room, recipe)
-            image = engine.synthesis(ws[None], noise)
+            size, alpha = room.network.growth(recipe.grown)
+            image = engine.synthesis(ws[None], noise, size, alpha)
             levels = pictures.to_16bit(image) if bits == 16 else pictures.to_8bit(image)
-            picture = pictures.crop(levels[0], room.network.crop)
+            picture = pictures.crop(levels[0], room.network.window(recipe.grown))
             return picture, engine, 1000 * (time.perf_counter() - start)
 
     def text(self, recipe: Recipe, *, bits: int = 8) -> dict[str, str]:
@@ -310,6 +311,12 @@ def _exactly() -> Iterator[None]:
 
 
 def _check(recipe: Recipe, network: Network) -> None:
+    if recipe.grown is not None and (not network.grows or recipe.grown.size not in network.sizes):
+        shown, *known = ("x".join(map(str, size)) for size in (recipe.grown.size, *network.sizes))
+        if network.grows:
+            raise SettingError("grown.size", shown, f"{network.name} grew through {', '.join(known)}")
+        reason = f"{network.name} is a {network.architecture}, which does not grow; leave it out"
+        raise SettingError("grown", shown, reason)
     for place, one in _named_pictures(recipe):
         if one.label is not None and one.label >= network.classes:
             _refuse_label(f"{place}label", one.label, network)
@@ -332,11 +339,6 @@ def _check(recipe: Recipe, network: Network) -> None:
         for index, steer in enumerate(one.steer):
             where = f"{place}steer[{index}].direction"
             raise SettingError(where, steer.direction, f"no direction of that name is kept beside {network.name}")
-    if recipe.grown is not None:
-        shown = "x".join(map(str, recipe.grown.size))
-        raise SettingError(
-            "grown", shown, f"{network.name} is a {network.architecture}, which does not grow; leave it out"
-        )
 
 
 def _refuse_label(place: str, label: int, network: Network) -> None:

@@ -43,6 +43,8 @@ def do_list(flags: argparse.Namespace) -> None:
     for network in found if not flags.json else ():
         shape = f"{network.size[0]}x{network.size[1]} {'gray' if network.channels == 1 else 'RGB'}"
         classes = f", {network.classes} classes" if network.classes else ""
+        if network.grows:
+            classes += f", grown from {network.sizes[0][0]}x{network.sizes[0][1]}"
         print(f"{network.name}\t{network.architecture}, {shape}, {network.layers} layers{classes}\t{network.path}")
     for sentence in studio.refused().values():
         print(f"left out: {sentence}", file=sys.stderr)

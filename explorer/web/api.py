@@ -19,7 +19,7 @@ from gradio.utils import get_upload_folder
 
 from core.errors import SettingError, StyloscopeError
 from core.latents import parse_seeds
-from explorer.recipe import Recipe
+from explorer.recipe import Recipe, parse_grown
 from explorer.web.job_routes import looked_at
 
 if TYPE_CHECKING:
@@ -64,11 +64,12 @@ class _Verbs:
         cutoff: int | None = None,
         noise: str | int | None = None,
         label: int | None = None,
+        grown: Words | None = None,
         checkpoint: str | None = None,
         recipe: Words | None = None,
     ) -> dict | list:
         """One PNG a seed, its recipe inside: a file for one picture, a list of files for several."""
-        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
         if seeds is None:
             recipes = [base]
         else:
@@ -95,11 +96,12 @@ class _Verbs:
         cutoff: int | None = None,
         noise: str | int | None = None,
         label: int | None = None,
+        grown: Words | None = None,
         checkpoint: str | None = None,
         recipe: Words | None = None,
     ) -> dict:
         """The matrix as one PNG: a row gives the picture, a column the styles of the layers."""
-        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
         settings = {"rows": rows, "columns": columns, "layers": str(layers), "amount": amount, "title": title}
         return _file(self._made("mix", {**settings, **base}))
 
@@ -116,12 +118,13 @@ class _Verbs:
         cutoff: int | None = None,
         noise: str | int | None = None,
         label: int | None = None,
+        grown: Words | None = None,
         checkpoint: str | None = None,
         recipe: Words | None = None,
         recipes: list | None = None,
     ) -> dict:
         """The frames between neighbours as gif, webp or mp4, or as a zip of png."""
-        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
         settings = {"seeds": seeds, "steps": steps, "space": space, "loop": loop, "fps": fps, "ease": ease}
         return _file(self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
 
@@ -138,11 +141,12 @@ class _Verbs:
         cutoff: int | None = None,
         noise: str | int | None = None,
         label: int | None = None,
+        grown: Words | None = None,
         checkpoint: str | None = None,
         recipe: Words | None = None,
     ) -> dict:
         """Two networks, or one in two precisions, and their difference as one PNG, a row a seed."""
-        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, checkpoint=checkpoint)
+        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
         settings = {"with": other, "seeds": seeds, "precision": precision, "with_precision": with_precision}
         more = {"amplify": amplify, "signed": signed, "title": title}
         return _file(self._made("compare", {**settings, **more, **base}))
@@ -212,6 +216,8 @@ def _plain(given: dict[str, Any]) -> dict[str, Any]:
             found["noise"] = int(noise)
         except ValueError as wrong:
             raise SettingError("noise", noise, "const, none or a whole number") from wrong
+    if isinstance(found.get("grown"), str):
+        found["grown"] = parse_grown(found["grown"])
     return found
 
 

@@ -16,7 +16,7 @@ from core.errors import SettingError, StyloscopeError
 from core.latents import parse_layers, parse_seeds
 from explorer import atlas, compare, sheets
 from explorer.animate import FPS, Walk
-from explorer.recipe import Recipe
+from explorer.recipe import Recipe, parse_grown
 from explorer.web.answers import read_object, refusal
 from explorer.web.jobs import Jobs, UnknownJobError
 from explorer.web.routes import PIXEL_LIMIT
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["add_job_routes", "looked_at"]
 
 MOST_POINTS = 256  # kept pictures in one walk
-_FIELDS = ("checkpoint", "psi", "cutoff", "noise", "label")
+_FIELDS = ("checkpoint", "psi", "cutoff", "noise", "label", "grown")
 
 
 def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], Network]) -> None:
@@ -75,8 +75,12 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         key: parse_seeds(clean[key], field=key) for key in ("seeds", "rows", "columns") if key in clean
     }
     given: dict[str, Any] = {key: clean[key] for key in _FIELDS if key in clean}
+    if isinstance(given.get("grown"), str):
+        given["grown"] = parse_grown(given["grown"])
     base = Recipe.parse({**Recipe.parse(clean.get("recipe", {})).to_dict(), **given})
     network = check(base)
+    if "grown" in clean:
+        clean["grown"] = str(base.grown)
     points = [Recipe.parse(point) for point in _listed(clean["recipes"])] if "recipes" in clean else []
     for point in points:
         check(replace(point, checkpoint=network.name))
@@ -96,7 +100,7 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         sheets.bilinear(ends, steps=clean.get("steps", 10), title=clean.get("title"))
     if verb == "compare":
         clean = {**clean, **_comparison(ends or [base], clean, check=check)}
-    _small_enough(verb, clean, seeds=seeds, network=network)
+    _small_enough(verb, clean, seeds=seeds, pixels=network.pixels(base.grown))
     return {**clean, "checkpoint": _found(network)}
 
 
@@ -135,7 +139,7 @@ def _matrix(base: Recipe, settings: Mapping[str, Any], *, seeds: Mapping[str, li
     sheets.matrix(base, rows=seeds["rows"], columns=seeds["columns"], layers=str(settings["layers"]), **more)
 
 
-def _small_enough(verb: str, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]], network: Network) -> None:
+def _small_enough(verb: str, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]], pixels: int) -> None:
     """Hold a sheet to what one request may ask for; the command line knows no such limit."""
     if verb == "mix":
         cells = math.prod(len(seeds.get(side, [0])) + 1 for side in ("rows", "columns"))
@@ -145,8 +149,8 @@ def _small_enough(verb: str, settings: Mapping[str, Any], *, seeds: Mapping[str,
         cells = 3 * len(seeds.get("seeds", [0]))
     else:
         return
-    if cells * math.prod(network.size) > PIXEL_LIMIT:
-        largest = PIXEL_LIMIT // math.prod(network.size)
+    if cells * pixels > PIXEL_LIMIT:
+        largest = PIXEL_LIMIT // pixels
         allowed = f"a request may ask for {PIXEL_LIMIT // 10**6} megapixels, here {largest} cells"
         raise SettingError("cells", cells, allowed)
 

@@ -48,7 +48,7 @@ class Verb:
     lane: str = "pictures"
 
 
-_COMMON = frozenset({"checkpoint", "psi", "cutoff", "noise", "label"})
+_COMMON = frozenset({"checkpoint", "psi", "cutoff", "noise", "label", "grown"})
 
 VERBS: Mapping[str, Verb] = {
     "interpolate": Verb(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,19 @@ def toy(
                 parameter.fill_(0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     core.save(path, generator, about={"picture": {"crop": crop or [0, 0, *size]}, "credit": "made by a test"})
+    return path
+
+
+def growing(path: Path, *, seed: int = 0, crop: list[int] | None = None, grown: dict[str, Any] | None = None) -> Path:
+    """Write a random gray StyleGAN of 28 x 24, grown from 7 x 6; returns the path."""
+    torch.manual_seed(seed)
+    config = core.stylegan.GeneratorConfig(size=(28, 24), filters=(12, 8, 8), z_dim=8, w_dim=8, mapping_layers=2)
+    generator = core.build_generator(config)
+    with torch.no_grad():
+        generator.w_avg.normal_()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about: dict[str, Any] = {"picture": {"crop": crop or [2, 1, 25, 22]}, "credit": "made by a test"}
+    core.save(path, generator, about={**about, **({"grown": grown} if grown else {})})
     return path
 
 

@@ -186,7 +186,8 @@ def test_settings_that_cannot_be(tmp_path: Path, verb: str, settings: dict[str, 
 def test_a_request_asks_for_sixteen_megapixels_at_most(verb: str, settings: dict[str, object]) -> None:
     network = Network(
         name="brain", path=Path("brain.safetensors"), sha="0", architecture="stylegan2", size=(208, 176), channels=1,
-        layers=12, classes=0, credit="", stamp=(0, 0), about={},
+        layers=12, classes=0, credit="", sizes=((208, 176),), grows=False, grown=None, stamp=(0, 0),
+        about={"picture": {"crop": [0, 0, 208, 176]}},
     )  # fmt: skip
     small = {**settings, **({"rows": "0-3", "columns": "0-3"} if verb == "mix" else {"steps": 20})}
     assert looked_at(verb, small, check=lambda recipe: network)["checkpoint"]
