@@ -18,7 +18,21 @@ from torch.nn import functional as F
 from core.layers import SLOPE
 from core.stylegan2 import StyledConv, ToRGB
 
-__all__ = ["RGB", "SQRT2", "Phases", "Plain", "Styled", "Transposed", "channels_last", "faster", "milliseconds"]
+__all__ = [
+    "RGB",
+    "SQRT2",
+    "Phases",
+    "Plain",
+    "Styled",
+    "Transposed",
+    "channels_last",
+    "convolution",
+    "faster",
+    "milliseconds",
+    "phases",
+    "shuffled",
+    "transposed",
+]
 
 SQRT2 = math.sqrt(2)
 
@@ -38,26 +52,66 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def convolution(weight: Tensor, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    """A convolution, padded by 1, with a weight that oneDNN has laid out once for inputs of `size`.
+def convolution(
+    weight: Tensor, size: tuple[int, int], bias: Tensor | None = None, *, padding: int = 1, groups: int = 1
+) -> Callable[[Tensor], Tensor]:
+    """A convolution with a weight that oneDNN has laid out once for inputs of `size`.
 
     Otherwise it lays the weight out anew in each call, which at the coarse levels costs more than the arithmetic.
     Where this torch or this processor has no such operation, the ordinary one runs.
     """
-    ones = [1, 1]
+    ones, pad = [1, 1], [padding, padding]
     try:
-        shape = [1, weight.shape[1], *size]
+        shape = [1, weight.shape[1] * groups, *size]
         reorder: Callable[..., Tensor] = torch._C._nn.mkldnn_reorder_conv2d_weight
-        laid = reorder(weight.to_mkldnn(), ones, ones, ones, 1, shape)
+        laid = reorder(weight.to_mkldnn(), pad, ones, ones, groups, shape)
         operation = torch.ops.mkldnn._convolution_pointwise.default
 
         def run(x: Tensor) -> Tensor:
-            return operation(x, laid, None, ones, ones, ones, 1, "none", [], "")
+            return operation(x, laid, bias, pad, ones, ones, groups, "none", [], "")
 
         run(channels_last(weight.new_zeros(shape)))
     except (AttributeError, RuntimeError):
-        return partial(F.conv2d, weight=channels_last(weight), padding=1)
+        return partial(F.conv2d, weight=channels_last(weight), bias=bias, padding=padding, groups=groups)
     return run
+
+
+def transposed(weight: Tensor, size: tuple[int, int], *, padding: int = 0) -> Callable[[Tensor], Tensor]:
+    """A transposed convolution to twice the size, its weight [n_in, n_out, 3, 3] laid out once as in `convolution`.
+
+    It takes no bias: with one oneDNN's is up to twelve times as slow.
+    """
+    weight = channels_last(weight)
+    ones, twos, pad, none = [1, 1], [2, 2], [padding, padding], [0, 0]
+    try:
+        shape = [1, weight.shape[0], *size]
+        laid = torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, pad, none, twos, ones, 1, shape)
+        operation = torch.ops.mkldnn._convolution_transpose_pointwise.default
+
+        def run(x: Tensor) -> Tensor:
+            return operation(x, laid, None, pad, none, twos, ones, 1, "none", [], "")
+
+        run(channels_last(weight.new_zeros(shape)))
+    except (AttributeError, RuntimeError):
+        return partial(F.conv_transpose2d, weight=weight, stride=2, padding=padding)
+    return run
+
+
+def phases(weight: Tensor) -> Tensor:
+    """A 3x3 kernel [n_out, n_in, 3, 3] with [1, 1] folded in both ways is 4x4, which is four phases of 2x2 taps.
+
+    One convolution with padding 1 computes them: [4 n_out, n_in, 2, 2], the phases in the order dy, dx.
+    """
+    wide = F.pad(weight, [0, 1]) + F.pad(weight, [1, 0])
+    wide = F.pad(wide, [0, 0, 0, 1]) + F.pad(wide, [0, 0, 1, 0])
+    return torch.cat([wide[:, :, [2 + dy, dy]][:, :, :, [2 + dx, dx]] for dy in (0, 1) for dx in (0, 1)])
+
+
+def shuffled(y: Tensor) -> Tensor:
+    """Put the phases in their places: [1, 4 C, h, w] in channels last -> [1, C, 2 h, 2 w]."""
+    channels, height, width = y.shape[1] // 4, y.shape[2], y.shape[3]
+    y = y.permute(0, 2, 3, 1).reshape(height, width, 2, 2, channels).permute(0, 2, 1, 3, 4)
+    return y.reshape(1, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
 
 
 class Styled:
@@ -125,16 +179,19 @@ class Transposed(Styled):
         self.pad = ((len(filter) + 1) // 2 - 1, (len(filter) - 2) // 2)
         # Stored as [n_in, n_out, 3, 3]: otherwise the convolution would turn the weight round in each picture.
         weight = layer.conv.weight.transpose(0, 1)
-        self.weight = channels_last(weight if self.fold else weight.to(dtype))
+        if self.fold:
+            self.weight = channels_last(weight)
+        else:
+            self.convolve = transposed(weight.to(dtype), self.half_size)
 
     def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         style, scale = self.scales(w)
-        weight = self.weight
         if self.fold:
-            weight = (weight * style[:, None, None, None]).to(self.dtype)
+            weight = (self.weight * style[:, None, None, None]).to(self.dtype)
+            y = F.conv_transpose2d(x, weight, stride=2)
         else:
-            x = self.styled(x, style)
-        return self.end(self.filtered(F.conv_transpose2d(x, weight, stride=2), scale), None, noise)
+            y = self.convolve(self.styled(x, style))
+        return self.end(self.filtered(y, scale), None, noise)
 
     def filtered(self, y: Tensor, scale: Tensor) -> Tensor:
         before, after = self.pad
@@ -147,29 +204,21 @@ class Transposed(Styled):
 class Phases(Styled):
     """Twice the size for [1, 3, 3, 1] = [1, 1] * [1, 2, 1], as one convolution at the small size.
 
-    [1, 1] is folded into the 3x3 kernel; the 4x4 one falls into four phases of 2x2 taps, which one convolution to
-    four times the channels computes; a depthwise [1, 2, 1] over the interleaved phases ends it, and demodulates.
+    [1, 1] goes into the kernel (`phases`); a depthwise [1, 2, 1] over the interleaved phases ends it, and demodulates.
     """
 
     def __init__(self, layer: StyledConv, dtype: torch.dtype) -> None:
         super().__init__(layer, dtype)
         weight = layer.conv.weight
-        outputs, inputs = weight.shape[:2]
-        ones = weight.new_ones(1, 1, 2, 2)
-        wide = F.conv_transpose2d(weight.reshape(-1, 1, 3, 3), ones).reshape(outputs, inputs, 4, 4)
-        phases = [wide[:, :, [2 + dy, dy]][:, :, :, [2 + dx, dx]] for dy in (0, 1) for dx in (0, 1)]
-        self.convolve = convolution(torch.cat(phases).to(dtype), self.half_size)
+        self.convolve = convolution(phases(weight).to(dtype), self.half_size)
         small = weight.new_tensor([1, 2, 1]) / 4
         self.small = torch.outer(small, small)
 
     def __call__(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         style, scale = self.scales(w)
-        y = self.convolve(self.styled(x, style))
-        outputs, (height, width) = len(scale), y.shape[2:]
-        y = y.permute(0, 2, 3, 1).reshape(height, width, 2, 2, outputs).permute(0, 2, 1, 3, 4)
-        y = y.reshape(1, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
+        y = shuffled(self.convolve(self.styled(x, style)))
         kernel = (self.small * scale[:, None, None]).to(self.dtype)[:, None]
-        return self.end(F.conv2d(y, kernel, self.bias, groups=outputs), None, noise)
+        return self.end(F.conv2d(y, kernel, self.bias, groups=len(scale)), None, noise)
 
 
 def faster(a: Styled, b: Styled) -> Styled:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 import core
-from core import stylegan
+from core import folded_adain, stylegan
 from core.engine import _agrees, _Whole, prepare
 from core.errors import SettingError
+from core.folded_adain import moments
 from core.growing import Growing
 
 SIZES = [(7, 6), (14, 12), (28, 24), (56, 48)]
@@ -244,3 +245,36 @@ def test_the_proof_looks_inside_the_fade() -> None:
 def test_auto_measures_both_precisions() -> None:
     engine = prepare(network(), device="cpu")
     assert engine.says.startswith(f"{engine.precision}, cpu: ") and engine.says.count(" ms") == 2
+
+
+@pytest.mark.parametrize("size", [(4, 3), (8, 9), (96, 80)])
+def test_moments_are_the_mean_and_the_variance(size: tuple[int, int]) -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        x = (torch.rand(1, 10, *size) + torch.arange(10.0)[:, None, None]).to(dtype)
+        x = x.contiguous(memory_format=torch.channels_last)
+        mean, variance = moments(x)
+        assert mean.dtype == variance.dtype == torch.float32
+        torch.testing.assert_close(mean, x.double().mean(dim=(0, 2, 3)).float(), rtol=1e-5, atol=0)
+        expected = x.double().var(dim=(0, 2, 3), correction=0).float()
+        torch.testing.assert_close(variance, expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("blur_bias", [False, True])
+def test_both_routes_to_a_larger_size_are_the_layers_own(blur_bias: bool) -> None:
+    layer = network(blur_bias=blur_bias).synthesis.blocks[2].conv0  # type: ignore[union-attr, index]
+    x = torch.randn(1, 12, 14, 12)
+    with torch.inference_mode():
+        weight = layer.weight * math.sqrt(2 / layer.weight[0].numel())
+        bias = torch.zeros_like(layer.bias) if blur_bias else layer.bias
+        edges = layer.bias[:, None, None] * folded_adain.blurred_ones(layer.size) if blur_bias else 0
+        for route in (folded_adain.ByTransposition, folded_adain.ByPhases):
+            doubled = route(weight, bias, (14, 12), torch.float32)(x) + edges
+            torch.testing.assert_close(doubled, layer.convolved(x), atol=1e-5, rtol=1e-5)
+
+
+def test_where_nothing_can_be_laid_out_once_the_ordinary_operations_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = network()
+    ws = different_rows(g)
+    expected = prepared(g).synthesis(ws)
+    monkeypatch.setattr(torch.ops, "mkldnn", object())
+    torch.testing.assert_close(prepared(g).synthesis(ws), expected, atol=1e-5, rtol=1e-5)
