@@ -337,6 +337,7 @@ def _inside(crop: list[int], size: tuple[int, int]) -> bool:
 # Beyond these no network of the field lies; they keep a lying header from making us build for hours.
 _BOUNDS = {
     "z_dim": 1 << 14, "w_dim": 1 << 14, "num_classes": 1 << 16, "mapping_layers": 64, "map_dim": 1 << 14,
+    "embed_dim": 1 << 14, "hidden_dim": 1 << 14,
     "group_size": 1 << 14, "std_channels": 1 << 10, "channels": 3, "size": LARGEST, "start": 9, "filters": 1 << 14,
 }  # fmt: skip
 

@@ -42,7 +42,13 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.mapping = Mapping(
-            config.z_dim, config.w_dim, config.num_classes, layers=config.mapping_layers, lr=config.mapping_lr
+            config.z_dim,
+            config.w_dim,
+            config.num_classes,
+            layers=config.mapping_layers,
+            lr=config.mapping_lr,
+            embed=getattr(config, "embed_dim", None),
+            hidden=getattr(config, "hidden_dim", None),
         )
         self.synthesis: stylegan.Synthesis | stylegan2.Synthesis = (
             stylegan.Synthesis(config) if isinstance(config, stylegan.GeneratorConfig) else stylegan2.Synthesis(config)

@@ -37,16 +37,28 @@ class Mapping(nn.Module):
 
     w_avg: Tensor
 
-    def __init__(self, z_dim: int, w_dim: int, num_classes: int, *, layers: int, lr: float = 0.01) -> None:
+    def __init__(
+        self,
+        z_dim: int,
+        w_dim: int,
+        num_classes: int,
+        *,
+        layers: int,
+        lr: float = 0.01,
+        embed: int | None = None,
+        hidden: int | None = None,
+    ) -> None:
+        """`embed` is the width of the embedded class, `hidden` that between the layers; w_dim where None."""
         super().__init__()
+        embed = w_dim if embed is None else embed
         self.z_dim = z_dim
         self.w_dim = w_dim
         self.num_classes = num_classes
-        self.embed = EqualLinear(num_classes, w_dim) if num_classes else None
-        width = z_dim + (w_dim if num_classes else 0)
+        self.embed = EqualLinear(num_classes, embed) if num_classes else None
+        width = z_dim + (embed if num_classes else 0)
         if not layers and width != w_dim:
             raise ValueError(f"a mapping without layers keeps its width, but {width} is not {w_dim}")
-        widths = [width] + [w_dim] * layers
+        widths = [width] + [w_dim if hidden is None else hidden] * (layers - 1) + [w_dim] * min(layers, 1)
         self.layers = nn.ModuleList(EqualLinear(a, b, lr=lr, activate=True) for a, b in pairwise(widths))
         if z_dim:
             self.register_buffer("w_avg", torch.zeros(w_dim))

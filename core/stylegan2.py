@@ -63,11 +63,15 @@ class GeneratorConfig:
     resample_filter: tuple[float, ...] = (1, 3, 3, 1)
     conv_clamp: float | None = None
     use_noise: bool = True
+    embed_dim: int | None = None  # width of the embedded class; None: w_dim
+    hidden_dim: int | None = None  # width between the layers of the mapping; None: w_dim
 
     def __post_init__(self) -> None:
         _check_style(self)
-        if not self.mapping_layers and (self.num_classes or self.z_dim != self.w_dim):
-            raise SettingError("mapping_layers", 0, "1 or more where there are classes or z_dim is not w_dim")
+        embedded = 0 if not self.num_classes else self.w_dim if self.embed_dim is None else self.embed_dim
+        if not self.mapping_layers and self.z_dim + embedded != self.w_dim:
+            allowed = "1 or more where z and the embedded class together are not as wide as w"
+            raise SettingError("mapping_layers", 0, allowed)
 
     @property
     def level_sizes(self) -> list[tuple[int, int]]:
@@ -92,11 +96,15 @@ class DiscriminatorConfig:
     map_dim: int | None = None  # width of the class projection; None: channels of the coarsest level
     mapping_layers: int = 8
     mapping_lr: float = 0.01
+    embed_dim: int | None = None  # width of the embedded class; None: map_dim
+    hidden_dim: int | None = None  # width between the layers of the mapping; None: map_dim
 
     def __post_init__(self) -> None:
         _check_style(self)
         if self.std_channels and self.filters[0] % self.std_channels:
             raise SettingError("std_channels", self.std_channels, f"0 or a divisor of {self.filters[0]} channels")
+        if not self.mapping_layers and self.embed_dim not in (None, self.map_dim or self.filters[0]):
+            raise SettingError("mapping_layers", 0, "1 or more where the embedded class is not as wide as map_dim")
 
     @property
     def level_sizes(self) -> list[tuple[int, int]]:
@@ -115,7 +123,7 @@ def check_config(config: Any, *, fewest: int = 1) -> None:
     for name in ("num_classes", "mapping_layers", "std_channels"):
         if getattr(config, name, 0) < 0:
             raise SettingError(name, getattr(config, name), "0 or more")
-    for name in ("z_dim", "w_dim", "map_dim", "group_size", "mapping_lr", "conv_clamp"):
+    for name in ("z_dim", "w_dim", "map_dim", "embed_dim", "hidden_dim", "group_size", "mapping_lr", "conv_clamp"):
         value = getattr(config, name, None)
         if value is not None and not 0 < value < math.inf:
             raise SettingError(name, value, "more than 0, and finite")
@@ -402,7 +410,15 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(DiscriminatorBlock(level, config) for level in levels)
         map_dim = config.filters[0] if config.map_dim is None else config.map_dim
         self.mapping = (
-            Mapping(0, map_dim, config.num_classes, layers=config.mapping_layers, lr=config.mapping_lr)
+            Mapping(
+                0,
+                map_dim,
+                config.num_classes,
+                layers=config.mapping_layers,
+                lr=config.mapping_lr,
+                embed=config.embed_dim,
+                hidden=config.hidden_dim,
+            )
             if config.num_classes
             else None
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.checkpoint import FORMAT, Opened
 from core.errors import CheckpointError
-from core.foreign import rosinality
+from core.foreign import nvidia, rosinality
 from core.foreign.archive import Archive
 from core.foreign.filling import AVERAGED, Networks
 from core.foreign.pickles import NVIDIA, Machine, check_known
@@ -82,8 +82,11 @@ def open_foreign(path: str | Path, *, generator_only: bool = False) -> Opened:
     with Source(path) as source:
         budget = Budget(path)
         kind, root = contents(source, budget)
+        read = nvidia.networks if kind == "nvidia-pickle" else rosinality.networks
+        if kind == "nvidia-pickle":
+            nvidia.check_kind(source, root)
         check_known(budget)
-        found = rosinality.networks(source, root, generator_only=generator_only)
+        found = read(source, root, generator_only=generator_only)
         about = _about(source, kind, found)
     return Opened(found.generator, found.discriminator, about, path, found.live)
 

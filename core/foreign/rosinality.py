@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import CheckpointError
-from core.foreign import progressive
+from core.foreign import progressive, rosinality2
 from core.foreign.filling import Networks, Tensors
 from core.foreign.inert import Stored, holds_tensors, plain
 from core.foreign.source import Source
@@ -42,6 +42,12 @@ _KINDS = (
         progressive.is_generator,
         progressive.generator,
         progressive.discriminator,
+    ),
+    Kind(
+        "rosinality/stylegan2-pytorch",
+        rosinality2.is_generator,
+        rosinality2.generator,
+        rosinality2.discriminator,
     ),
 )
 

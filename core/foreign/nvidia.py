@@ -1,0 +1,134 @@
+"""StyleGAN2 networks in the pickles of stylegan2-ada-pytorch and of the stylegan3 repository -> ours.
+
+What a network is stands in its tensors and in the attributes of its layers, which are what its program computes with;
+the settings it was made with are asked only for an attribute that is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import CheckpointError
+from core.foreign import nvidia_names as names
+from core.foreign.filling import Networks
+from core.foreign.inert import Module, Stored, plain
+from core.foreign.source import Source
+
+__all__ = ["Network", "check_kind", "networks", "parts_of", "taken_apart"]
+
+_DEEPEST = 8
+_MOST_MODULES = 4000
+_NAME = re.compile(r"\w{1,100}", re.ASCII)
+_KNOWN = {
+    "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer", "ToRGBLayer", "FullyConnectedLayer",
+    "Conv2dLayer", "DiscriminatorBlock", "DiscriminatorEpilogue", "MinibatchStdLayer",
+}  # fmt: skip
+_STYLEGAN3 = re.compile(r"synthesis\.(input|L\d+_\w+)(\..*)?|.*\.magnitude_ema")
+
+
+@dataclass
+class Network:
+    """A network in a pickle, flat: its tensors and its modules by their dotted names, the network itself as ''."""
+
+    source: Source
+    label: str
+    tensors: dict[str, Stored] = field(default_factory=dict)
+    modules: dict[str, Module] = field(default_factory=dict)
+
+    @property
+    def later(self) -> bool:
+        """Whether a generator is of the stylegan3 repository, whose layers keep more attributes."""
+        return "in_channels" in self.modules.get("synthesis.b4.conv1", Module({})).state
+
+    def settings(self, name: str = "") -> dict[str, Any]:
+        """What a module was made with, as far as it was said."""
+        module = self.modules.get(name)
+        found = module.state.get("_init_kwargs") if module is not None else None
+        return found if isinstance(found, dict) else {}
+
+    def attribute(self, name: str, key: str, default: Any) -> Any:
+        """An attribute of a module; where it has none, what it was made with; else `default`."""
+        module = self.modules.get(name)
+        state = module.state if module is not None else {}
+        return state[key] if key in state else self.settings(name).get(key, default)
+
+
+def taken_apart(source: Source, label: str, top: Module) -> Network:
+    """The tensors and modules of a network. Raises CheckpointError where they are nested as no network's are."""
+    network = Network(source, label)
+    waiting = [("", top, 0)]
+    while waiting:
+        path, module, depth = waiting.pop()
+        if depth > _DEEPEST or len(network.modules) >= _MOST_MODULES:
+            raise source.damaged(f"{label} has layers inside layers without end")
+        network.modules[path] = module
+        before = f"{path}." if path else ""
+        for table in ("_parameters", "_buffers", "_modules"):
+            inner = module.state.get(table)
+            if not isinstance(inner, dict):
+                raise source.damaged(f"{label} has a layer without {table}")
+            for name, value in inner.items():
+                if type(name) is not str or not _NAME.fullmatch(name):
+                    raise source.damaged(f"{label} has a layer whose name is no word")
+                if value is None:
+                    continue
+                if before + name in network.tensors:
+                    raise source.damaged(f"{label} has two things of the name {(before + name)[:60]}")
+                if table == "_modules" and isinstance(value, Module):
+                    waiting.append((before + name, value, depth + 1))
+                elif table != "_modules" and isinstance(value, Stored):
+                    network.tensors[before + name] = value
+                else:
+                    raise source.damaged(f"{label} has something else where {(before + name)[:60]} should be")
+    return network
+
+
+def parts_of(root: Any) -> dict[str, Module]:
+    """The networks of a pickle by their keys: G_ema, G and D as far as they are there."""
+    if type(root) is Module:
+        return {"G_ema": root}
+    if not isinstance(root, dict):
+        return {}
+    return {key: root[key] for key in ("G_ema", "G", "D") if type(root.get(key)) is Module}
+
+
+def check_kind(source: Source, root: Any) -> None:
+    """Raise CheckpointError for networks that are recognised and cannot be built here."""
+    for label, top in parts_of(root).items():
+        network = taken_apart(source, label, top)
+        kinds = {module.kind for module in network.modules.values()}
+        if "SynthesisInput" in kinds or any(map(_STYLEGAN3.fullmatch, [*network.tensors, *network.modules])):
+            raise CheckpointError(
+                f"{source.path} is a StyleGAN3 network, whose layers this version does not have; "
+                "only StyleGAN2 networks of that repository can be read"
+            )
+
+
+def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
+    """Build what a pickle holds. Raises CheckpointError."""
+    parts = parts_of(root)
+    shown = next((key for key in ("G_ema", "G") if key in parts), None)
+    if shown is None:
+        keys = ", ".join(str(plain(key))[:40] for key in list(root)[:6]) if isinstance(root, dict) else ""
+        raise CheckpointError(f"{source.path} holds no network of a kind known here; it has {keys or 'no table'}")
+    flat = {key: taken_apart(source, key, top) for key, top in parts.items()}
+    for network in flat.values():
+        strange = {str(plain(m.kind)) for path, m in network.modules.items() if path and m.kind not in _KNOWN}
+        if strange:
+            listed = ", ".join(sorted(strange))[:120]
+            raise CheckpointError(f"{source.path} has layers of a kind that this version cannot build: {listed}")
+    generator, estimated = names.generator(flat[shown])
+    live = names.generator(flat["G"])[0] if shown != "G" and "G" in flat and not generator_only else None
+    critic = names.discriminator(flat["D"]) if "D" in flat and not generator_only else None
+    program = "StyleGAN2 of the stylegan3 repository" if flat[shown].later else "stylegan2-ada-pytorch"
+    halves = sum(module.state.get("use_fp16") is True for module in flat[shown].modules.values())
+    notes = [f"its program computes {halves} of its sizes in float16; here they are float32"] if halves else []
+    settings = plain(root.get("training_set_kwargs")) if isinstance(root, dict) else None
+    training = {}
+    if isinstance(settings, dict):
+        training = {"settings": settings}
+        if isinstance(settings.get("path"), str):
+            training["data"] = settings["path"]
+    return Networks(program, generator, critic, live, estimated=estimated, training=training, notes=notes)
