@@ -2,6 +2,8 @@
 
     RUN/best.json  {"checkpoint": "000012.safetensors", "measure": "swd", "value": 6.1, "rank": 6.1, "kimg": 12.0}
 
+and "size": [28, 24] of a network that grows, whose best is that of the size it has reached.
+
 The rank is how far the value is from the best that there could be (train.metrics.rank): the smallest wins, whether more
 of the measure is better, or less, or what is nearest to the real pictures' own.
 
@@ -34,13 +36,17 @@ _SIZE = re.compile(r"\d{3,}x\d{3,}")
 
 @dataclass(frozen=True)
 class Best:
-    """A network file by its name in RUN/checkpoints, the measure that chose it, value and rank, and its time."""
+    """A network file by its name in RUN/checkpoints, the measure that chose it, value and rank, and its time.
+
+    `size` (height, width) where the network grows: measures at one size say nothing of another.
+    """
 
     checkpoint: str
     measure: str
     value: float
     rank: float
     kimg: float
+    size: tuple[int, int] | None = None
 
 
 def gone(files: Sequence[Path], *, keep: int, best: Path | None, spared: Collection[Path] = ()) -> list[Path]:
@@ -63,23 +69,35 @@ def read(run: Path) -> Best | None:
         facts = runs.best_facts(run)
         if facts is None or runs.best(run) is None:
             return None
-        numbers = [float(facts[key]) for key in ("value", "rank", "kimg")]
-        return Best(str(facts["checkpoint"]), str(facts["measure"]), *numbers)
-    except (DataError, KeyError, TypeError, ValueError):
+        value, rank, kimg = (float(facts[key]) for key in ("value", "rank", "kimg"))
+        size = facts.get("size")
+        return Best(
+            str(facts["checkpoint"]), str(facts["measure"]), value, rank, kimg, (size[0], size[1]) if size else None
+        )
+    except (DataError, LookupError, TypeError, ValueError):
         return None
 
 
-def judge(run: Path, checkpoint: Path, *, measure: str, value: float | None, rank: float, images: int) -> bool:
+def judge(
+    run: Path,
+    checkpoint: Path,
+    *,
+    measure: str,
+    value: float | None,
+    rank: float,
+    images: int,
+    size: tuple[int, int] | None = None,
+) -> bool:
     """Whether the network file just measured is the best yet; if so, say so in best.json. Raises OutputError.
 
-    Of equals the earlier stays; what has no value is never the best; another measure than before begins anew.
+    Of equals the earlier stays; what has no value is never the best; another measure or size than before begins anew.
     """
     if value is None or not math.isfinite(rank):
         return False
     old = read(run)
-    if old is not None and old.measure == measure and rank >= old.rank:
+    if old is not None and (old.measure, old.size) == (measure, size) and rank >= old.rank:
         return False
-    _write(run, Best(checkpoint.name, measure, value, rank, images / 1000))
+    _write(run, Best(checkpoint.name, measure, value, rank, images / 1000, size))
     (run / runs.CHECKPOINTS / _SPARED).unlink(missing_ok=True)
     return True
 
@@ -154,4 +172,5 @@ def prune(run: Path, *, keep: int, spared: Collection[Path] = ()) -> list[Path]:
 
 def _write(run: Path, best: Best) -> None:
     with writing(run / runs.BEST) as temporary:
-        temporary.write_text(json.dumps(asdict(best), indent=2) + "\n", encoding="utf-8")
+        told = {key: value for key, value in asdict(best).items() if value is not None}
+        temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

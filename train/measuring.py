@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import core
 from core import runs
 from core.errors import SettingError, StyloscopeError
 from train import keep
 from train.config import Config
 from train.console import say
 from train.data import Data
+from train.growth import Stage
 from train.loop import Trainer
 from train.metrics import append, evaluate, line, rank, read_names
+from train.metrics.bench import divide
 from train.stop import Stopped
 
 __all__ = ["Measuring", "chosen"]
@@ -32,14 +35,16 @@ def chosen(config: Config) -> tuple[list[str], str]:
 class Measuring:
     """When measures are due, and taking them."""
 
-    def __init__(self, config: Config, run: Path, *, held: Data | None, check: Callable[[], None]) -> None:
-        """`check` may raise Stopped. Raises SettingError for a measure that there is not."""
+    def __init__(self, config: Config, run: Path, *, data: Data, held: Data | None, check: Callable[[], None]) -> None:
+        """`check` may raise Stopped. Raises SettingError for an unknown measure, DataError for too few pictures."""
         self.names, self.best = chosen(config)
+        if self.names:
+            divide(data, held=held, count=1, crop=data.frame.crop, seed=0)
         self.every = max(1, round(config.every * 1000))
         self.run = run
         self.held = held
         self.check = check
-        self._tried = 0
+        self._last: int | None = None  # images at the last round, begun or on the disk
 
     def due(self, images: int) -> bool:
         """Whether a multiple of `every` has been passed since the last line of metrics.jsonl.
@@ -48,9 +53,10 @@ class Measuring:
         """
         if not self.names:
             return False
-        before = [entry["kimg"] for entry in runs.metrics(self.run) if entry.get("kimg") is not None]
-        last = max(self._tried, round(before[-1] * 1000 if before else 0))
-        return images // self.every > last // self.every
+        if self._last is None:
+            before = [entry["kimg"] for entry in runs.metrics(self.run) if entry.get("kimg") is not None]
+            self._last = round(before[-1] * 1000 if before else 0)
+        return images // self.every > self._last // self.every
 
     def take(self, trainer: Trainer, checkpoint: Path | None) -> dict[str, Any] | None:
         """Measure the average generator and add a line to metrics.jsonl; a measure that fails is a sentence.
@@ -59,21 +65,17 @@ class Measuring:
         from the images seen, so nothing here can move them.
         """
         began = time.monotonic()
-        self._tried = trainer.images
-        n, kimg = trainer.networks, trainer.images / 1000
+        self._last = trainer.images
+        kimg = trainer.images / 1000
         try:
+            stage = trainer.growth.reached(trainer.images)
+            g, d, data, held = _at(trainer, self.held, stage)
             figures = evaluate(
-                n.g_ema,
-                n.d,
-                trainer.data,
-                held=self.held,
-                names=self.names,
-                device=trainer.device,
-                each=self.check,
+                g, d, data, held=held, names=self.names, device=trainer.device, each=self.check, alpha=stage.alpha
             )
             # Before the line, which says that this round is done: a killed run makes up for what has no line.
             if checkpoint is not None and self.best in figures:
-                self._judge(checkpoint, figures[self.best], images=trainer.images)
+                self._judge(checkpoint, figures[self.best], images=trainer.images, stage=stage if g.grows else None)
             name = checkpoint.name if checkpoint is not None else ""
             entry = line(figures, kimg=kimg, checkpoint=name, seconds=time.monotonic() - began)
             append(self.run / runs.METRICS, entry)
@@ -86,7 +88,20 @@ class Measuring:
             return None
         return entry
 
-    def _judge(self, checkpoint: Path, figure: dict[str, Any], *, images: int) -> None:
-        value = figure["value"]
-        if keep.judge(self.run, checkpoint, measure=self.best, value=value, rank=rank(figure), images=images):
+    def _judge(self, checkpoint: Path, figure: dict[str, Any], *, images: int, stage: Stage | None) -> None:
+        value, size = figure["value"], stage.size if stage else None
+        if keep.judge(
+            self.run, checkpoint, measure=self.best, value=value, rank=rank(figure), images=images, size=size
+        ):
             say(f"{checkpoint.name} is the best network so far: {self.best} {value:.4g}")
+
+
+def _at(
+    trainer: Trainer, held: Data | None, stage: Stage
+) -> tuple[core.Generator, core.Discriminator, Data, Data | None]:
+    """The average generator, the discriminator and the pictures at the size that a growing network has reached."""
+    n, data = trainer.networks, trainer.data
+    if not n.g_ema.grows or stage.size == n.g_ema.size:
+        return n.g_ema, n.d, data, held
+    g, d = core.stylegan.at_size(n.g_ema, stage.size), core.stylegan.at_size(n.d, stage.size)
+    return g, d, data.at(stage.size), None if held is None else held.at(stage.size)

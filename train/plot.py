@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,10 +71,19 @@ def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
     """Lines with a size, those of one phase together; a phase begins where the one before ends, the first at 0."""
     told = [line for line in log if line.get("size") and isinstance(line.get("kimg"), int | float)]
     phases: list[_Phase] = []
-    for (size, fading), lines in itertools.groupby(told, key=lambda line: (_size(line["size"]), _fades(line))):
-        begin = phases[-1].end if phases else 0.0
-        phases.append(_Phase(size, fading, begin, list(lines)[-1]["kimg"]))
+    last: dict[str, Any] = {}
+    for (size, fading), group in itertools.groupby(told, key=lambda line: (_size(line["size"]), _fades(line))):
+        lines = list(group)
+        if phases and phases[-1].fading and phases[-1].size == size:
+            phases[-1] = replace(phases[-1], end=min(lines[0]["kimg"], _faded(phases[-1].begin, last)))
+        last = lines[-1]
+        phases.append(_Phase(size, fading, phases[-1].end if phases else 0.0, last["kimg"]))
     return phases
+
+
+def _faded(begin: float, line: dict[str, Any]) -> float:
+    """Where a fade ends that has begun at `begin` and come to a line's alpha: alpha rises evenly."""
+    return begin + (line["kimg"] - begin) / line["alpha"] if line["alpha"] else math.inf
 
 
 def _fades(line: dict[str, Any]) -> bool:

@@ -69,7 +69,7 @@ class _Session:
         self.stop = stop
         self.watch = Watch(asked.config)
         self.board: Board | None = None
-        self.measuring = Measuring(asked.config, run.path, held=held, check=stop.check)
+        self.measuring = Measuring(asked.config, run.path, data=trainer.data, held=held, check=stop.check)
         self.end = self.config.images(auto=trainer.growth.end)
         self.tick = max(1, round(self.config.tick * 1000))
         self.burst = asked.burst
@@ -135,6 +135,7 @@ class _Session:
         self.run.launched(launch())
         self.run.asked(settings=self.config.values(), resolved=facts.resolved(trainer), command=command())
         self.run.show_data(trainer.data)
+        self.run.drawings(trainer.networks, trainer.growth)
         self.board = Board(self.run.path, images=trainer.images, say=say)
 
     def leave(self) -> None:

@@ -128,7 +128,8 @@ def _ended(call: _Call) -> Callable[..., None]:
 
 def _parts(network: nn.Module, run: Callable[[], object], *, levels: int, finest_first: bool) -> list[Part]:
     calls: list[_Call] = []
-    with torch.no_grad(), _listening(network, calls):
+    # One pass of each shape is no time for a GPU to try out convolutions.
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, benchmark=False), _listening(network, calls):
         run()
     parts: list[Part] = []
     for call in calls:

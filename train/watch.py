@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -25,7 +25,9 @@ from core import pictures
 from train import augment
 from train.config import Config
 from train.data import Data
+from train.growth import Stage
 from train.loop import Trainer
+from train.pyramid import shown
 from train.schedule import stream
 
 __all__ = ["Seen", "Watch", "likeness", "overfitting"]
@@ -54,7 +56,8 @@ class Watch:
         self._streaks = {sign.name: 0 for sign in SIGNS}
         self._said: set[str] = set()
         self._before: dict[str, list[float]] = {}
-        self._reference: tuple[int, tuple[float, float] | None] | None = None
+        self._size: list[int] | None = None  # that `_before` is of, where a network grows
+        self._reference: tuple[tuple[int, Stage], tuple[float, float] | None] | None = None
 
     def tick(
         self, trainer: Trainer, *, held: Data | None, samples: Sequence[np.ndarray], figures: Mapping[str, float]
@@ -67,7 +70,10 @@ class Watch:
         if held is not None:
             found |= look(trainer, held, count=int(np.clip(self.config.tick * 1000 // SHARE, self.config.group, MOST)))
         count = min(len(samples), len(trainer.data), MOST)
-        reference = self._training(trainer, count)
+        stage = trainer.growth.reached(trainer.images)
+        if trainer.growth.grows and self._size != list(stage.size):
+            self._before, self._size = {}, list(stage.size)
+        reference = self._training(trainer, count, stage)
         if reference is not None:
             seen = likeness(np.stack(samples[:count]))
             found |= {"spread": seen[0] / reference[0], "nearest": seen[1] / reference[1]}
@@ -75,7 +81,7 @@ class Watch:
 
     def facts(self) -> dict[str, Any]:
         """Everything the next tick depends on, as JSON."""
-        return {"streaks": self._streaks, "said": sorted(self._said), "before": self._before}
+        return {"streaks": self._streaks, "said": sorted(self._said), "before": self._before, "size": self._size}
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Put back what `facts` gave; what an earlier version did not know begins anew."""
@@ -83,6 +89,7 @@ class Watch:
         self._streaks = {name: int(known.get(name, 0)) for name in self._streaks}
         self._said = set(facts.get("said", ())) & self._streaks.keys()
         self._before = {key: list(values) for key, values in facts.get("before", {}).items()}
+        self._size = facts.get("size")
 
     def _judge(self, figures: Figures, trainer: Trainer) -> list[str]:
         known = Known(figures, self._before, self.config, gamma=trainer.gamma, bfloat16=trainer.bfloat16)
@@ -103,15 +110,19 @@ class Watch:
                     self._before[key] = [*self._before.get(key, []), value][-BEFORE:]
         return warnings
 
-    def _training(self, trainer: Trainer, count: int) -> tuple[float, float] | None:
-        """`likeness` of as many training pictures, the same ones at each tick; None where it is no divisor."""
-        if self._reference is None or self._reference[0] != count:
-            self._reference = count, None
+    def _training(self, trainer: Trainer, count: int, stage: Stage) -> tuple[float, float] | None:
+        """`likeness` of as many training pictures, the same ones at each tick, at the size and alpha of the samples.
+
+        None where it is no divisor.
+        """
+        key = count, replace(stage, batch=0, begin=0, end=0)
+        if self._reference is None or self._reference[0] != key:
+            self._reference = key, None
             if count > 1:
                 random = np.random.Generator(np.random.PCG64(stream(trainer.config.seed, 0, "watch")))
                 chosen = random.choice(len(trainer.data), count, replace=False, shuffle=False)
-                seen = likeness(np.stack([_shown(trainer.data, int(index)) for index in chosen]))
-                self._reference = count, seen if min(seen) > 0 else None
+                seen = likeness(_pictures(trainer, chosen, stage))
+                self._reference = key, seen if min(seen) > 0 else None
         return self._reference[1]
 
 
@@ -146,7 +157,8 @@ def overfitting(*, train: Tensor, held: Tensor, fake: Tensor) -> float | None:
 def look(trainer: Trainer, held: Data, *, count: int) -> dict[str, float | None]:
     """Mean logits of at most `count` training pictures and as many held-out ones, and r_v with as many generated ones.
 
-    All three are augmented alike, as the discriminator sees them, and fill its minibatch groups.
+    All three are augmented alike, at the size and alpha that a growing network has reached, and fill the
+    discriminator's minibatch groups.
     """
     config, data, group = trainer.config, trainer.data, trainer.config.group
     count = min(count, trainer.images, len(data), len(held)) // group * group
@@ -188,18 +200,21 @@ def _parts(trainer: Trainer, count: int) -> Iterator[slice]:
 
 def _logits(trainer: Trainer, data: Data, indices: np.ndarray, draws: Mapping[str, Tensor]) -> Tensor:
     labels, found = _classes(data, indices, trainer.device), []
+    stage = trainer.growth.reached(trainer.images)
     for part in _parts(trainer, len(indices)):
-        images = data.batch(indices[part], device=trainer.device)
+        images = _reals(trainer, data, indices[part], stage, device=trainer.device)
         found.append(_judged(trainer, images, labels, draws, part))
     return torch.cat(found)
 
 
 def _generated(trainer: Trainer, labels: Tensor | None, draws: Mapping[str, Tensor], *, count: int) -> Tensor:
     g, found = trainer.networks.g, []
+    stage = trainer.growth.reached(trainer.images)
+    how: dict[str, Any] = {"size": stage.size, "alpha": stage.alpha} if trainer.growth.grows else {}
     for part in _parts(trainer, count):
         z = torch.randn(part.stop - part.start, g.z_dim, device=trainer.device)
         w = g.mapping(z, None if labels is None else labels[part])
-        images = g.synthesis(w[:, None].expand(-1, g.num_ws, -1), noise="random")
+        images = g.synthesis(w[:, None].expand(-1, g.num_ws, -1), noise="random", **how)
         found.append(_judged(trainer, images, labels, draws, part))
     return torch.cat(found)
 
@@ -209,11 +224,31 @@ def _judged(
 ) -> Tensor:
     drawn = {name: values[part] for name, values in draws.items()}
     seen = augment.apply(images, drawn, trainer.augmenting.p, trainer.augmenting.kinds) if drawn else images
-    return trainer.networks.d(seen, None if labels is None else labels[part]).float()
+    stage = trainer.growth.reached(trainer.images)
+    fade = {"alpha": stage.alpha} if stage.alpha < 1 else {}
+    return trainer.networks.d(seen, None if labels is None else labels[part], **fade).float()
 
 
 def _classes(data: Data, indices: np.ndarray, device: torch.device) -> Tensor | None:
     return None if data.labels is None else torch.from_numpy(data.labels[indices]).to(device)
+
+
+def _reals(trainer: Trainer, data: Data, indices: np.ndarray, stage: Stage, *, device: torch.device) -> Tensor:
+    """Pictures as the discriminator is shown them at `stage`, float32 [N, C, h, w]."""
+    if stage == trainer.growth.final:
+        return data.batch(indices, device=device)
+    return shown(data, indices, stage, device=device)
+
+
+def _pictures(trainer: Trainer, indices: np.ndarray, stage: Stage) -> np.ndarray:
+    """Training pictures in the shape of the samples: [N, H, W] or [N, H, W, 3]."""
+    data, g = trainer.data, trainer.networks.g
+    if stage == trainer.growth.final:
+        return np.stack([_shown(data, int(index)) for index in indices])
+    small = pictures.to_8bit(_reals(trainer, data, indices, stage, device=torch.device("cpu")))
+    factor = g.size[0] // stage.size[0]
+    large = small.repeat(factor, axis=1).repeat(factor, axis=2)
+    return np.stack([pictures.crop(one, data.frame.crop) for one in large])
 
 
 def _shown(data: Data, index: int) -> np.ndarray:
@@ -224,7 +259,9 @@ def _shown(data: Data, index: int) -> np.ndarray:
 
 # --- signs -------------------------------------------------------------------------------------------------------
 
-GROWING = ("loss_g", "loss_d", "logit_real", "logit_fake", "r1", "path_length")
+GROWING = ("loss_g", "loss_d", "logit_real", "logit_fake", "r1", "gp", "path_length")
+PENALTIES = ("r1", "gp", "path_length")
+FREE = 1000  # a critic's logits have no scale of their own, so that only this much is too much
 
 
 @dataclass(frozen=True)
@@ -286,15 +323,14 @@ def _collapsed(known: Known) -> str:
     return (
         f"the samples look alike: two of them differ {known.get('spread', 0):.0%} as much as two training pictures, "
         f"the nearest two {known.get('nearest', 0):.0%}; begin a new run from an earlier network by --init, with "
-        f"--gamma {2 * known.gamma:g} instead of {known.gamma:g}{_or_augment(known)}"
+        f"{_stronger(known)}{_or_augment(known)}"
     )
 
 
 def _outdone(known: Known) -> str:
     return (
         f"the discriminator tells all pictures apart (loss_d {known.get('loss_d', 0):.2g}), so the generator learns "
-        f"little; look at data.png, then begin a new run with --gamma {2 * known.gamma:g} instead of {known.gamma:g}"
-        f"{_or_augment(known)}"
+        f"little; look at data.png, then begin a new run with {_stronger(known)}{_or_augment(known)}"
     )
 
 
@@ -313,17 +349,28 @@ def _runs_away(known: Known) -> str:
     return f"{worst} has grown to {known.get(worst, 0):.3g}, and a loss that is not finite may follow; {advice}"
 
 
+def _stronger(known: Known) -> str:
+    """Twice the penalty that holds the discriminator back."""
+    if known.config.wasserstein:
+        return f"--gp-weight {2 * known.config.gp_weight:g} instead of {known.config.gp_weight:g}"
+    return f"--gamma {2 * known.gamma:g} instead of {known.gamma:g}"
+
+
 def _or_augment(known: Known) -> str:
     return ", or with --augment ada" if known.config.augment == "none" else ""
 
 
 def _grows(known: Known) -> bool:
-    """Losses and logits above 100, or anything above 10 and ten times its median of the last sound ticks."""
+    """Losses and logits above 100, or anything above 10 and ten times its median of the last sound ticks.
+
+    Of WGAN-GP, whose losses and logits may have any sign and size, above 1000, and the penalty as above.
+    """
+    most = FREE if known.config.wasserstein else 100
     for key in GROWING:
         value = abs(known.get(key, 0.0))
-        sound = known.before.get(key, ())
+        sound = known.before.get(key, ()) if key in PENALTIES or not known.config.wasserstein else ()
         usual = abs(median(sound)) if len(sound) > 2 else math.inf
-        if (value > 100 and key not in ("r1", "path_length")) or value > max(10.0, 10 * usual):
+        if (value > most and key not in PENALTIES) or value > max(10.0, 10 * usual):
             return True
     return False
 
@@ -338,7 +385,10 @@ SIGNS = (
     Sign(
         "sure",
         bad=lambda known: (
-            known.get("ada_sign", 0.8) >= 0.9 and known.figures.get("logit_held") is None and not _helped(known)
+            known.get("ada_sign", 0.8) >= 0.9
+            and known.figures.get("logit_held") is None
+            and not _helped(known)
+            and not known.config.wasserstein
         ),
         good=lambda known: known.get("ada_sign", 0.8) < 0.75,
         says=_too_sure,
@@ -351,13 +401,16 @@ SIGNS = (
     ),
     Sign(
         "outdone",
-        bad=lambda known: known.get("loss_d", 0.1) < 0.05,
+        bad=lambda known: known.get("loss_d", 0.1) < 0.05 and not known.config.wasserstein,
         good=lambda known: known.get("loss_d", 0.1) >= 0.15,
         says=_outdone,
     ),
     Sign(
         "dull",
-        bad=lambda known: max(abs(known.get("logit_real", 0.1)), abs(known.get("logit_fake", 0.1))) < 0.02,
+        bad=lambda known: (
+            max(abs(known.get("logit_real", 0.1)), abs(known.get("logit_fake", 0.1))) < 0.02
+            and not known.config.wasserstein
+        ),
         good=lambda known: max(abs(known.get("logit_real", 0.1)), abs(known.get("logit_fake", 0.1))) >= 0.2,
         says=_dull,
         ticks=5,

@@ -10,6 +10,7 @@ import torch
 
 from core import runs
 from core.errors import DataError
+from tests.train import make
 from tests.train.test_run import SHORT, run, states
 from train import measuring
 from train.stop import Stopped
@@ -71,3 +72,26 @@ def test_a_measure_that_there_is_not(
     assert run(monkeypatch, "--data", "phantoms", *SHORT, "--metrics", "beauty", "--out", tmp_path / "run") == 2
     error = capsys.readouterr().err
     assert error.startswith("error: metrics cannot be 'beauty': one of ") and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("share", ["0", "0.25"])
+def test_too_few_pictures_to_measure_by_are_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], share: str
+) -> None:
+    data = make.folder(tmp_path / "in", count=23)
+    flags = ["--data", data, *SHORT, "--metrics", "spread", "--holdout", share]
+    assert run(monkeypatch, *flags, "--out", tmp_path / "run") == 2
+    assert "pictures on one side are too few to measure by: take at least 24 in all" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_measures_on_the_disk_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(runs, "metrics", lambda path: read.append(path) or [{"kimg": 0.015}])
+    trainer = make.trainer(metrics="spread", every=0.008)
+    found = measuring.Measuring(trainer.config, tmp_path, data=trainer.data, held=None, check=lambda: None)
+    assert [found.due(images) for images in (8, 15, 16, 17)] == [False, False, True, True] and read == [tmp_path]
+    monkeypatch.setattr(measuring, "evaluate", taken([], fails=DataError("no")))
+    trainer.images = 17
+    assert found.take(trainer, None) is None
+    assert [found.due(images) for images in (23, 24)] == [False, True] and read == [tmp_path]

@@ -55,7 +55,7 @@ def grown(*told: tuple[int, float, float]) -> list[dict[str, Any]]:
     return [{**line, "loss_d": 2.0} for line in lines]
 
 
-GROWN = grown((8, 1.0, 2.0), (8, 1.0, 4.0), (16, 0.25, 6.0), (16, 0.75, 8.0), (16, 1.0, 12.0), (32, 1.0, 16.0))
+GROWN = grown((8, 1.0, 2.0), (8, 1.0, 4.0), (16, 0.25, 5.0), (16, 0.75, 7.0), (16, 1.0, 12.0), (32, 1.0, 16.0))
 
 
 def test_phases_are_told_from_the_log() -> None:
@@ -64,6 +64,13 @@ def test_phases_are_told_from_the_log() -> None:
         ("16x16", True, 4.0, 8.0),
         ("16x16", False, 8.0, 12.0),
         ("32x32", False, 12.0, 16.0),
+    ]
+    going = plot._phases(GROWN[:4])
+    assert (going[-1].begin, going[-1].end) == (4.0, 7.0), "a fade that goes on ends where the log does"
+    over = plot._phases(grown((8, 1.0, 4.0), (16, 0.5, 6.0), (16, 1.0, 8.0), (32, 0.5, 9.0)))
+    assert [(phase.size, phase.begin, phase.end) for phase in over if phase.fading] == [
+        ("16x16", 4.0, 8.0),
+        ("32x32", 8.0, 9.0),
     ]
     assert plot._phases(log(4)) == [] and len(plot._phases(log(2, size=64))) == 1
 

@@ -52,8 +52,8 @@ def test_smoke_learns_from_a_folder_of_every_kind(
     assert said.out.split() == [str(out / "grid.png")] and "float32 (as asked)" in said.err
     left = {path.name for path in out.iterdir()}
     assert left == {
-        "config.json", "command.txt", "data.png", "log.jsonl", "losses.png", "evolution.gif", "samples", "checkpoints",
-        "state", "grid.png",
+        "config.json", "command.txt", "data.png", "log.jsonl", "losses.csv", "losses.png", "evolution.gif", "samples",
+        "checkpoints", "state", "drawings", "grid.png",
     }  # fmt: skip
     log = runs.log(out)
     assert [line["kimg"] for line in log] == [0.04, 0.08]

@@ -18,6 +18,7 @@ from core.checkpoint import read_about
 from core.command import Parser
 from core.engine import choose_device
 from core.errors import SettingError
+from core.sizes import LARGEST
 from train.config import Config
 from train.console import say, watched
 from train.data import Data
@@ -79,6 +80,7 @@ def work(arguments: list[str] | None = None) -> int:
             crop=opened.crop,
             inception=flags.inception,
             each=_tick(bar),
+            alpha=opened.grown[1] if opened.grown is not None and opened.grown[0] == opened.generator.size else 1.0,
         )
     seen = opened.about["training"].get("images_seen")
     kimg = seen / 1000 if isinstance(seen, int | float) else None
@@ -128,13 +130,17 @@ def _data(
     g = opened.generator
     began = runs.config(run) if run is not None else {}
     classes = bool(began.get("labels", False)) and g.num_classes > 0
-    size = f"{g.size[0]}x{g.size[1]}"
+    full = _full(opened)
+    size = f"{full[0]}x{full[1]}"
     config = Config.read({"data": source, "size": size, "channels": str(g.channels), "labels": classes})
     planned = plan(config)
     wanted = fit or began.get("fit") or opened.about["picture"].get("fit")
     data = open_data(dataclasses.replace(planned, frame=_frame(planned, opened, wanted)))
     for sentence in data.says:
         say(sentence)
+    if full != g.size:
+        data = data.at(g.size)
+        say(f"a network on its way to {size}: measured at {g.size[0]}x{g.size[1]}, the size that it has reached")
     if data.frame.crop != opened.crop:
         own, files = list(data.frame.crop), list(opened.crop)
         say(f"these pictures would be shown at {own}; they are cut to the network's {files}")
@@ -148,9 +154,16 @@ def _data(
 
 def _frame(planned: Plan, opened: core.Opened, fit: str | None) -> Frame:
     """The frame that the training used: by name where it is known, else the first that shows what the file shows."""
-    size = opened.generator.size
-    frames = [Frame.of(planned.frame.picture, size=size, fit=one) for one in ([fit] if fit in FITS else FITS)]
-    return next((frame for frame in frames if frame.crop == opened.crop), frames[0])
+    size, full = opened.generator.size, _full(opened)
+    frames = [Frame.of(planned.frame.picture, size=full, fit=one) for one in ([fit] if fit in FITS else FITS)]
+    return next((frame for frame in frames if dataclasses.replace(frame, size=size).crop == opened.crop), frames[0])
+
+
+def _full(opened: core.Opened) -> tuple[int, int]:
+    """The size that a network saved on its way is to have in the end, as its file says; else its own."""
+    size, told = opened.generator.size, opened.about["picture"].get("full")
+    larger = [(size[0] << k, size[1] << k) for k in range(1, LARGEST.bit_length())]
+    return next((one for one in larger if list(one) == told and max(one) <= LARGEST), size)
 
 
 def _whole(field: str, text: str, most: int) -> int:

@@ -25,8 +25,18 @@ class Painter:
     Nothing is taken from a global random stream, so that drawing in the middle of a training does not change it.
     """
 
-    def __init__(self, generator: Generator, *, crop: Sequence[int], labels: np.ndarray | None, device: torch.device):
+    def __init__(
+        self,
+        generator: Generator,
+        *,
+        crop: Sequence[int],
+        labels: np.ndarray | None,
+        device: torch.device,
+        alpha: float = 1.0,
+    ) -> None:
+        """`alpha` is for networks that grow, of their newest size."""
         self.generator = generator
+        self._alpha = alpha
         self.labels = labels
         self.device = device
         self._box = (slice(None), slice(None), slice(crop[0], crop[0] + crop[2]), slice(crop[1], crop[1] + crop[3]))
@@ -68,7 +78,7 @@ class Painter:
         batch = 1 if self._prepared is not None else BATCH
         for part in ws.split(batch):
             with torch.backends.cudnn.flags(allow_tf32=False):
-                images = (self._prepared or self.generator).synthesis(part, noise="const")
+                images = (self._prepared or self.generator).synthesis(part, noise="const", alpha=self._alpha)
             yield images.float().cpu()[self._box]
             for _ in range(len(part)):
                 each()

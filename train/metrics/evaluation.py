@@ -39,12 +39,14 @@ def evaluate(
     crop: Sequence[int] | None = None,
     inception: str | Path | None = None,
     each: Callable[[], None] = lambda: None,
+    alpha: float = 1.0,
 ) -> dict[str, Any]:
     """Measure `generator` against `data`, or against `held` with `data` as what it was trained on.
 
     `names` none is all that needs no Inception; `count` pictures of every set, None what ends in minutes on a CPU;
     samples are the pictures of seeds `seed` and up at psi 1. `crop` None is that of the data's frame. `each` is called
-    after every picture drawn, every batch judged and every figure, `steps` times in all, and may raise to stop.
+    after every picture drawn, every batch judged and every figure, `steps` times in all, and may raise to stop. `alpha`
+    is that of a network that grows, of its newest size: so are its pictures drawn, and so does its discriminator look.
 
     Returns name -> {value, real, noise, goal, title, extractor, n, filter, seed, data} (and `levels` or `scales`).
     What cannot be said, such as a ratio to nothing, is None. No global random stream is touched. Raises SettingError
@@ -55,8 +57,10 @@ def evaluate(
     given = _count(count, box)
     labels = data.labels if data.labels is not None and generator.num_classes else None
     sets = divide(data, held=held, count=given, crop=(box[0], box[1], box[2], box[3]), seed=seed)
-    extractors = _extractors(measures, discriminator, sets, channels=data.channels, inception=inception, device=device)
-    bench = Bench(sets, Painter(generator, crop=box, labels=labels, device=device), each=each)
+    extractors = _extractors(
+        measures, discriminator, sets, channels=data.channels, inception=inception, device=device, alpha=alpha
+    )
+    bench = Bench(sets, Painter(generator, crop=box, labels=labels, device=device, alpha=alpha), each=each)
     figures = {}
     for measure in measures:
         extractor = extractors.get(measure.extractor)
@@ -142,6 +146,7 @@ def _extractors(
     channels: int,
     inception: str | Path | None,
     device: torch.device,
+    alpha: float,
 ) -> dict[str, Extractor]:
     wanted = {measure.extractor for measure in measures}
     found = {}
@@ -150,7 +155,7 @@ def _extractors(
     if RANDOM in wanted:
         found[RANDOM] = random_network(channels, device=device)
     if DISCRIMINATOR in wanted and judge is not None:
-        found[DISCRIMINATOR] = discriminator(judge, crop=sets.crop, device=device)
+        found[DISCRIMINATOR] = discriminator(judge, crop=sets.crop, device=device, alpha=alpha)
     return found
 
 

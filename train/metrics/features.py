@@ -79,11 +79,11 @@ def random_network(channels: int, *, device: torch.device) -> Extractor:
     return Extractor(RANDOM, f"fixed random convolutional network, seed {SEED}", network, device)
 
 
-def discriminator(network: nn.Module, *, crop: Sequence[int], device: torch.device) -> Extractor:
+def discriminator(network: nn.Module, *, crop: Sequence[int], device: torch.device, alpha: float = 1.0) -> Extractor:
     """What enters the last layer of the file's own discriminator, each picture by itself.
 
     Its minibatch deviation sees groups of one, so that a picture's features do not hang on its neighbours. Pictures in
-    the crop are put back into the frame, black around them.
+    the crop are put back into the frame, black around them. `alpha` is for networks that grow.
     """
     judge = copy.deepcopy(network).to(device).float().eval().requires_grad_(False)
     for module in judge.modules():
@@ -100,7 +100,7 @@ def discriminator(network: nn.Module, *, crop: Sequence[int], device: torch.devi
 
     def features(x: Tensor) -> Tensor:
         entering.clear()
-        judge(F.pad(x, margins, value=-1.0))
+        judge(F.pad(x, margins, value=-1.0), alpha=alpha)
         return entering.pop().flatten(1)
 
     return Extractor(DISCRIMINATOR, "the discriminator's last features", features, device)
