@@ -6,11 +6,12 @@ A picture is a C-contiguous array [H, W] (gray) or [H, W, 3] (RGB), uint8 or uin
 from __future__ import annotations
 
 import io
+import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -36,6 +37,7 @@ __all__ = [
     "is_gray",
     "read",
     "read_header",
+    "read_pages",
     "read_text",
     "resize",
     "to_16bit",
@@ -45,12 +47,14 @@ __all__ = [
 ]
 
 PIXEL_LIMIT = 300_000_000
+_MOST_PAGES = 100_000
 
 Source = Path | str | bytes | BinaryIO
 
 _GRAY_MODES = ("1", "L", "LA", "La")
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _EXIF_ORIENTATION = 0x0112
+_SUBFILE, _REDUCED, _MASK = 254, 1, 4  # TIFF 6.0: what kind of picture a page is
 _TURNED = (5, 6, 7, 8)
 _opening = threading.Lock()
 
@@ -84,13 +88,37 @@ def read(source: Source, *, name: str = "") -> np.ndarray:
     return np.ascontiguousarray(_upright(array, orientation))
 
 
+def read_pages(source: Source, pages: Sequence[int], *, name: str = "") -> Iterator[np.ndarray]:
+    """Read some pages of a TIFF, upright, in the order given: [H, W] or [H, W, 3], uint8.
+
+    Gray of more than 8 bits comes as the numbers that the file holds, of whatever kind; colour of 16 bits in 8. Raises
+    PictureError as `read` does.
+    """
+    shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
+    with _open(source, shown=shown) as image:
+        for page in pages:
+            try:
+                image.seek(page)
+                array = np.array(image if image.mode in _WIDE_MODES else _narrow(image))
+                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            except MemoryError:
+                raise PictureError(f"{shown} does not fit into memory; use a smaller picture") from None
+            except Exception as wrong:  # as in read
+                raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
+            yield np.ascontiguousarray(_upright(array, orientation))
+
+
 @dataclass(frozen=True)
 class Header:
-    """What a picture says before it is decoded: (height, width) upright, gray or not, more than 8 bits or not."""
+    """What a picture says before it is decoded: (height, width) upright, gray or not, more than 8 bits or not.
+
+    `pages` are those of a TIFF that are pictures of one size and kind; of any other file the first alone.
+    """
 
     size: tuple[int, int]
     gray: bool
     wide: bool
+    pages: tuple[int, ...] = (0,)
 
 
 def read_header(source: Source, *, name: str = "") -> Header:
@@ -101,12 +129,14 @@ def read_header(source: Source, *, name: str = "") -> Header:
             # Of a PNG that does not begin with its EXIF all pixels would be decoded in search of it.
             known = not isinstance(image, PngImagePlugin.PngImageFile) or "exif" in image.info
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1) if known else 1
+            wide, is_deep = image.mode in _WIDE_MODES, deep.is_deep(image)
+            is_gray = wide or image.mode in _GRAY_MODES or deep.raw_mode(image).startswith("LA")
+            height, width = image.size if orientation in _TURNED else image.size[::-1]
+            pages = _pages(image)
         except Exception as wrong:  # as in read
             raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
-        wide = image.mode in _WIDE_MODES
-        is_gray = wide or image.mode in _GRAY_MODES or deep.raw_mode(image).startswith("LA")
-        height, width = image.size if orientation in _TURNED else image.size[::-1]
-        return Header((height, width), gray=is_gray, wide=wide or deep.is_deep(image))
+        # Colour of 16 bits is read from single pages alone.
+        return Header((height, width), gray=is_gray, wide=wide or (is_deep and len(pages) == 1), pages=pages)
 
 
 def is_gray(array: np.ndarray) -> bool:
@@ -196,6 +226,53 @@ def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Ima
         image.close()
         raise PictureError(f"{shown} has {pixels} pixels, more than {limit // 10**6} million; shrink it first")
     return image
+
+
+def _pages(image: Image.Image) -> tuple[int, ...]:
+    """The pages of a TIFF that are pictures of one size and kind; the first alone where they differ.
+
+    Raises whatever Pillow trips over in a file that is cut short.
+    """
+    if image.format != "TIFF":
+        return (0,)
+    found, kinds = list[int](), set[tuple[object, ...]]()
+    try:
+        for page in range(_MOST_PAGES):
+            image.seek(page)
+            if getattr(image, "tag_v2", {}).get(_SUBFILE, 0) & (_REDUCED | _MASK) == 0:
+                found.append(page)
+                kinds.add((image.size, image.mode, image.getexif().get(_EXIF_ORIENTATION, 1)))
+    except EOFError:
+        if len(found) > 1:
+            _check_chain(image)
+        return tuple(found) if len(kinds) == 1 else (0,)
+    except SyntaxError:  # a page of a kind that Pillow does not know
+        pass
+    return (0,)
+
+
+def _check_chain(image: Any) -> None:
+    """Raise ValueError where a TIFF is cut short within its chain of pages, whose end Pillow then takes for the last.
+
+    TIFF 6.0, section 2: the head says where the first directory is; each has a count, its entries, and the next place.
+    """
+    stream = image.fp
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    # A file beyond 4 GiB (version 43) has 8 bytes where others have 4 or 2.
+    count, entry, place, first = ("Q", 20, "Q", 8) if head[2:4] in (b"+\0", b"\0+") else ("H", 12, "I", 4)
+    (offset,) = struct.unpack_from(order + place, head, first)
+    for _ in range(_MOST_PAGES):
+        if offset == 0:
+            return
+        stream.seek(offset)
+        (entries,) = struct.unpack(order + count, stream.read(struct.calcsize(count)))
+        stream.seek(offset + struct.calcsize(count) + entry * entries)
+        following = stream.read(struct.calcsize(place))
+        if len(following) < struct.calcsize(place):
+            raise ValueError("cut short between its pages")
+        (offset,) = struct.unpack(order + place, following)
 
 
 def _bytes(source: Source) -> bytes:

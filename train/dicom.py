@@ -17,7 +17,7 @@ from core.errors import DataError, PictureError
 from core.intensity import Intensity
 from core.pictures import Header
 from train.items import Shot
-from train.slicing import BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled
+from train.slicing import BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled, squared
 from train.sources import Folder, Zip
 
 __all__ = ["Scan", "SeriesItem", "group", "look"]
@@ -26,6 +26,7 @@ _HEAD = (
     "SOPClassUID", "PatientID", "SeriesInstanceUID", "SeriesDescription", "Modality", "InstanceNumber",
     "Rows", "Columns", "NumberOfFrames", "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation",
     "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio", "SharedFunctionalGroupsSequence",
 )  # fmt: skip
 _MOST_FRAMES = 100_000
 
@@ -46,6 +47,7 @@ class Scan:
     number: int
     position: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
+    pixel: tuple[float, float] | None = None  # height and width of one, in mm, or as they are to each other
 
 
 def look(source: Folder | Zip, index: int) -> Scan:
@@ -70,6 +72,7 @@ def look(source: Folder | Zip, index: int) -> Scan:
                 number=int(head.get("InstanceNumber") or 0),
                 position=_numbers(head.get("ImagePositionPatient"), 3),
                 orientation=_numbers(head.get("ImageOrientationPatient"), 6),
+                pixel=_pixel(head),
             )
         except DataError:
             raise
@@ -106,10 +109,15 @@ class SeriesItem:
 
     @property
     def header(self) -> Header:
-        """Shape, gray and depth of its pictures."""
+        """Shape, gray and depth of its pictures, whose pixels are square."""
         size, colour = self.scans[0].size, self.scans[0].colour
         assert size is not None
-        return Header(size, gray=not colour, wide=not colour)
+        return Header(squared(size, self.pixel), gray=not colour, wide=not colour)
+
+    @property
+    def pixel(self) -> tuple[float, float] | None:
+        """Height and width of a pixel as it lies in the files, None where they do not say."""
+        return self.scans[0].pixel
 
     @property
     def bytes(self) -> int:
@@ -141,7 +149,8 @@ class SeriesItem:
             picture, intensity = pixels.picture(frame, low, high)
             values = pixels.values(pixels.raw[frame], frame)
             if len(chosen) == 1 or not is_empty(values, picture, floor=least):
-                yield Shot(f"{scan.name}#{frame:03}" if scan.frames > 1 else scan.name, picture, intensity)
+                name = f"{scan.name}#{frame:03}" if scan.frames > 1 else scan.name
+                yield Shot(name, pictures.resize(picture, squared(picture.shape[:2], self.pixel)), intensity)
 
     def _sample(self, held: list[_Pixels]) -> np.ndarray:
         parts = [sampled(one.raw[:: max(1, len(held) // 16)]) for one in held]
@@ -206,8 +215,9 @@ def group(source: Folder | Zip, scans: Sequence[Scan], slicing: Slicing) -> tupl
 
 def _alike(scans: list[Scan]) -> list[Scan]:
     """Those of the most common shape: a scout may bear its series' number."""
-    common = Counter((scan.size, scan.colour) for scan in scans).most_common(1)[0][0]
-    return [scan for scan in scans if (scan.size, scan.colour) == common]
+    shapes = [(scan.size, scan.colour, scan.size and squared(scan.size, scan.pixel)) for scan in scans]
+    common = Counter(shapes).most_common(1)[0][0]
+    return [scan for scan, shape in zip(scans, shapes, strict=True) if shape == common]
 
 
 def _ordered(scans: list[Scan]) -> list[Scan]:
@@ -308,6 +318,15 @@ def _window(file: Any) -> tuple[float, float] | None:
     """The first window that a file recommends: half its width below and above its centre."""
     centre, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
     return None if centre is None or width is None or width <= 0 else (centre - width / 2, centre + width / 2)
+
+
+def _pixel(head: Any) -> tuple[float, float] | None:
+    """Height and width of a pixel: the distance of rows comes first (DICOM PS3.3, 10.7)."""
+    shared: Any = next(iter(head.get("SharedFunctionalGroupsSequence") or []), {})
+    measures: Any = next(iter(shared.get("PixelMeasuresSequence") or []), {})
+    said = (measures.get("PixelSpacing"), *map(head.get, ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio")))
+    found = next((pair for value in said if (pair := _numbers(value, 2)) is not None), None)
+    return None if found is None else (round(found[0], 6), round(found[1], 6))
 
 
 def _first(value: Any) -> float | None:

@@ -17,7 +17,7 @@ from core.pictures import Header
 from train.slicing import BYTES_LIMIT, Slicing, levels, sampled
 from train.sources import Folder, Zip
 
-__all__ = ["ArrayItem", "Item", "OneFile", "PictureItem", "Shot"]
+__all__ = ["ArrayItem", "Item", "OneFile", "PictureItem", "Shot", "StackItem"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,56 @@ class PictureItem(OneFile):
 
 
 @dataclass(frozen=True)
+class StackItem(OneFile):
+    """A TIFF with several pages of one size and kind: each is a slice. Gray of 32 bits has one window for all."""
+
+    source: Folder | Zip
+    index: int
+    slicing: Slicing
+    head: Header
+    who: str | None = None
+
+    @classmethod
+    def at(cls, source: Folder | Zip, index: int, slicing: Slicing, head: Header) -> StackItem:
+        """Of a file whose head was read. Raises PictureError for more than 2 GiB."""
+        item = cls(source, index, slicing, head)
+        if item.bytes > BYTES_LIMIT:
+            raise PictureError(f"{item.name} declares {item.bytes} bytes, more than {BYTES_LIMIT}; save it in parts")
+        return item
+
+    @property
+    def count(self) -> int:
+        """How many pictures it holds."""
+        return len(self._chosen)
+
+    @property
+    def header(self) -> Header:
+        """Shape, gray and depth of its pictures."""
+        return self.head
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory reading it takes."""
+        return math.prod(self.head.size) * len(self.head.pages) * 4
+
+    @property
+    def _chosen(self) -> list[int]:
+        return [self.head.pages[k] for k in self.slicing.chosen(len(self.head.pages))]
+
+    def read(self) -> Iterator[Shot]:
+        """Its pages, in order."""
+        names = [f"{self.name}#{page:03}" for page in self._chosen]
+        pages = pictures.read_pages(self.source.open(self.index), self._chosen, name=self.name)
+        if not (self.head.gray and self.head.wide):
+            yield from map(Shot, names, pages)
+            return
+        stack = np.stack(list(pages))
+        turn, intensity = _depth(stack, self.slicing)
+        for name, page in zip(names, stack, strict=True):
+            yield Shot(name, turn(page), intensity)
+
+
+@dataclass(frozen=True)
 class ArrayItem(OneFile):
     """A NumPy file: [h, w], [h, w, 3 or 4], a stack [n, h, w] or [n, h, w, 1, 3 or 4]. Never unpickled."""
 
@@ -155,24 +205,26 @@ class ArrayItem(OneFile):
         else:
             with self.source.stream(self.index) as stream:
                 stack = np.load(stream, allow_pickle=False).reshape(self.shape)
-        turn, intensity = self._depth(stack)
+        turn, intensity = _depth(stack, self.slicing)
         for k in self.slicing.chosen(len(stack)):
             name = f"{self.name}#{k:03}" if len(stack) > 1 else self.name
             yield Shot(name, _planes(turn(np.ascontiguousarray(stack[k]))), intensity)
 
-    def _depth(self, stack: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], Intensity | None]:
-        if self.slicing.window == "auto":
-            if stack.dtype == np.bool_:
-                return (lambda picture: picture.astype(np.uint8) * 255), None
-            if stack.dtype.kind == "u" and stack.dtype.itemsize <= 2:  # in either order of bytes
-                return (lambda picture: picture.astype(stack.dtype.newbyteorder("="))), None
-            values = sampled(stack)
-            if stack.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 255:
-                top = 1.0 if values.max() <= 1 else 255.0
-                return (lambda picture: levels(picture, 0.0, top)), None
-        low, high = self.slicing.limits(sampled(stack))
-        intensity = Intensity.between(low, high) if high > low else None
-        return (lambda picture: levels(picture, low, high)), intensity
+
+def _depth(stack: np.ndarray, slicing: Slicing) -> tuple[Callable[[np.ndarray], np.ndarray], Intensity | None]:
+    """What makes levels of a picture of a stack of any numbers, and what they stand for."""
+    if slicing.window == "auto":
+        if stack.dtype == np.bool_:
+            return (lambda picture: picture.astype(np.uint8) * 255), None
+        if stack.dtype.kind == "u" and stack.dtype.itemsize <= 2:  # in either order of bytes
+            return (lambda picture: picture.astype(stack.dtype.newbyteorder("="))), None
+        values = sampled(stack)
+        if stack.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 255:
+            top = 1.0 if values.max() <= 1 else 255.0
+            return (lambda picture: levels(picture, 0.0, top)), None
+    low, high = slicing.limits(sampled(stack))
+    intensity = Intensity.between(low, high) if high > low else None
+    return (lambda picture: levels(picture, low, high)), intensity
 
 
 def _head(stream: BinaryIO, *, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -17,16 +17,21 @@ __all__ = [
     "floor",
     "is_empty",
     "is_slices",
+    "is_square",
     "is_window",
     "levels",
     "robust",
     "sampled",
+    "squared",
 ]
 
 AXES = ("axial", "coronal", "sagittal")
 BYTES_LIMIT = 2 * 1024**3
 HOUNSFIELD = (-1000.0, 1000.0)
 SAMPLE = 2**20
+# Of pixels whose sides differ by less than 1 in 100 a picture is at most a few pixels off; sides that differ more than
+# 50 times are a mistake of whoever wrote the file.
+LEAST_STRETCH, MOST_STRETCH = 1.01, 50.0
 
 _NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?"
 _WINDOW = re.compile(rf"({_NUMBER}),({_NUMBER})", re.ASCII)
@@ -91,6 +96,25 @@ class Slicing:
         if self.window == "full":
             return (float(sample.min()), float(sample.max())) if sample.size else (0.0, 0.0)
         return HOUNSFIELD if unit == "HU" else robust(sample)
+
+
+def squared(size: tuple[int, int], pixel: tuple[float, float] | None) -> tuple[int, int]:
+    """The size of a picture made of square pixels as fine as the finer side of its own.
+
+    size (height, width) in pixels, pixel (height, width) of one, in mm or any unit; None where nobody says, which
+    leaves the size as it is.
+    """
+    if pixel is None or is_square(pixel):
+        return size
+    fine = min(pixel)
+    return max(1, round(size[0] * pixel[0] / fine)), max(1, round(size[1] * pixel[1] / fine))
+
+
+def is_square(pixel: tuple[float, float] | None) -> bool:
+    """Whether pixels of this height and width are taken as square: near enough, or not told in earnest."""
+    if pixel is None or not all(math.isfinite(side) and side > 0 for side in pixel):
+        return True
+    return not LEAST_STRETCH < max(pixel) / min(pixel) <= MOST_STRETCH
 
 
 def robust(sample: np.ndarray) -> tuple[float, float]:

@@ -150,7 +150,7 @@ def find(path: str | Path, *, only: str = "") -> Folder | Zip:
         members = _members(path)
         names, says, partners = _wanted(list(members), Zip(path, list(members), members=members), only)
         found = Zip(path, names, says, partners=partners, members=members)
-    elif _kind(path.name) and path.suffix:
+    elif _kind(path.name) and (path.suffix or _is_dicom(Folder(path.parent, (path.name,)), 0)):
         head = _head_beside(path)
         found = Folder(path.parent, (path.name,), partners={path.name: head} if head else {})
     elif path.suffix.lower() == ".zip":

@@ -12,9 +12,9 @@ import numpy as np
 from core import pictures
 from core.errors import DataError
 from train import dicom, people, sources
-from train.items import ArrayItem, Item, PictureItem
+from train.items import ArrayItem, Item, PictureItem, StackItem
 from train.manifest import Manifest
-from train.slicing import Slicing
+from train.slicing import Slicing, is_square
 from train.volumes import VolumeItem, remarks
 
 __all__ = ["Survey", "judge", "survey", "ten"]
@@ -52,6 +52,11 @@ class Survey:
         """Who is on the pictures of an item: as the set, the file or its name says; a volume is of one person."""
         said = self.manifest.people.get(item.name) or item.who or people.person(item.name)
         return said or (item.name if item.count > 1 and not isinstance(item, ArrayItem) else None)
+
+    @property
+    def resampled(self) -> dict[str, tuple[float, float]]:
+        """Height and width, as their files have them, of pixels that were not square, by the name of the scan."""
+        return _stretched(self.items)
 
     def classes(self) -> tuple[tuple[str, ...], np.ndarray]:
         """Names of the classes, and that of each item, int64: as dataset.json or the folders say. Raises DataError."""
@@ -111,11 +116,27 @@ def _items(
             elif kind == "array":
                 items.append(ArrayItem.at(source, index, slicing))
             else:
-                items.append(PictureItem(source, index, pictures.read_header(source.open(index), name=name)))
+                head = pictures.read_header(source.open(index), name=name)
+                stack = len(head.pages) > 1
+                items.append(StackItem.at(source, index, slicing, head) if stack else PictureItem(source, index, head))
         except sources.UNREADABLE:
             broken.append(name)
     series, says = dicom.group(source, scans, slicing)
+    stretched = _stretched([*volumes, *series])
+    if stretched:
+        name, (height, width) = next(iter(stretched.items()))
+        says = [
+            *says,
+            f"pixels of {len(stretched)} scans are not square, such as {height:.3g} x {width:.3g} mm in {name}; "
+            "they are resampled to squares of the finer side",
+        ]
     return tuple(sorted([*items, *volumes, *series], key=lambda item: item.name)), broken, says + remarks(volumes)
+
+
+def _stretched(items: Sequence[Item]) -> dict[str, tuple[float, float]]:
+    """Height and width of the pixels in the files of those scans whose pixels are not square."""
+    scans = [item for item in items if isinstance(item, VolumeItem | dicom.SeriesItem)]
+    return {item.name: item.pixel for item in scans if item.pixel is not None and not is_square(item.pixel)}
 
 
 def judge(path: str | Path, broken: Sequence[str], total: int) -> None:

@@ -21,7 +21,7 @@ from core.errors import DataError, PictureError
 from core.intensity import Intensity
 from core.pictures import Header
 from train.items import OneFile, Shot
-from train.slicing import AXES, BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled
+from train.slicing import BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled, squared
 from train.sources import Folder, Zip
 
 __all__ = ["VolumeItem", "remarks"]
@@ -96,14 +96,14 @@ class VolumeItem(OneFile):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of its pictures."""
+        """Height and width of its pictures, whose pixels are square."""
         turned = self._turned(self.shape)
         width, height = (turned[axis] for axis in range(3) if axis != self.along)
-        return height, width
+        return squared((height, width), self.pixel)
 
     @property
     def pixel(self) -> tuple[float, float]:
-        """Height and width of a pixel, in mm as far as the file says."""
+        """Height and width of a pixel as it lies in the file, in mm as far as that says."""
         turned = self._turned(self.spacing)
         width, height = (turned[axis] for axis in range(3) if axis != self.along)
         return height, width
@@ -131,7 +131,7 @@ class VolumeItem(OneFile):
             own = _recommended(image)
         turned = _turn(raw, self.turn)
         count = turned.shape[self.along]
-        if max(self.size) ** 2 > pictures.PIXEL_LIMIT:
+        if math.prod(self.size) > pictures.PIXEL_LIMIT:
             raise PictureError(f"{self.name} has slices of {self.size[0]} x {self.size[1]} pixels; shrink it first")
         if raw.dtype.names is not None:
             yield from self._coloured(turned)
@@ -146,14 +146,14 @@ class VolumeItem(OneFile):
             cut = np.ascontiguousarray(_cut(turned, k, self.along))
             picture = cut if self._plain else levels(cut * slope + inter, low, high)
             if count == 1 or not is_empty(cut * slope + inter, picture, floor=least):
-                yield Shot(self._named(k), picture, intensity)
+                yield Shot(self._named(k), pictures.resize(picture, self.size), intensity)
 
     def _coloured(self, turned: np.ndarray) -> Iterator[Shot]:
         for k in self.slicing.chosen(turned.shape[self.along]):
             cut = _cut(turned, k, self.along)
             picture = np.stack([cut["R"], cut["G"], cut["B"]], axis=2)
             if turned.shape[self.along] == 1 or picture.any():
-                yield Shot(self._named(k), picture)
+                yield Shot(self._named(k), pictures.resize(picture, self.size))
 
     def _named(self, k: int) -> str:
         return f"{self.name}#{k:03}" if self._turned(self.shape)[self.along] > 1 else self.name
@@ -187,14 +187,6 @@ def remarks(items: Sequence[VolumeItem]) -> list[str]:
     timed = [item for item in items if item.times > 1]
     if timed:
         says.append(f"{len(timed)} of {len(items)} volumes hold several, such as {timed[0].name}: the first is used")
-    bent = [item for item in items if max(item.pixel) > 1.2 * min(item.pixel) > 0]
-    if bent:
-        height, width = bent[0].pixel
-        other = ", ".join(f"--axis {axis}" for axis in AXES if axis != bent[0].slicing.axis)
-        says.append(
-            f"pixels of {len(bent)} volumes are not square, such as {height:.3g} x {width:.3g} mm in {bent[0].name}, "
-            f"and are taken as if they were; {other} may have squarer ones"
-        )
     return says
 
 

@@ -157,3 +157,35 @@ def test_damaged_files_are_named(tmp_path: Path, kind: str) -> None:
         (tmp_path / "002.dcm").write_bytes(whole[: len(whole) - 300] if kind == "cut" else b"no scan " * 99)
     with pytest.raises(DataError, match=r"1 of 3 pictures cannot be read, more than 1 in 20: 002\.dcm"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize("said", ["spacing", "imager", "aspect", "enhanced"])
+def test_pixels_become_square(tmp_path: Path, said: str) -> None:
+    """Rows twice as far from each other as columns, as each kind of file says it."""
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    measures, shared = Dataset(), Dataset()
+    measures.PixelSpacing = [1.0, 0.5]
+    shared.PixelMeasuresSequence = Sequence([measures])
+    tags = {
+        "spacing": {"PixelSpacing": [1.0, 0.5]},
+        "imager": {"ImagerPixelSpacing": [1.0, 0.5]},
+        "aspect": {"PixelAspectRatio": [2, 1]},
+        "enhanced": {"SharedFunctionalGroupsSequence": Sequence([shared])},
+    }
+    data = opened(scans.series(tmp_path, **tags[said]), window="0,1000")
+    assert data.frame.crop[2:] == (40, 16) and len(data) == 6
+    assert "pixels of 1 scans are not square, such as" in " ".join(data.says)
+    assert centre(data) == [round(65535 * k / 10) for k in range(1, 7)]
+    top, left = data.frame.crop[:2]
+    shown = data.picture(0)[0, top:, left : left + 16]
+    assert (shown[:3] > 60000).all() and (shown[6:30] < 10000).all()
+
+
+def test_a_single_file_without_suffix_is_known_by_its_content(tmp_path: Path) -> None:
+    scans.dicom(tmp_path / "IM0001", scans.head()[:, :, 8])
+    assert opened(tmp_path / "IM0001").names == ("IM0001",)
+    (tmp_path / "notes").write_bytes(b"no scan" * 100)
+    with pytest.raises(DataError, match="notes is neither a folder nor a zip"):
+        survey(tmp_path / "notes")

@@ -15,7 +15,7 @@ from tests.train import make, scans
 from train.config import Config
 from train.data import Frames, survey
 from train.opening import open_data, plan
-from train.slicing import Slicing, is_slices, is_window, levels
+from train.slicing import Slicing, is_slices, is_window, levels, squared
 
 nib = pytest.importorskip("nibabel")
 
@@ -157,10 +157,31 @@ def test_odd_volumes(tmp_path: Path) -> None:
         survey(tmp_path / "complex.nii")
 
 
-def test_pixels_that_are_not_square_are_said(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_become_square_and_that_is_said(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(scans.head(), np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / "thick.nii")
-    assert "not square" not in " ".join(opened(tmp_path).says)
-    assert "not square, such as 5 x 1 mm" in " ".join(opened(tmp_path, axis="sagittal").says)
+    right, front, up = scans.SHAPE
+    axial = opened(tmp_path)
+    assert "not square" not in " ".join(axial.says) and axial.frame.picture == (front, right)
+    side = opened(tmp_path, axis="sagittal", window="0,1000")
+    assert "not square, such as 5 x 1 mm in thick.nii; they are resampled" in " ".join(side.says)
+    assert side.frame.picture == (5 * up, front)
+    # The spot is five times as high now, where it was: its middle is the middle of the voxels.
+    picture = pictures(side)[side.names.index(f"thick.nii#{scans.MARK[0]:03}")]
+    rows, columns = np.nonzero(picture > 50000)
+    assert 12 <= np.ptp(rows) + 1 <= 16 and np.ptp(columns) + 1 == 3
+    assert abs(rows.mean() + 0.5 - 5 * (up - scans.MARK[2] - 0.5)) < 1
+
+
+@pytest.mark.parametrize(
+    ("pixel", "size"),
+    [
+        (None, (10, 20)), ((1.0, 1.0), (10, 20)), ((1.0, 1.009), (10, 20)), ((2.0, 0.5), (40, 20)),
+        ((0.5, 0.75), (10, 30)), ((0.0, 1.0), (10, 20)), ((float("nan"), 1.0), (10, 20)), ((1e-9, 1.0), (10, 20)),
+    ],
+)  # fmt: skip
+def test_the_size_of_square_pixels(pixel: tuple[float, float] | None, size: tuple[int, int]) -> None:
+    """As fine as the finer side; what is square but for rounding, or absurd, is left alone."""
+    assert squared((10, 20), pixel) == size
 
 
 @pytest.mark.parametrize("kind", ["short gz", "short", "text", "vast"])

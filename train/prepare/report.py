@@ -53,6 +53,7 @@ def make(
         "people": len(people),
         "classes": _classes(records, classes, numbers),
         "duplicates": duplicates(names),
+        "resampled": {name: list(pixel) for name, pixel in list(found.resampled.items())[:_MOST_NAMED]},
         "broken": sorted(broken)[:_MOST_NAMED],
         "says": [*said, *found.says],
     }

@@ -30,7 +30,7 @@ from train.survey import Survey, judge, survey
 
 __all__ = ["Asked", "prepare"]
 
-FORMAT = 1
+FORMAT = 2
 PART_PICTURES = 256
 _PART = "part.json"
 

@@ -93,6 +93,20 @@ def test_volumes_carry_their_units_and_people(tmp_path: Path, capsys: pytest.Cap
     assert auto["intensity"] is None and len(said_inside(tmp_path / "auto.zip")["intensities"]) == auto["pictures"]
 
 
+def test_square_pixels_are_in_the_report_and_in_the_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nib = pytest.importorskip("nibabel")
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(scans.head(), np.diag([1.0, 1.0, 2.5, 1.0])), tmp_path / "in" / "thick.nii")
+    flags = ("--axis", "coronal")
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip", *flags)
+    assert said["resampled"] == {"thick.nii": [2.5, 1.0]} and list(said["sizes"]) == ["50x12"]
+    assert said_inside(tmp_path / "out.zip")["report"]["resampled"] == said["resampled"]
+    assert main([str(tmp_path / "in"), str(tmp_path / "out.zip"), *flags]) == 0
+    assert "note:          pixels of 1 scans are not square, such as 2.5 x 1 mm" in capsys.readouterr().out
+    direct = opened(tmp_path / "in", axis="coronal")
+    assert direct.frame.picture == (50, 12) and np.array_equal(opened(tmp_path / "out.zip").pixels, direct.pixels)
+
+
 def test_dicom_patients_get_new_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pydicom")
     scans.series(tmp_path / "in" / "a", PatientID="Doe, John", PatientName="Doe^John", Modality="CT")

@@ -1,0 +1,112 @@
+"""TIFF files with several pages: each is a slice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import pictures
+from core.errors import DataError, PictureError
+from tests.train import make
+from train import items, sources
+from train.config import Config
+from train.data import Frames, survey
+from train.opening import open_data, plan
+from train.slicing import Slicing
+
+KINDS = {
+    "gray": np.uint8, "colour": np.uint8, "16 bits": np.uint16, "floats": np.float32, "whole numbers": np.int32,
+}  # fmt: skip
+
+
+def opened(path: Path, **settings: object) -> Frames:
+    data = open_data(plan(Config.read({"data": str(path), **settings})))
+    assert isinstance(data, Frames)
+    return data
+
+
+def pages(kind: str, *, count: int = 5, size: tuple[int, int] = (16, 16)) -> np.ndarray:
+    """Pages that differ, [n, h, w] or [n, h, w, 3], of numbers that need all their bits."""
+    top = 256 if KINDS[kind] == np.uint8 else 65536
+    shape = (count, *size, 3) if kind == "colour" else (count, *size)
+    return np.random.default_rng(0).integers(0, top, shape).astype(KINDS[kind])
+
+
+def stack(path: Path, arrays: list[np.ndarray] | np.ndarray, **how: object) -> Path:
+    first, *rest = [Image.fromarray(array) for array in arrays]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first.save(path, save_all=True, append_images=rest, **how)
+    return path
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_page_is_a_picture(tmp_path: Path, kind: str, compression: str | None) -> None:
+    values = pages(kind)
+    data = opened(stack(tmp_path / "in" / "person7.tif", values, compression=compression))
+    assert data.names == tuple(f"person7.tif#{k:03}" for k in range(5)) and set(data.who) == {"person7"}
+    if kind in ("gray", "16 bits"):
+        assert np.array_equal(data.pixels[:, 0], values) and data.pixels.dtype == values.dtype
+    elif kind == "colour":
+        assert np.array_equal(data.pixels, values.transpose(0, 3, 1, 2))
+    else:  # one window for all pages, not one each
+        low, high = np.percentile(values, 0.5), np.percentile(values, 99.5)
+        assert data.pixels.dtype == np.uint16
+        expected = ((values - low) / (high - low) * 65535).clip(0, 65535)
+        assert np.abs(data.pixels[:, 0] - expected).max() < 400
+    assert len(opened(tmp_path / "in", slices="1-2")) == 2
+
+
+def test_slices_and_a_window(tmp_path: Path) -> None:
+    values = pages("16 bits", count=8)
+    path = stack(tmp_path / "a.tif", values)
+    data = opened(path, slices="25%-75%", window="0,65535")
+    assert data.names == tuple(f"a.tif#{k:03}" for k in (2, 3, 4, 5)) and np.array_equal(data.pixels[:, 0], values[2:6])
+    assert data.facts()["intensity"] == {"slope": 1.0, "intercept": 0.0, "unit": None}
+
+
+def test_in_a_zip_and_beside_single_pictures(tmp_path: Path) -> None:
+    values = pages("gray", count=3)
+    file = stack(tmp_path / "a.tif", values).read_bytes()
+    zipped = make.archive(tmp_path / "set.zip", {"a.tif": file, "b.png": make.png(size=(16, 16))})
+    data = opened(zipped)
+    assert data.names == ("a.tif#000", "a.tif#001", "a.tif#002", "b.png") and np.array_equal(data.pixels[:3, 0], values)
+
+
+def test_pages_of_several_sizes_give_the_first(tmp_path: Path) -> None:
+    """Thumbnails and pyramids are no slices."""
+    whole, small = pages("gray", count=1)[0], pages("gray", size=(8, 8))[0]
+    data = opened(stack(tmp_path / "a.tif", [whole, small]))
+    assert data.names == ("a.tif",) and np.array_equal(data.pixels[0, 0], whole)
+    Image.fromarray(whole).save(tmp_path / "b.gif", save_all=True, append_images=[Image.fromarray(255 - whole)], loop=0)
+    assert pictures.read_header(tmp_path / "b.gif").pages == (0,)
+
+
+def test_a_page_that_is_a_mask_is_none(tmp_path: Path) -> None:
+    from PIL import TiffImagePlugin
+
+    values = pages("gray", count=2)
+    about = TiffImagePlugin.ImageFileDirectory_v2()
+    about[254] = 4
+    mask = Image.fromarray(values[1])
+    mask.encoderinfo = {"tiffinfo": about}  # type: ignore[attr-defined]
+    Image.fromarray(values[0]).save(tmp_path / "a.tif", save_all=True, append_images=[mask])
+    assert pictures.read_header(tmp_path / "a.tif").pages == (0,)
+
+
+def test_damage_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = stack(tmp_path / "a.tif", pages("gray", count=4, size=(64, 64)), compression="tiff_lzw")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises((DataError, PictureError), match="cannot be read|damaged"):
+        opened(path)
+    path.write_bytes(whole)
+    monkeypatch.setattr(items, "BYTES_LIMIT", 1000)
+    with pytest.raises(DataError, match=r"1 of 1 pictures cannot be read.*a\.tif"):
+        survey(path)
+    with pytest.raises(PictureError, match="declares 65536 bytes, more than 1000"):
+        head = pictures.read_header(path)
+        items.StackItem.at(sources.Folder(tmp_path, ("a.tif",)), 0, Slicing(), head)
