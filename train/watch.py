@@ -103,7 +103,7 @@ class Watch:
                 warnings.append(sign.says(known))
             elif streak <= -sign.ticks:
                 self._said.discard(sign.name)
-        if not _grows(known):
+        if not _grown(known):
             for key in GROWING:
                 value = figures.get(key)
                 if value is not None:
@@ -342,7 +342,7 @@ def _dull(known: Known) -> str:
 
 
 def _runs_away(known: Known) -> str:
-    worst = max(GROWING, key=lambda key: abs(known.get(key, 0)))
+    worst = max(_grown(known), key=lambda key: abs(known.get(key, 0)))
     advice = (
         "stop and --resume with --precision float32" if known.bfloat16 else "begin anew with half --g-lr and --d-lr"
     )
@@ -360,19 +360,20 @@ def _or_augment(known: Known) -> str:
     return ", or with --augment ada" if known.config.augment == "none" else ""
 
 
-def _grows(known: Known) -> bool:
-    """Losses and logits above 100, or anything above 10 and ten times its median of the last sound ticks.
+def _grown(known: Known) -> list[str]:
+    """Losses and logits above 100, and whatever is above 10 and ten times its median of the last sound ticks.
 
     Of WGAN-GP, whose losses and logits may have any sign and size, above 1000, and the penalty as above.
     """
     most = FREE if known.config.wasserstein else 100
+    found = []
     for key in GROWING:
         value = abs(known.get(key, 0.0))
         sound = known.before.get(key, ()) if key in PENALTIES or not known.config.wasserstein else ()
         usual = abs(median(sound)) if len(sound) > 2 else math.inf
         if (value > most and key not in PENALTIES) or value > max(10.0, 10 * usual):
-            return True
-    return False
+            found.append(key)
+    return found
 
 
 SIGNS = (
@@ -415,5 +416,7 @@ SIGNS = (
         says=_dull,
         ticks=5,
     ),
-    Sign("growth", bad=_grows, good=lambda known: not _grows(known), says=_runs_away, ticks=2),
+    Sign(
+        "growth", bad=lambda known: bool(_grown(known)), good=lambda known: not _grown(known), says=_runs_away, ticks=2
+    ),
 )
