@@ -37,7 +37,7 @@ def header(*, brand: str, save_menu: str) -> dict[str, gr.Dropdown]:
 
 
 def controls(*, readout: str) -> dict[str, gr.Dropdown]:
-    """Lay out seed, truncation, noise and class; return the dropdowns by name."""
+    """Lay out seed, truncation, noise, class and growth; return the dropdowns by name."""
     with gr.Row(elem_id="controls", equal_height=False):
         with _control("seed"):
             # The slider itself reaches the thousand around the seed; the script narrows it.
@@ -58,8 +58,22 @@ def controls(*, readout: str) -> dict[str, gr.Dropdown]:
         with _control("label", "small"):
             label = _dropdown("Class", "label", choices=["0"], value="0")
             act("Reset class", "label-reset", "icon", "reset")
+        size = _growth()
         piece(readout, "readout-box")
-    return {"noise": noise, "label": label}
+    return {"noise": noise, "label": label, "size": size}
+
+
+def _growth() -> gr.Dropdown:
+    """Size and alpha, which static/growth.js shows where the network grows."""
+    with gr.Row(elem_id="control-growth", equal_height=False):
+        with _control("size", "small"):
+            size = _dropdown("Size", "size", choices=[])
+            act("Reset size", "size-reset", "icon", "reset")
+            act("Grow", "grow")
+        with _control("alpha"):
+            gr.Slider(0, 1, value=1, step=0.01, label="Alpha", elem_id="alpha", interactive=True)
+            piece('<p class="hint" id="alpha-hint"></p>', "alpha-beside")
+    return size
 
 
 def connect_menus(menus: Mapping[str, gr.Dropdown | gr.CheckboxGroup], *, sync: str = "menus-sync") -> None:

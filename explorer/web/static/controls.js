@@ -1,6 +1,7 @@
-// The control row: seed, truncation, noise, class. Each shows the recipe and changes it; the server says what is allowed.
+// The control row: seed, truncation, noise, class, and growth.js. Each shows the recipe and changes it; the server says what is allowed.
 
 import { NumberField, adorn, nameGroup } from "./fields.js";
+import { mountGrowth } from "./growth.js";
 import { DEFAULTS, SEEDS, fixed, place, wrapSeed } from "./recipe.js";
 
 const SPAN = 1000; // seeds that the slider reaches
@@ -15,6 +16,7 @@ export function mountControls(stage) {
   mountPsi(stage);
   mountNoise(stage);
   mountLabel(stage);
+  mountGrowth(stage);
 }
 
 /** The change that leads to one seed, away from any walk or blend. */

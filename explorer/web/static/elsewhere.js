@@ -35,7 +35,7 @@ export function counterpart(recipe, network) {
     checkpoint: network.name,
     toward: toward && entry(toward, network),
     blend: blend.map((one) => entry(one, network)),
-    grown: grown && network.sizes?.some((size) => same(size, grown.size)) ? grown : null,
+    grown: grown && network.grows && network.sizes.some((size) => same(size, grown.size)) ? grown : null,
   });
 }
 

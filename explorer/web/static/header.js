@@ -27,8 +27,9 @@ function mountNetworks(stage) {
   });
 }
 
-function factsOf({ size, channels, architecture }) {
-  return `${size[0]} × ${size[1]} ${channels === 1 ? "gray" : "RGB"}, ${architecture}`;
+function factsOf({ size, channels, architecture, grows, sizes }) {
+  const growth = grows ? `, grown from ${sizes[0].join(" × ")}` : "";
+  return `${size.join(" × ")} ${channels === 1 ? "gray" : "RGB"}, ${architecture}${growth}`;
 }
 
 function mountLink(stage) {

@@ -9,6 +9,7 @@ const PARTS = [
   "#facts", "#network input", "#link", "#png", "#save", "#save-menu", "#theme", "#stage-box", "#readout", "#shelf", "#menus-sync",
   "#seed input[type=range]", "#seed-previous", "#seed-next", "#dice", "#seed-hint", "#psi input[type=range]", "#psi-hint",
   "#noise input", "#noise-reset", "#noise-number input", "#label input", "#label-reset",
+  "#size input", "#size-reset", "#grow", "#alpha input[type=range]", "#alpha-hint",
 ];
 
 /** The strip of tabs stays in sight while a panel scrolls; each panel is met at its top. */

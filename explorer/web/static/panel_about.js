@@ -43,6 +43,7 @@ function rows(about, network) {
   return [
     ["Architecture", network.architecture],
     ["Pictures", `${height} × ${width} pixels, ${network.channels === 1 ? "gray" : "RGB"}${margin}`],
+    ["Grown through", network.grows ? network.sizes.map((size) => size.join(" × ")).join(", ") : null],
     ["Layers", `${network.layers}, w of ${config.w_dim ?? "?"} numbers, z of ${config.z_dim ?? "?"}`],
     ["Classes", network.classes || null],
     ["Images seen", training.images_seen == null ? null : Number(training.images_seen).toLocaleString("en")],

@@ -275,7 +275,7 @@ function homeOf(stage, walk) {
 function wishOf(walk, format) {
   const { recipes, ...settings } = walk.whole;
   const wish = { verb: "interpolate", format, ...settings };
-  const seeds = walk.points.every((point) => !point.recipe) && !walk.base.grown;
+  const seeds = walk.points.every((point) => !point.recipe);
   if (!seeds) return { ...wish, checkpoint: walk.base.checkpoint, recipes };
   return { ...wish, ...walk.base, seeds: walk.points.map((point) => point.seed).join(",") };
 }

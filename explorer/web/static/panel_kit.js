@@ -187,8 +187,9 @@ export function onlySeed(recipe, seed) {
   return { ...likeStage(recipe), seed, mix: [], steer: [], toward: null, blend: [] };
 }
 
-/** The longer side of the pictures that each layer works at; layers 2k-1 and 2k share one (Karras et al. 2020, figure 2). */
+/** The longer side of the pictures that each layer works at: in StyleGAN2 layers 2k-1 and 2k share one, in StyleGAN 2k and 2k+1. */
 export function layerSizes(network) {
+  if (network.grows) return Array.from({ length: network.layers }, (_, layer) => Math.max(...network.sizes[layer >> 1]));
   const doublings = Math.max(1, network.layers / 2 - 1);
   const start = Math.ceil(Math.max(...sides(network)) / 2 ** doublings);
   return Array.from({ length: network.layers }, (_, layer) => start * 2 ** Math.min(doublings, (layer + 1) >> 1));

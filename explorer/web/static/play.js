@@ -1,4 +1,4 @@
-// Playing: the last walk if there is one, else a stroll along the seeds. Frames are asked for as the clock says, so a slow
+// Playing: the last walk if there is one, else a stroll along the seeds, or what it is given. Frames are asked for as the clock says, so a slow
 // network plays the same walk with fewer pictures.
 
 import { frameCount, frameOf } from "./paths.js";
@@ -8,6 +8,7 @@ const STROLL = 0.5; // seeds a second
 
 export class Player {
   #running = 0;
+  what = null; // is playing
 
   constructor(stage, { changed }) {
     this.stage = stage;
@@ -23,9 +24,10 @@ export class Player {
     else this.start();
   }
 
-  start() {
+  /** Play `at`, a time in seconds -> {recipe: a change of the stage's, done}; `what` names it. */
+  start(at = this.stage.walk ? walkAt(this.stage.walk) : strollFrom(placeOf(this.stage.recipe)), what = "walk") {
     const begun = performance.now();
-    const at = this.stage.walk ? walkAt(this.stage.walk) : strollFrom(placeOf(this.stage.recipe));
+    this.what = what;
     const step = (now) => {
       const { recipe, done } = at(Math.max(0, now - begun) / 1000);
       this.#running = requestAnimationFrame(step);
@@ -40,6 +42,7 @@ export class Player {
     if (!this.playing) return;
     cancelAnimationFrame(this.#running);
     this.#running = 0;
+    this.what = null;
     this.changed(false);
     this.stage.set({}, { moving: false });
   }

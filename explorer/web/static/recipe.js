@@ -42,6 +42,7 @@ export function describe(recipe) {
   const words = [recipe.checkpoint ?? "network", place(recipe), `truncation ${fixed(recipe.psi)}`];
   if (recipe.label !== null) words.push(`class ${recipe.label}`);
   if (recipe.noise !== "const") words.push(recipe.noise === "none" ? "no noise" : `noise ${recipe.noise}`);
+  if (recipe.grown) words.push(`grown to ${recipe.grown.size.join(" × ")}, alpha ${fixed(recipe.grown.alpha ?? 1)}`);
   if (recipe.mix.length) words.push(`${recipe.mix.length} mixed in`);
   if (recipe.steer.length) words.push(`${recipe.steer.length} steered`);
   return words.join(", ");

@@ -218,7 +218,7 @@ class Stage {
   }
 
   #drawn(bitmap, { recipe, exact, milliseconds, precision, device }) {
-    this.view.draw(bitmap);
+    this.view.draw(bitmap, this.find(recipe.checkpoint)?.size);
     const canvas = this.view.canvas;
     canvas.dataset.exact = String(exact);
     canvas.dataset.recipe = JSON.stringify(recipe);

@@ -15,6 +15,7 @@ export class View {
   #zoom = 1;
   #pointers = new Map();
   #grip = null;
+  #whole = [1, 1];
 
   /** drag({begin|dx, dy|end}) gets the hand's way in seeds. */
   constructor({ canvas, frame, view, drag }) {
@@ -27,22 +28,31 @@ export class View {
     for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, (event) => this.#up(event));
   }
 
-  draw(bitmap) {
-    if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
-      this.canvas.width = bitmap.width;
-      this.canvas.height = bitmap.height;
+  /** Show a picture of a network whose finished ones are `whole`, [height, width]. */
+  draw(bitmap, whole = [bitmap.height, bitmap.width]) {
+    const { canvas } = this;
+    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height || this.#whole.join() !== whole.join()) {
+      this.#whole = whole;
+      if (canvas.width !== bitmap.width) canvas.width = bitmap.width;
+      if (canvas.height !== bitmap.height) canvas.height = bitmap.height;
       this.fit();
     }
     this.context.drawImage(bitmap, 0, 0);
     bitmap.close();
   }
 
-  /** The largest whole multiple of real pixels that fits; a picture larger than the view is scaled down. */
+  /**
+   * The largest whole multiple of real pixels that fits; a picture larger than the view is scaled down. A smaller size
+   * that a network grew through takes the finished picture's place, its pixels being as much larger as it is smaller.
+   */
   fit() {
     const { width, height } = this.canvas;
-    this.view.style.setProperty("--ratio", `${width} / ${height}`);
+    const [tall, wide] = this.#whole;
+    this.view.style.setProperty("--ratio", `${wide} / ${tall}`);
     const dots = devicePixelRatio || 1;
-    const base = multiple({ width, height }, this.view);
+    const halvings = Math.max(0, Math.round(Math.log2(Math.max(tall / height, wide / width))));
+    const alike = 2 ** halvings * multiple({ width: wide, height: tall }, this.view);
+    const base = Math.min(multiple({ width, height }, this.view), alike < 1 ? alike : Math.floor(alike));
     const scale = this.#zoom === 1 ? base : Math.max(base + 1, Math.round(base * this.#zoom));
     this.canvas.style.width = `${(width * scale) / dots}px`;
     this.canvas.style.height = `${(height * scale) / dots}px`;
