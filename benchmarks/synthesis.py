@@ -1,9 +1,10 @@
 """How long one picture takes, from ws to 8-bit pixels: a table of networks, float32 and bfloat16, on this machine.
 
 Beside each figure stand its floor and its baseline, measured in the same run: the convolution peak (the best rate of
-a set of 3x3 convolutions in that precision) and the modulated-weight float32 way of the papers' own code, restated.
+a set of 3x3 convolutions in that precision), and for StyleGAN2 the modulated-weight float32 way of the papers' own
+code, restated, for StyleGAN the network itself in float32.
 
-    python benchmarks/synthesis.py [--json] [--networks A,brain] [--repeat 15] [--threads N]
+    python benchmarks/synthesis.py [--json] [--networks A,brain] [--repeat 15] [--threads N] [--busy]
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,31 +25,47 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import core
-from benchmarks.timing import median, peak
+from benchmarks.timing import Timing, median, peak, shortest
 from core.command import Parser, run
 from core.errors import SettingError
+from core.layers import Conv
 from core.pictures import to_8bit
 from core.sizes import filters
 from core.stylegan2 import SynthesisBlock
 
-# name: size, picture channels, channel base, channel maximum, w_dim
+
+@dataclass(frozen=True)
+class Network:
+    """What is measured."""
+
+    size: tuple[int, int]
+    channels: int  # of the pictures
+    base: int  # of the channels, as `core.sizes.filters` means it
+    maximum: int
+    w_dim: int
+    arch: str = "stylegan2"
+
+
 NETWORKS = {
-    "A": ((256, 256), 3, 16384, 512, 512),
-    "B": ((256, 256), 1, 8192, 256, 256),
-    "brain": ((224, 192), 1, 8192, 256, 256),
-    "D": ((128, 128), 1, 8192, 256, 256),
-    "brain-half": ((112, 96), 1, 2048, 256, 256),
-    "C": ((64, 64), 1, 4096, 512, 512),
-    "C2": ((64, 64), 1, 4096, 256, 256),
+    "A": Network((256, 256), 3, 16384, 512, 512),
+    "B": Network((256, 256), 1, 8192, 256, 256),
+    "brain": Network((224, 192), 1, 8192, 256, 256),
+    "D": Network((128, 128), 1, 8192, 256, 256),
+    "brain-half": Network((112, 96), 1, 2048, 256, 256),
+    "C": Network((64, 64), 1, 4096, 512, 512),
+    "C2": Network((64, 64), 1, 4096, 256, 256),
+    "progressive": Network((256, 256), 3, 16384, 512, 512, "stylegan"),
+    "brain-progressive": Network((112, 96), 1, 4096, 192, 192, "stylegan"),
 }
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; milliseconds are medians."""
+    """One line of the table; milliseconds are medians, or the shortest where the machine is busy."""
 
     network: str
+    arch: str
     size: str
     channels: int
     channel_base: int
@@ -62,6 +79,7 @@ class Row:
     gflops_per_second: float
     share_of_peak: float
     cached_ms: float  # when only the styles of the finer half change
+    alpha_ms: float | None  # when only alpha changes, in networks that grow
     decibels: float | None  # of the 8-bit picture against float32
 
 
@@ -72,16 +90,20 @@ def main() -> int:
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--busy", action="store_true", help="one thread by its own clock, the shortest of --repeat")
     options = parser.parse_args()
     names = options.networks.split(",")
     for name in names:
         if name not in NETWORKS:
             raise SettingError("networks", name, "some of " + ", ".join(NETWORKS))
-    torch.set_num_threads(options.threads)
+    threads = 1 if options.busy else options.threads
+    timing: Timing = shortest if options.busy else median
+    torch.set_num_threads(threads)
     with torch.inference_mode():
-        peaks = {name: peak(dtype, batch=1) for name, dtype in DTYPES.items()}
-        rows = [row for name in names for row in measure(name, peaks=peaks, repeat=options.repeat)]
-    facts = {"torch": torch.__version__, "threads": options.threads, "peak_gflops_per_second": peaks}
+        peaks = {name: peak(dtype, batch=1, timing=timing) for name, dtype in DTYPES.items()}
+        timed = partial(milliseconds, timing=timing, repeat=options.repeat)
+        rows = [row for name in names for row in measure(name, peaks=peaks, timed=timed)]
+    facts = {"torch": torch.__version__, "threads": threads, "peak_gflops_per_second": peaks}
     if options.json:
         print(json.dumps({**facts, "rows": [asdict(row) for row in rows]}))
     else:
@@ -92,27 +114,24 @@ def main() -> int:
 def show(rows: list[Row], facts: dict[str, object]) -> None:
     """Print the table."""
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
-    print(f"{'network':11} {'size':8} {'dtype':9} {'GFLOP':>6}", end="")
-    print(f"{'ms':>8} {'baseline':>8} {'times':>6} {'GFLOP/s':>8} {'of peak':>8} {'cached':>7} {'dB':>5}")
+    print(f"{'network':17} {'size':8} {'dtype':9} {'GFLOP':>6}", end="")
+    print(f"{'ms':>8} {'baseline':>8} {'times':>6} {'GFLOP/s':>8} {'of peak':>8} {'cached':>7} {'alpha':>6} {'dB':>5}")
     for r in rows:
-        print(f"{r.network:11} {r.size:8} {r.dtype:9} {r.gflop:6.1f}", end="")
+        print(f"{r.network:17} {r.size:8} {r.dtype:9} {r.gflop:6.1f}", end="")
         print(f"{r.ms:8.1f} {r.baseline_ms:8.1f} {r.times_faster:6.1f} {r.gflops_per_second:8.0f}", end="")
-        print(f" {r.share_of_peak:8.2f} {r.cached_ms:7.1f} {'' if r.decibels is None else f'{r.decibels:5.1f}'}")
+        print(f" {r.share_of_peak:8.2f} {r.cached_ms:7.1f} {number(r.alpha_ms, 6, 2)} {number(r.decibels, 5, 1)}")
 
 
-def measure(name: str, *, peaks: dict[str, float], repeat: int) -> list[Row]:
+def number(value: float | None, width: int, places: int) -> str:
+    """A cell of the table; empty for None."""
+    return " " * width if value is None else f"{value:{width}.{places}f}"
+
+
+def measure(name: str, *, peaks: dict[str, float], timed: Callable[[Callable[[int], object]], float]) -> list[Row]:
     """Rows of one network, one a precision."""
-    size, channels, base, maximum, w_dim = NETWORKS[name]
-    torch.manual_seed(0)
-    g = core.build_generator(
-        core.GeneratorConfig(
-            size=size, channels=channels, filters=filters(size, base=base, maximum=maximum), z_dim=w_dim, w_dim=w_dim
-        )
-    ).eval()
-    for block in blocks_of(g):
-        for conv in block.convs():
-            conv.strength.fill_(0.1)
-    ws = g.mapping(core.latents.seeds_to_z([0, 1], w_dim))
+    what = NETWORKS[name]
+    g = built(what)
+    ws = g.mapping(core.latents.seeds_to_z([0, 1], what.w_dim))
     first, second = (g.truncate(w[None], psi=0.7) for w in ws)
     # Distinct pictures in turn, so that nothing kept from the one before helps.
     turn = [first, second]
@@ -121,22 +140,38 @@ def measure(name: str, *, peaks: dict[str, float], repeat: int) -> list[Row]:
     half = [first, finer]
     exact = g.synthesis(first)
     scale = 1 / float(exact.abs().max())
-    baseline = milliseconds(lambda k: to_8bit(modulated(g, turn[k % 2])), repeat)
+    plainly = g.synthesis if g.grows else partial(modulated, g)
+    baseline = timed(lambda k: to_8bit(plainly(turn[k % 2])))
     gflop = gflops(g)
     rows = []
     for dtype in DTYPES:
         engine = core.engine.prepare(g, device="cpu", precision=dtype)
-        ms = milliseconds(partial(picture, engine, turn), repeat)
-        cached = milliseconds(partial(picture, engine, half), repeat)
+        ms = timed(partial(picture, engine, turn))
+        cached = timed(partial(picture, engine, half))
+        fading = timed(partial(faded, engine, first)) if g.grows else None
         rate = gflop / ms * 1000
         rows.append(
             Row(
-                name, f"{size[0]}x{size[1]}", channels, base, maximum, w_dim, dtype, gflop, ms, baseline, baseline / ms,
-                rate, rate / peaks[dtype], cached,
+                name, what.arch, f"{what.size[0]}x{what.size[1]}", what.channels, what.base, what.maximum, what.w_dim,
+                dtype, gflop, ms, baseline, baseline / ms, rate, rate / peaks[dtype], cached, fading,
                 None if dtype == "float32" else decibels(engine.synthesis(first) * scale, exact * scale),
             )
         )  # fmt: skip
     return rows
+
+
+def built(what: Network) -> core.Generator:
+    """The network with fresh weights, always the same, and noise that counts."""
+    torch.manual_seed(0)
+    config = core.stylegan.GeneratorConfig if what.arch == "stylegan" else core.GeneratorConfig
+    widths = filters(what.size, base=what.base, maximum=what.maximum)
+    g = core.build_generator(
+        config(size=what.size, channels=what.channels, filters=widths, z_dim=what.w_dim, w_dim=what.w_dim)
+    ).eval()
+    for parameter_name, parameter in g.synthesis.named_parameters():
+        if parameter_name.endswith("strength"):
+            parameter.fill_(0.1)
+    return g
 
 
 def picture(engine: core.engine.Engine, turn: Sequence[Tensor], k: int) -> object:
@@ -144,9 +179,14 @@ def picture(engine: core.engine.Engine, turn: Sequence[Tensor], k: int) -> objec
     return to_8bit(engine.synthesis(turn[k % len(turn)]))
 
 
-def milliseconds(call: Callable[[int], object], repeat: int) -> float:
-    """Median of `repeat` calls."""
-    return 1000 * median(call, repeat=repeat)
+def faded(engine: core.engine.Engine, ws: Tensor, k: int) -> object:
+    """Draw the same picture at another alpha for each k."""
+    return to_8bit(engine.synthesis(ws, alpha=(k % 50 + 1) / 52))
+
+
+def milliseconds(call: Callable[[int], object], *, timing: Timing, repeat: int) -> float:
+    """How long a call takes."""
+    return 1000 * timing(call, repeat=repeat)
 
 
 def decibels(ours: Tensor, exact: Tensor) -> float:
@@ -163,13 +203,24 @@ def blocks_of(g: core.Generator) -> Sequence[SynthesisBlock]:
 def gflops(g: core.Generator) -> float:
     """Multiplications and additions of the convolutions of one picture; an up-convolution has 9 taps an input pixel."""
     total = 0.0
-    for block, (height, width) in zip(blocks_of(g), g.config.level_sizes, strict=True):
-        for conv in block.convs():
-            pixels = height * width / (4 if conv.conv.up else 1)
-            total += 2 * conv.conv.weight.numel() * pixels
-        if block.torgb is not None:
-            total += 2 * block.torgb.conv.weight.numel() * height * width
+    for (height, width), (weights, doubling) in zip(g.config.level_sizes, weights_of(g), strict=True):
+        taps = sum(weight.numel() for weight in weights)
+        total += 2 * height * width * (taps + (0 if doubling is None else doubling.numel() / 4))
     return total / 1e9
+
+
+def weights_of(g: core.Generator) -> Iterator[tuple[list[Tensor], Tensor | None]]:
+    """For each level, coarse to fine: weights of the convolutions at its size, and of the one that doubles up to it."""
+    if isinstance(g.synthesis, core.stylegan.Synthesis):
+        for level, block in enumerate(cast(Sequence[core.stylegan.SynthesisBlock], g.synthesis.blocks)):
+            torgb = cast(Conv, g.synthesis.torgb[level])
+            yield [cast(Tensor, block.conv1.weight), torgb.weight], block.conv0.weight
+        return
+    for styled in blocks_of(g):
+        plain = [conv.conv.weight for conv in styled.convs() if not conv.conv.up]
+        if styled.torgb is not None:
+            plain.append(styled.torgb.conv.weight)
+        yield plain, next((conv.conv.weight for conv in styled.convs() if conv.conv.up), None)
 
 
 def modulated(g: core.Generator, ws: Tensor) -> Tensor:
