@@ -208,7 +208,11 @@ class Config:
     beta1: float = decimal(0.0, "Adam's first decay", group=_TRAIN, low=0.0, high=0.9999)
     beta2: float = decimal(0.99, "Adam's second decay", group=_TRAIN, low=0.0, high=0.99999)
     gamma: float | str = decimal(
-        "auto", "weight of R1; auto is 0.0002 x pixels / batch, of each size its own", group=_TRAIN, low=0.0, auto=True
+        "auto",
+        "weight of R1 at full size, of which smaller sizes take their share by pixels; auto is 0.0002 x pixels / batch",
+        group=_TRAIN,
+        low=0.0,
+        auto=True,
     )
     r1_every: int = whole(16, "steps from one R1 to the next", group=_TRAIN, low=1, high=1024)
     path_weight: float = decimal(
@@ -431,11 +435,19 @@ class Config:
             )
         return chosen
 
-    def gamma_for(self, size: tuple[int, int], batch: int | None = None) -> float:
-        """The weight of R1: as given, or the field's rule 0.0002 x pixels / batch."""
-        if self.gamma != "auto":
-            return float(self.gamma)
-        return 0.0002 * size[0] * size[1] / (self.batch if batch is None else batch)
+    def gamma_for(
+        self, size: tuple[int, int], batch: int | None = None, *, full: tuple[int, int] | None = None
+    ) -> float:
+        """The weight of R1 at `size`: what is given for the `full` size, by pixels, or 0.0002 x pixels / batch.
+
+        A change of the picture that moves the logit as much at either size has a squared gradient that goes with
+        1 / pixels, so a weight that goes with pixels means the same at both.
+        """
+        pixels = size[0] * size[1]
+        if self.gamma == "auto":
+            return 0.0002 * pixels / (self.batch if batch is None else batch)
+        height, width = full or size
+        return float(self.gamma) * pixels / (height * width)
 
     def fixed_p(self) -> float:
         """The p that augmentation begins with: P of fixed:P, else 0."""

@@ -16,6 +16,7 @@ from train.cli import Asked
 from train.config import Config, settings
 from train.data import Phantoms
 from train.draws import length
+from train.growth import Growth
 from train.loop import Trainer
 from train.networks import build
 from train.opening import Plan, glance, plan
@@ -23,6 +24,8 @@ from train.opening import Plan, glance, plan
 __all__ = ["tell"]
 
 GIB = 2**30
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Cost:
 
     def seconds(self, config: Config) -> float:
         """Seconds for one image, the lazy regularisers spread over their intervals."""
-        lazy = self.r1 / config.r1_every
+        lazy = 0.0 if config.wasserstein else self.r1 / config.r1_every
         if config.path_weight:
             lazy += self.path_length / (config.path_every * config.path_shrink)
         return self.generator + self.discriminator + lazy
@@ -56,21 +59,54 @@ def tell(asked: Asked) -> int:
         stand_in.classes, stand_in.labels = planned.found.classes()
         stand_in.heads = (0, planned.found.count)
     init = core.load(config.init) if config.init else None
+    found = planned.found
+    growth = Growth.of(
+        config, frame.size, pictures=None if found is None else round(found.count * (1 - config.holdout))
+    )
     networks = build(
         config, size=frame.size, channels=channels, classes=len(stand_in.classes), device=device, init=init
     )
-    trainer = Trainer(config, networks, stand_in, device=device)
+    trainer = Trainer(config, networks, stand_in, device=device, growth=growth)
     why = machine.precision(config, trainer, resumed=False)
     for setting in settings():
         print(f"{setting.name:18} {json.dumps(getattr(config, setting.name))}")
     for name, text in _resolved(planned, trainer).items():
         print(f"{name + ':':18} {text}")
     print(f"{'runs on:':18} {machine.says(device, bfloat16=trainer.bfloat16, why=why)}")
-    cost = measure(trainer)
-    print(f"{'memory:':18} {_memory(planned, trainer, cost)}")
-    print(f"{'time:':18} {_time(config, cost)}")
+    costs = {size: _measured(trainer, size) for size in growth.sizes}
+    print(f"{'memory:':18} {_memory(planned, trainer, costs)}")
+    print(f"{'time:':18} {_time(trainer, costs)}")
+    if trainer.networks.g.grows:
+        print("\n".join(table(trainer, costs)))
     print("nothing was written")
     return 0
+
+
+def table(trainer: Trainer, costs: dict[Size, Cost]) -> list[str]:
+    """The schedule: a line a phase, from and to in kimg, alpha, images a step, images a second and hours."""
+    rows = [("size", "phase", "alpha", "batch", "from kimg", "to kimg", "img/s", "hours")]
+    end = _end(trainer)
+    for stage in trainer.growth.stages():
+        to = max(end, stage.end) if stage.end == trainer.growth.end and not stage.fading else stage.end
+        first, last = min(stage.begin, end), min(to, end)
+        seconds = costs[stage.size].seconds(trainer.config)
+        named = ("fade", "0 to 1") if stage.fading else ("stable", "1")
+        numbers = (f"{stage.batch}", f"{first / 1000:g}", f"{last / 1000:g}", f"{1 / seconds:.3g}")
+        if last > first:
+            rows.append((_shape(stage.size), *named, *numbers, f"{(last - first) * seconds / 3600:.2g}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def _end(trainer: Trainer) -> int:
+    return trainer.config.images(auto=trainer.growth.end)
+
+
+def _measured(trainer: Trainer, size: Size) -> Cost:
+    """What a size costs, its newest level blended in where it fades."""
+    stage = next(stage for stage in trainer.growth.stages() if stage.size == size)
+    with machine.grown(trainer, stage):
+        return measure(trainer)
 
 
 def measure(trainer: Trainer) -> Cost:
@@ -102,10 +138,11 @@ def measure(trainer: Trainer) -> Cost:
     phases: list[Callable[[], tuple[torch.Tensor, object]]] = [
         lambda: trainer.generator_loss(part),
         lambda: trainer.discriminator_loss(part, real),
-        lambda: trainer.path_penalty(part),
-        lambda: trainer.r1_penalty(part, real),
     ]
+    unused = (0.0, 0)
     measured = [seconds(phase) for phase in phases]
+    measured.append(seconds(lambda: trainer.path_penalty(part)) if trainer.config.path_weight else unused)
+    measured.append(unused if trainer.config.wasserstein else seconds(lambda: trainer.r1_penalty(part, real)))
     times = [one for one, _ in measured]
     return Cost(times[0], times[1], times[2], times[3], max(bytes for _, bytes in measured))
 
@@ -121,33 +158,50 @@ def _resolved(planned: Plan, trainer: Trainer) -> dict[str, str]:
         "channels by level": ", ".join(map(str, g.config.filters)),
         "generator": f"{sum(p.numel() for p in g.parameters()):,} parameters",
         "discriminator": f"{sum(p.numel() for p in d.parameters()):,} parameters",
-        "R1 weight": f"{trainer.gamma:g}",
+        "loss": "WGAN-GP" if trainer.config.wasserstein else f"logistic, R1 weight {_gammas(trainer)}",
     }
+
+
+def _gammas(trainer: Trainer) -> str:
+    """The weight of R1 at each size."""
+    stages = {stage.size: stage for stage in trainer.growth.stages()}
+    return ", ".join(
+        f"{trainer.config.gamma_for(size, stage.batch, full=trainer.networks.g.size):g}"
+        for size, stage in stages.items()
+    )
 
 
 def _shape(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _memory(planned: Plan, trainer: Trainer, cost: Cost) -> str:
+def _memory(planned: Plan, trainer: Trainer, costs: dict[Size, Cost]) -> str:
     n = trainer.networks
     g, d = (sum(p.numel() for p in network.parameters()) * 4 for network in (n.g, n.d))
     weights = 5 * g + 4 * d  # weights, gradients, two moments each, and the average of the generator
     data = 0
     if planned.found is not None:
         pixel = 2 if planned.found.wide else 1
-        data = planned.found.count * n.g.channels * math.prod(n.g.size) * pixel
-    activations = cost.activations * trainer.micro
+        data = planned.found.count * n.g.channels * sum(map(math.prod, {n.g.size, *trainer.growth.sizes})) * pixel
+    most, micro = 0, 0
+    for stage in trainer.growth.stages():
+        with machine.grown(trainer, stage):
+            most, micro = max((most, micro), (costs[stage.size].activations * trainer.micro, trainer.micro))
+    activations = most
     total = weights + data + activations
-    batch = f"{trainer.micro} images at once {activations / GIB:.2f}"
+    batch = f"{micro} images at once {activations / GIB:.2f}"
     parts = f"networks {weights / GIB:.2f}, {batch}, pictures {data / GIB:.2f}"
     return (
         f"about {total / GIB:.2f} GiB beside Python itself: {parts}; a network file takes {(2 * g + d) / 2**20:.0f} MiB"
     )
 
 
-def _time(config: Config, cost: Cost) -> str:
-    rate = 1 / cost.seconds(config)
-    hours = config.kimg * 1000 / rate / 3600
+def _time(trainer: Trainer, costs: dict[Size, Cost]) -> str:
+    config, end = trainer.config, _end(trainer)
+    seconds = 0.0
+    for stage in trainer.growth.stages():
+        last = end if stage.end == trainer.growth.end else min(stage.end, end)
+        seconds += max(0, last - stage.begin) * costs[stage.size].seconds(config)
+    rate, hours = end / seconds, seconds / 3600
     whole = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours > 0.02 else "about a minute"
-    return f"about {rate:.3g} images a second as this machine is now, so {whole} for {config.kimg:g} kimg"
+    return f"about {rate:.3g} images a second as this machine is now, so {whole} for {end / 1000:g} kimg"

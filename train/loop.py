@@ -126,7 +126,7 @@ class Trainer:
     @property
     def gamma(self) -> float:
         """The weight of R1 at this size."""
-        return self.config.gamma_for(self.stage.size, self.stage.batch)
+        return self.config.gamma_for(self.stage.size, self.stage.batch, full=self.networks.g.size)
 
     @property
     def reached(self) -> Reached:

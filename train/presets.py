@@ -44,16 +44,18 @@ _GROWING: dict[str, tuple[Any, ...]] = {
     "smoke-progressive": (
         "32", "auto", 8, "auto", "0.5", "0.5", 64, 64, 2, 0.1, 0.25, 4, 12),
     "brain-progressive": (
-        "112x96", "192,192,128,64,32", 16, "16,16,16,16,8", "0,8,16,40,60", "4,8,24,100,200", 192, 192, 6, 4.0, 2.0, 5, 24),
+        "112x96", "192,128,64,32,16", 16, "16,16,16,16,8", "0,4,8,16,24", "4,8,20,36,240",
+        192, 192, 6, 4.0, 2.0, 5, 24),
     "progressive-256": (
         "256", "256,256,256,256,128,64,32", 32, "32,32,32,32,16,8,4", "20e", "20e", 512, 512, 8, 10.0, 10.0, 5, 24),
     "progressive-256-light": (
-        "256", "256,256,256,256,128,64,32", 16, "16,16,8,8,8,4,4", "20e", "20e,0,0,0,0,0,0", 200, 200, 6, 10.0, 10.0, 5, 24),
+        "256", "256,256,256,256,128,64,32", 16, "16,16,8,8,8,4,4", "20e", "20e,0,0,0,0,0,0",
+        200, 200, 6, 10.0, 10.0, 5, 24),
 }
 
 _GROWING_MORE: dict[str, dict[str, Any]] = {
     "smoke-progressive": dict(channel_base=512, channel_max=32, r1_every=2, precision="float32", threads=1),
-    "brain-progressive": dict(start="7x6", g_lr=0.0015, d_lr=0.0015, r1_every=8),
+    "brain-progressive": dict(start="7x6", gamma=10.0, g_lr=0.0015, d_lr=0.0015, r1_every=8),
     "progressive-256": dict(start="4", loss="wgan-gp"),
     "progressive-256-light": dict(start="4", loss="wgan-gp"),
 }

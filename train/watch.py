@@ -92,7 +92,7 @@ class Watch:
         self._size = facts.get("size")
 
     def _judge(self, figures: Figures, trainer: Trainer) -> list[str]:
-        known = Known(figures, self._before, self.config, gamma=trainer.gamma, bfloat16=trainer.bfloat16)
+        known = Known(figures, self._before, self.config, gamma=_full_gamma(trainer), bfloat16=trainer.bfloat16)
         warnings = []
         for sign in SIGNS:
             streak = self._streaks[sign.name]
@@ -347,6 +347,11 @@ def _runs_away(known: Known) -> str:
         "stop and --resume with --precision float32" if known.bfloat16 else "begin anew with half --g-lr and --d-lr"
     )
     return f"{worst} has grown to {known.get(worst, 0):.3g}, and a loss that is not finite may follow; {advice}"
+
+
+def _full_gamma(trainer: Trainer) -> float:
+    """The weight of R1 as --gamma takes it: at full size."""
+    return trainer.config.gamma_for(trainer.networks.g.size, trainer.growth.final.batch)
 
 
 def _stronger(known: Known) -> str:

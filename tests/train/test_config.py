@@ -100,3 +100,9 @@ def test_an_unknown_setting_suggests_the_nearest() -> None:
 def test_gamma_follows_the_fields_rule() -> None:
     assert Config.read({"data": "phantoms"}).gamma_for((256, 256)) == pytest.approx(0.0002 * 65536 / 16)
     assert Config.read({"data": "phantoms", "gamma": 3}).gamma_for((256, 256)) == 3
+
+
+def test_a_given_r1_weight_is_that_of_the_full_size_and_goes_with_pixels() -> None:
+    config = Config.read({"data": "phantoms", "arch": "stylegan", "path_weight": 0.0, "gamma": 10.0})
+    assert config.gamma_for((64, 48), full=(64, 48)) == 10
+    assert config.gamma_for((16, 12), full=(64, 48)) == pytest.approx(10 / 16)
