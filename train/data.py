@@ -314,42 +314,42 @@ class _Read:
 
 def _read(
     found: Survey, put: Callable[[int, np.ndarray], None], *, each: Callable[[], None]
-) -> tuple[dict[int, _Read], list[str]]:
-    """Read every item with several threads, a row for each picture; and the files that cannot be read, by name.
+) -> tuple[dict[int, _Read], dict[str, str]]:
+    """Read every item with several threads, a row for each picture; and the files that cannot be read, and why.
 
     Rows of an item follow each other; those of slices that turn out empty stay unused.
     """
     first = np.concatenate([[0], np.cumsum([item.count for item in found.items])]).tolist()
 
-    def one(number: int) -> tuple[dict[int, _Read], list[str]]:
-        item, read, broken = found.items[number], dict[int, _Read](), list[str]()
+    def one(number: int) -> tuple[dict[int, _Read], dict[str, str]]:
+        item, read, broken = found.items[number], dict[int, _Read](), dict[str, str]()
         row = first[number]
         try:
             for shot in item.read():
                 if shot.pixels is None:
-                    broken.append(shot.name)
+                    broken[shot.name] = shot.wrong
                     continue
                 put(row, shot.pixels)
                 read[row] = _Read(shot.name, item, number, pictures.is_gray(shot.pixels), shot.intensity)
                 row += 1
-        except sources.UNREADABLE:
-            return {}, [item.name]
+        except sources.UNREADABLE as wrong:
+            return {}, {item.name: sources.reason(wrong)}
         return read, broken
 
     largest = max((item.bytes for item in found.items), default=1)
     threads = max(1, min(os.cpu_count() or 1, WORKING_BYTES // max(1, largest)))
-    whole, broken = dict[int, _Read](), list(found.broken)
+    whole, broken = dict[int, _Read](), dict(found.broken)
     with ThreadPoolExecutor(threads) as pool:
         try:
             for number, (read, bad) in enumerate(pool.map(one, range(len(found.items)))):
                 whole |= read
-                broken += bad
+                broken |= bad
                 for _ in range(found.items[number].count):
                     each()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return whole, sorted(broken)
+    return whole, broken
 
 
 def _floats(pixels: np.ndarray) -> Tensor:
@@ -411,13 +411,13 @@ def _units(found: Survey, said: list[Intensity | None]) -> tuple[Intensity | Non
     ]
 
 
-def _remarks(found: Survey, broken: list[str], pixels: np.ndarray) -> list[str]:
+def _remarks(found: Survey, broken: Mapping[str, str], pixels: np.ndarray) -> list[str]:
     """What a person should know about their data, one sentence each."""
     says = [found.source.says] if found.source.says else []
     says += found.says
     if broken:
         count = f"{len(broken)} of {found.files}"
-        says.append(f"{count} pictures cannot be read and are left out: {ten(broken)}")
+        says.append(f"{count} pictures cannot be read and are left out: {ten(sorted(broken))}")
     if found.shapes > 1:
         says.append(f"{found.shapes} shapes, fitted to the most common one, {found.picture[0]}x{found.picture[1]}")
     if len(pixels) < found.count - len(broken):

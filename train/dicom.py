@@ -18,7 +18,7 @@ from core.intensity import Intensity
 from core.pictures import Header
 from train.items import Shot
 from train.slicing import BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled, squared
-from train.sources import Folder, Zip
+from train.sources import Folder, Zip, reason
 
 __all__ = ["Scan", "SeriesItem", "group", "look"]
 
@@ -135,8 +135,8 @@ class SeriesItem:
         for scan in {scan.index: scan for scan, _ in chosen}.values():
             try:
                 held[scan.name] = _read(self.source, scan)
-            except (PictureError, OSError, EOFError, ValueError):
-                yield Shot(scan.name, None)
+            except (PictureError, OSError, EOFError, ValueError) as wrong:
+                yield Shot(scan.name, None, wrong=reason(wrong))
         if not held:
             return
         middle, sample = list(held.values())[len(held) // 2], self._sample(list(held.values()))

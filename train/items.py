@@ -22,11 +22,12 @@ __all__ = ["ArrayItem", "Item", "OneFile", "PictureItem", "Shot", "StackItem"]
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: its name in the set, and its pixels, None where it cannot be read."""
+    """One picture: its name in the set, and its pixels, None where it cannot be read, for the reason `wrong`."""
 
     name: str
     pixels: np.ndarray | None
     intensity: Intensity | None = None
+    wrong: str = ""
 
 
 class Item(Protocol):

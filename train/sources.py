@@ -18,7 +18,7 @@ import numpy as np
 
 from core.errors import DataError, PictureError
 
-__all__ = ["MANIFEST", "UNREADABLE", "Folder", "Zip", "classes", "find"]
+__all__ = ["MANIFEST", "UNREADABLE", "Folder", "Zip", "classes", "find", "reason"]
 
 MANIFEST = "dataset.json"
 SUFFIXES = frozenset((
@@ -142,6 +142,8 @@ def find(path: str | Path, *, only: str = "") -> Folder | Zip:
     if not path.exists():
         raise DataError(f"{path} does not exist; give --data a folder or zip of pictures, or the word phantoms")
     found: Folder | Zip
+    if not path.is_dir() and not path.is_file():
+        raise DataError(f"{path} is neither a folder nor a zip; give --data a folder or zip of pictures")
     if path.is_dir():
         every = _below(path)
         names, says, partners = _wanted(every, Folder(path, tuple(every)), only)
@@ -162,6 +164,11 @@ def find(path: str | Path, *, only: str = "") -> Folder | Zip:
         named = f" with a name like {only}" if only else ""
         raise DataError(f"{path} holds 0 pictures{named}; looked for {looked} in it and below")
     return found
+
+
+def reason(wrong: BaseException) -> str:
+    """Why a file cannot be read, in short, without the advice that an error ends with."""
+    return " ".join(str(wrong).split()).partition(";")[0][:160] or type(wrong).__name__
 
 
 def classes(names: Sequence[str], *, path: Path) -> tuple[tuple[str, ...], np.ndarray]:
@@ -185,14 +192,18 @@ def classes(names: Sequence[str], *, path: Path) -> tuple[tuple[str, ...], np.nd
 
 
 def _below(path: Path) -> list[str]:
-    """Names of the files below a folder, links followed, but for one that leads back to a folder it lies in."""
+    """Names of the files below a folder, links followed, but for one that leads back to a folder it lies in.
+
+    Pipes, sockets and devices, which may never end, are no files.
+    """
     names = []
     above: dict[str, frozenset[str]] = {str(path): frozenset()}
     for folder, inner, files in os.walk(path, followlinks=True):
         chain = above.pop(folder) | {os.path.realpath(folder)}
         inner[:] = [name for name in inner if os.path.realpath(os.path.join(folder, name)) not in chain]
         above |= {os.path.join(folder, name): chain for name in inner}
-        names += [(Path(folder) / file).relative_to(path).as_posix() for file in files]
+        paths = [Path(folder) / file for file in files]
+        names += [one.relative_to(path).as_posix() for one in paths if one.is_file() or not one.exists()]
     return sorted(names)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Survey:
     shapes: int  # how many different shapes
     gray: bool  # whether every head says gray
     wide: bool  # whether any picture has more than 8 bits
-    broken: tuple[str, ...]
+    broken: Mapping[str, str]  # files that cannot be read -> why
     says: tuple[str, ...] = ()
     manifest: Manifest = Manifest()
 
@@ -96,15 +96,15 @@ def survey(
     common = max(shapes, key=lambda size: (shapes[size], size[0] * size[1], size))
     gray, wide = all(item.header.gray for item in items), any(item.header.wide for item in items)
     manifest = Manifest.of(source)
-    return Survey(source, items, common, len(shapes), gray, wide, tuple(broken), tuple(says), manifest)
+    return Survey(source, items, common, len(shapes), gray, wide, broken, tuple(says), manifest)
 
 
 def _items(
     source: sources.Folder | sources.Zip, slicing: Slicing, *, each: Callable[[], None]
-) -> tuple[tuple[Item, ...], list[str], list[str]]:
-    """Everything to read, the files that cannot be, and what a person should know, one sentence each."""
+) -> tuple[tuple[Item, ...], dict[str, str], list[str]]:
+    """Everything to read, the files that cannot be and why, and what a person should know, one sentence each."""
     items, scans, volumes = list[Item](), list[dicom.Scan](), list[VolumeItem]()
-    broken = []
+    broken = dict[str, str]()
     for index, name in enumerate(source.names):
         each()
         kind = source.kind(index)
@@ -119,8 +119,8 @@ def _items(
                 head = pictures.read_header(source.open(index), name=name)
                 stack = len(head.pages) > 1
                 items.append(StackItem.at(source, index, slicing, head) if stack else PictureItem(source, index, head))
-        except sources.UNREADABLE:
-            broken.append(name)
+        except sources.UNREADABLE as wrong:
+            broken[name] = sources.reason(wrong)
     series, says = dicom.group(source, scans, slicing)
     stretched = _stretched([*volumes, *series])
     if stretched:
@@ -139,12 +139,13 @@ def _stretched(items: Sequence[Item]) -> dict[str, tuple[float, float]]:
     return {item.name: item.pixel for item in scans if item.pixel is not None and not is_square(item.pixel)}
 
 
-def judge(path: str | Path, broken: Sequence[str], total: int) -> None:
-    """Raise DataError where more than 1 in 20 files cannot be read, or all of them."""
+def judge(path: str | Path, broken: Mapping[str, str], total: int) -> None:
+    """Raise DataError, with the first one's reason, where more than 1 in 20 files cannot be read, or all of them."""
     if len(broken) * UNREADABLE_SHARE <= total:
         return
     count = f"{len(broken)} of {total} pictures cannot be read, more than 1 in {UNREADABLE_SHARE}"
-    raise DataError(f"{path}: {count}: {ten(broken)}; mend them or take them out")
+    names = sorted(broken)
+    raise DataError(f"{path}: {count}: {ten(names)}, since {broken[names[0]]}; mend them or take them out")
 
 
 def ten(names: Sequence[str]) -> str:

@@ -57,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise SettingError("dest", given.dest, f"a place outside {source}, or it would be read as part of it")
     slicing = Slicing(axis=given.axis, slices=given.slices, window=given.window)
     said: dict[str, Any] = prepare(Asked(source, dest, slicing, only=given.only, labels=given.labels))
-    print(json.dumps(said, ensure_ascii=False) if given.json else report.text(said))
+    shown = json.dumps(said, ensure_ascii=False) if given.json else report.text(said)
+    print(shown.encode("utf-8", "backslashreplace").decode())  # names may have bytes that are no text
     return 0
 
 

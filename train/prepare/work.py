@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ from train.survey import Survey, judge, survey
 
 __all__ = ["Asked", "prepare"]
 
-FORMAT = 2
+FORMAT = 3
 PART_PICTURES = 256
 _PART = "part.json"
 
@@ -89,20 +90,20 @@ def prepare(asked: Asked) -> dict[str, Any]:
         return before
     folder = usable_folder(asked.dest.with_name(asked.dest.name + ".parts"))
     sweep(folder)
-    records, broken = list[Record](), list(found.broken)
+    records, broken = list[Record](), dict(found.broken)
     with bar("preparing the pictures", total=found.count) as progress:
         for batch in batches:
             if not (folder / batch.file).is_file():
                 _make(folder / batch.file, batch)
             part, bad = _part(folder / batch.file)
             records += part
-            broken += bad
+            broken |= bad
             progress.update(sum(item.count for item in batch.items))
     judge(asked.source, broken, found.files)
     if not records:
         raise DataError(f"{asked.source} has only empty slices; give other --slices or another --window")
     names = _names(records)
-    said = report.make(found, records, names, broken=broken, classes=classes, numbers=numbers)
+    said = report.make(found, records, names, broken=sorted(broken), classes=classes, numbers=numbers)
     manifest = report.manifest(found, records, names, said=said, classes=classes, numbers=numbers, key=key)
     _join(asked.dest, folder, batches, names, manifest)
     report.sheet(asked.dest, names)
@@ -159,30 +160,30 @@ def _make(path: Path, batch: _Batch) -> None:
     """Read the items of a batch and write its part, whole or not at all."""
     largest = max(max(1, item.bytes) for item in batch.items)
     threads = max(1, min(os.cpu_count() or 1, WORKING_BYTES // largest))
-    records, broken = list[dict[str, Any]](), list[str]()
+    records, broken = list[dict[str, Any]](), dict[str, str]()
     with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive, ThreadPoolExecutor(threads) as pool:
         # A few at a time: pictures that are done wait in memory for their turn.
         for start in range(0, len(batch.items), 2 * threads):
             some = range(start, min(start + 2 * threads, len(batch.items)))
             for done, bad in pool.map(lambda place: _encoded(batch.items[place], batch.first + place), some):
-                broken.extend(bad)
+                broken.update(bad)
                 for record, data in done:
                     archive.writestr(f"{len(records)}.png", data)
                     records.append(asdict(record))
         archive.writestr(_PART, json.dumps({"records": records, "broken": broken}))
 
 
-def _encoded(item: Item, number: int) -> tuple[list[tuple[Record, bytes]], list[str]]:
-    """The pictures of an item as PNG, and the files of it that cannot be read."""
-    done, broken = list[tuple[Record, bytes]](), list[str]()
+def _encoded(item: Item, number: int) -> tuple[list[tuple[Record, bytes]], dict[str, str]]:
+    """The pictures of an item as PNG, and the files of it that cannot be read, and why."""
+    done, broken = list[tuple[Record, bytes]](), dict[str, str]()
     try:
         for shot in item.read():
             if shot.pixels is None:
-                broken.append(shot.name)
+                broken[shot.name] = shot.wrong
             else:
                 done.append(_one(shot, number))
-    except sources.UNREADABLE:
-        return [], [item.name]
+    except sources.UNREADABLE as wrong:
+        return [], {item.name: sources.reason(wrong)}
     return done, broken
 
 
@@ -207,13 +208,14 @@ def _one(shot: Shot, number: int) -> tuple[Record, bytes]:
 
 
 def _png_name(name: str) -> str:
-    """`a/b.nii.gz#012` -> `a/b_slice012.png`, `a/b.jpg` -> `a/b.png`."""
+    """`a/b.nii.gz#012` -> `a/b_slice012.png`, `a/b.jpg` -> `a/b.png`. Bytes that are no text become `_`."""
+    name = re.sub("[\ud800-\udfff]", "_", name)
     file, _, k = name.rpartition("#") if "#" in PurePosixPath(name).name else (name, "", "")
     plain = str(PurePosixPath(file).parent / stem(file)).removeprefix("./")
     return f"{plain}_slice{k}.png" if k else f"{plain}.png"
 
 
-def _part(path: Path) -> tuple[list[Record], list[str]]:
+def _part(path: Path) -> tuple[list[Record], dict[str, str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             said = json.loads(archive.read(_PART))
@@ -221,7 +223,7 @@ def _part(path: Path) -> tuple[list[Record], list[str]]:
             Record(**{**one, "size": tuple(one["size"]), "intensity": one["intensity"] and tuple(one["intensity"])})
             for one in said["records"]
         ]
-        return records, said["broken"]
+        return records, dict(said["broken"])
     except (*sources.UNREADABLE, KeyError, TypeError) as wrong:
         raise OutputError(f"{path} cannot be read back; delete it and repeat the command") from wrong
 
@@ -246,7 +248,8 @@ def _join(
     """All parts in one zip, under DEST's name only when it is whole."""
     waiting = iter(names)
     with writing(dest) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        text = json.dumps(manifest, ensure_ascii=False, indent=1)
+        # Bytes of a name that are no text are JSON's escapes, which give them back as they were.
+        text = json.dumps(manifest, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace")
         archive.writestr(zipfile.ZipInfo(sources.MANIFEST), text, zipfile.ZIP_DEFLATED)
         for batch in batches:
             with zipfile.ZipFile(folder / batch.file) as part:
