@@ -6,13 +6,13 @@ A name is looked up in a list of what lies in these folders, never joined to a p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core import runs
-from core.checkpoint import configs, read_about, sha256
-from core.errors import CheckpointError, SettingError
+from core import foreign, runs
+from core.checkpoint import configs, load, read_about, sha256
+from core.errors import CheckpointError, DataError, SettingError
 from core.generator import ARCHITECTURES
 from core.intensity import Intensity
 from core.sizes import crop_at
@@ -46,10 +46,11 @@ class Network:
     grown: tuple[Size, float] | None  # what to show when nobody says otherwise; None: the full size
     stamp: tuple[int, int]  # mtime in ns and bytes: another stamp, another file
     about: dict[str, Any] = field(repr=False, compare=False)
+    best: bool = False  # of its run, as the run's own measure says; known where all networks are listed
 
     def entry(self) -> dict[str, Any]:
         """The network as JSON values, as GET /networks gives it."""
-        names = ("name", "architecture", "channels", "layers", "classes", "credit", "sha", "grows")
+        names = ("name", "architecture", "channels", "layers", "classes", "credit", "sha", "grows", "best")
         return {
             **{name: getattr(self, name) for name in names},
             "size": list(self.size),
@@ -105,7 +106,8 @@ class Networks:
             except CheckpointError as wrong:
                 self.refused[path] = str(wrong)
         self._known = {network.path: network for network in found}
-        return found
+        best = self._best()
+        return [replace(network, best=True) if network.path in best else network for network in found]
 
     def find(self, name: str | None) -> Network:
         """The network of that name: a stem, RUN (its newest) or RUN/000012; None is `preferred`, `brain` or the first.
@@ -187,6 +189,16 @@ class Networks:
         except OSError:
             return None
 
+    def _best(self) -> set[Path]:
+        """The network files that runs name as their best."""
+        found = set()
+        for run in runs.runs(self.runs):
+            try:
+                found.add(runs.best(run))
+            except DataError:
+                continue  # another program's best.json marks nothing
+        return {path for path in found if path is not None}
+
     def _files(self) -> Iterator[tuple[str, Path]]:
         yield from self._admitted.items()
         if self.checkpoints.is_dir():
@@ -206,7 +218,7 @@ class Networks:
         known = self._known.get(path)
         if known is not None and known.stamp == stamp and known.name == name:
             return known
-        about = read_about(path)
+        about = _about(path)
         config, _ = configs(path, about)
         crop, grown = about["picture"]["crop"], about.get("grown")
         grows = ARCHITECTURES[about["arch"]].grows
@@ -226,6 +238,13 @@ class Networks:
             stamp=stamp,
             about=about,
         )
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """The header of a file; of another program's, what it becomes when it is opened."""
+    if foreign.recognise(path) is not None:
+        return load(path, generator_only=True).about
+    return read_about(path)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -83,6 +83,7 @@ def _facts(network: Network) -> dict[str, Any]:
         "training": about.get("training") or {},
         "crop": about["picture"]["crop"],
         "credit": about.get("credit") or "",
+        "provenance": about.get("provenance") or {},
         "card": card_html(_text(card), checkpoint=network.name) if card.is_file() else None,
     }
 

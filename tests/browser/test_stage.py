@@ -414,3 +414,16 @@ def test_a_login_comes_first_and_a_page_without_networks_says_how_to_get_one(dri
         finally:
             driver.implicitly_wait(0)
             driver.get("about:blank")
+
+
+def test_a_link_asks_for_its_picture_once(tab: Any, app: str) -> None:
+    tab.get("about:blank")
+    tab.get_log("performance")
+    tab.get(f"{app}?recipe={quote(json.dumps({'checkpoint': 'brain', 'seed': 77}))}")
+    shown(tab, seed=77)
+    time.sleep(0.5)
+    messages = [json.loads(entry["message"])["message"] for entry in tab.get_log("performance")]
+    asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+    large = [url for url in asked if "/frame?" in url and "format=webp" not in url]
+    assert [urlsplit(url).query for url in large] == ["format=png"]
+    assert not complaints(tab)

@@ -24,6 +24,7 @@ from explorer.web.job_routes import looked_at
 from explorer.web.jobs import arguments
 from tests.core.gif import decode_gif
 from tests.explorer.conftest import growing, toy
+from tests.interop import FOLDER, needs_interop
 
 GROWN = Grown((14, 12), 0.3)
 SIZES = [[7, 6], [14, 12], [28, 24]]
@@ -186,6 +187,18 @@ def test_the_verbs_take_it(
     assert do("render", "--seeds", "3", "--grown", "9x9", "--out", "c.png") == 2
     assert do("render", "--seeds", "3", "--grown", "14x12:2", "--out", "c.png") == 2
     assert not Path("c.png").exists()
+
+
+@needs_interop
+def test_a_network_of_another_program_opens_by_its_path(tmp_path: Path) -> None:
+    studio = Studio(tmp_path, tmp_path / "runs", device="cpu")
+    path = FOLDER / "stylegan1" / "ema.model"
+    assert studio.admit(str(path)) == "ema"
+    network = studio.network("ema")
+    assert (network.architecture, network.grows, network.size) == ("stylegan", True, network.sizes[-1])
+    assert network.about["provenance"]["source"] == "ema.model"
+    size = network.sizes[1]
+    assert studio.exact(Recipe(checkpoint="ema", seed=1, grown=Grown(size, 0.5))).shape[:2] == size
 
 
 def test_a_job_is_told_it_as_the_flag(house: Studio, tmp_path: Path) -> None:

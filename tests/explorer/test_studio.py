@@ -166,7 +166,7 @@ def test_networks_are_listed_and_found_by_name(folder: Path, studio: Studio) -> 
     assert [n.name for n in studio.networks()] == ["brain", "colour", "first/000012", "first/000004"]
     assert studio.network("brain").entry() == {
         "name": "brain", "architecture": "stylegan2", "size": [12, 11], "channels": 1, "layers": 4, "classes": 0,
-        "grows": False, "sizes": [[14, 12]], "grown": None,
+        "grows": False, "sizes": [[14, 12]], "grown": None, "best": False,
         "credit": "made by a test", "sha": core.checkpoint.sha256(folder / "checkpoints" / "brain.safetensors")[:12],
     }  # fmt: skip
     assert studio.network(None).name == "brain"
@@ -211,6 +211,19 @@ def test_broken_files_are_left_out_and_said(folder: Path, tmp_path: Path) -> Non
         studio.exact(Recipe(checkpoint="text"))
     with pytest.raises(CheckpointError, match="there is no network in"):
         Studio(tmp_path / "none", tmp_path / "none").exact(Recipe())
+
+
+def test_the_best_of_a_run_is_marked(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    best = tmp_path / "runs" / "first" / "best.json"
+    studio = Studio(tmp_path / "none", tmp_path / "runs", device="cpu")
+    for text, marked in (
+        ('{"checkpoint": "000004.safetensors", "measure": "fid"}', [False, True]),
+        ('{"checkpoint": "../../000012.safetensors"}', [True, False]),
+        ("{", [False, False]),
+    ):
+        best.write_text(text, encoding="utf-8")
+        assert [network.best for network in studio.networks()] == marked, text
 
 
 def test_a_changed_file_is_loaded_again(tmp_path: Path) -> None:

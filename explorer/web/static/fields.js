@@ -204,7 +204,7 @@ export class Menus {
     return document.querySelector(`#${id} input`);
   }
 
-  /** Offer `choices`, a list of words, and show `value`; either may be left as it is. */
+  /** Offer `choices`, a list of words or of [words, value], and show `value`; either may be left as it is. */
   show(id, { choices, value }) {
     const menu = this.#menus.get(id);
     menu.choices = choices ?? menu.choices;
@@ -228,7 +228,7 @@ export class Menus {
   updates(ids) {
     return ids.map((id) => {
       const { choices, value } = this.#menus.get(id) ?? {};
-      const offered = choices && { choices: choices.map((word) => [word, word]), interactive: choices.length > 0 };
+      const offered = choices && { choices: choices.map((word) => (Array.isArray(word) ? word : [word, word])), interactive: choices.length > 0 };
       return { __type__: "update", ...offered, value: value ?? null };
     });
   }

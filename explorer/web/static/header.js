@@ -3,6 +3,7 @@
 import { adorn, nameGroup } from "./fields.js";
 import { fetchFrame } from "./frames.js";
 import { addressOf } from "./history.js";
+import { offered } from "./panel_kit.js";
 import { recipeOfFile } from "./png.js";
 import { full, short } from "./recipe.js";
 
@@ -20,9 +21,8 @@ export function mountHeader(stage) {
 function mountNetworks(stage) {
   const menu = stage.menus.mount("network", (checkpoint) => stage.set({ checkpoint, label: null, grown: null }));
   menu.addEventListener("focus", () => stage.refreshNetworks());
-  const choices = () => stage.networks.map(({ name }) => name);
   stage.subscribe((recipe, network) => {
-    stage.menus.show("network", { choices: choices(), value: network?.name ?? null });
+    stage.menus.show("network", { choices: offered(stage.networks), value: network?.name ?? null });
     find("network-facts").textContent = network ? factsOf(network) : "";
   });
 }

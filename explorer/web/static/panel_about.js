@@ -51,10 +51,16 @@ function rows(about, network) {
     ["On", training.device],
     ["Data", training.data],
     ["Credit", about.credit],
+    ["Came from", provenance(about.provenance)],
     ["Commit", training.commit],
     ["File", `${about.file}, ${(about.bytes / 1e6).toFixed(1)} MB`],
     ["SHA-256", `${about.sha}…`],
   ];
+}
+
+/** Where a network of another program came from, and what had to be estimated. */
+function provenance({ source, format, notes }) {
+  return source ? `${source} (${format})${[].concat(notes ?? []).map((note) => `; ${note}`).join("")}` : null;
 }
 
 function hours(value) {

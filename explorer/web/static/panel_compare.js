@@ -6,7 +6,7 @@ import { counterpart } from "./elsewhere.js";
 import { nameGroup, radioField, resetOf } from "./fields.js";
 import { AGAIN, decoded, fetchFrame, REST } from "./frames.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, openTab, present, sides as sidesOf, take, whenSeen } from "./panel_kit.js";
+import { button, h, hand, offered, openTab, present, sides as sidesOf, take, whenSeen } from "./panel_kit.js";
 import { same, short } from "./recipe.js";
 import { multiple } from "./view.js";
 
@@ -165,7 +165,7 @@ class Comparison {
       // A network beside itself shows something where the precisions differ.
       if (this.right === network.name) this.precisions.right = "bfloat16";
     }
-    const names = networks.map(({ name }) => name);
+    const names = offered(networks);
     menus.show("compare-left", { choices: [STAGES, ...names], value: this.left });
     menus.show("compare-right", { choices: names, value: this.right });
     this.backs.left.disabled = this.left === STAGES;

@@ -195,6 +195,11 @@ export function layerSizes(network) {
   return Array.from({ length: network.layers }, (_, layer) => start * 2 ** Math.min(doublings, (layer + 1) >> 1));
 }
 
+/** The networks as a menu offers them: the best of a run, by its own measure, is marked. */
+export function offered(networks) {
+  return networks.map(({ name, best }) => [best ? `${name} (best)` : name, name]);
+}
+
 /** [height, width] of a network's pictures as people see them. */
 export function sides(network) {
   return Array.isArray(network.size) ? network.size : String(network.size).split("x").map(Number);

@@ -68,6 +68,11 @@ class Atlas {
     radioField("map-method", { name: "Map by", start: METHOD, titles: TITLES, change: (value) => this.#method(value) });
     const go = new NumberField("map-seed", { name: "Seed on the map", change: (seed) => go.write(seed) });
     go.write(0);
+    // The stage's own seed stands there, unless somebody is typing another.
+    this.stage.subscribe(({ seed, point, toward, blend }) => {
+      const plain = !point && !toward && !blend.length && seed < this.samples;
+      if (plain && document.activeElement !== go.number) go.write(seed);
+    });
     const bring = () => go.number.value !== "" && this.#click(Math.min(Math.max(0, Math.round(go.number.valueAsNumber)), this.samples - 1));
     go.number.addEventListener("keydown", (event) => event.key === "Enter" && bring());
     adorn("map-go", "stage", { title: "Bring this seed to the stage" }).addEventListener("click", bring);

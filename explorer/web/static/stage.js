@@ -14,7 +14,7 @@
 import { mountControls } from "./controls.js";
 import { Menus } from "./fields.js";
 import { saveWalk } from "./film.js";
-import { Frames, fetchFrame } from "./frames.js";
+import { decoded, Frames, fetchFrame } from "./frames.js";
 import { mountHeader } from "./header.js";
 import { History, recipeOfAddress } from "./history.js";
 import { mountKeys } from "./keys.js";
@@ -192,10 +192,16 @@ class Stage {
     }
     find("stage-empty").hidden = true;
     // A recipe that the server refuses is no place to begin: say why, and begin afresh.
-    if (recipe) error = await refusedAs({ checkpoint: this.#firstNetwork(), ...recipe });
+    let frame;
+    if (recipe) ({ frame, error } = await firstOf({ checkpoint: this.#firstNetwork(), ...recipe }));
     this.#recipe = full({ checkpoint: this.#firstNetwork(), ...(error ? {} : recipe) });
     this.history.begin(this.#recipe);
-    this.#change(this.#recipe, { moving: false, kept: true });
+    if (frame) {
+      this.#tellAll();
+      this.#drawn(await decoded(frame.blob), { ...frame, recipe: short(this.#recipe), exact: true });
+    } else {
+      this.#change(this.#recipe, { moving: false, kept: true });
+    }
     if (error) this.say(error);
     addEventListener("visibilitychange", () => document.hidden || this.refreshNetworks());
   }
@@ -283,14 +289,13 @@ class Stage {
   }
 }
 
-/** The sentence with which the server refuses a recipe; undefined where it draws it. */
-async function refusedAs(recipe) {
+/** The exact picture of a recipe that nobody has looked at yet, or the sentence with which the server refuses it; neither where it is silent. */
+async function firstOf(recipe) {
   try {
-    await fetchFrame(recipe, { format: "jpeg", size: 16 });
+    return { frame: await fetchFrame(recipe, { format: "png" }) };
   } catch (wrong) {
-    if (!wrong.again) return wrong.message;
+    return wrong.again ? {} : { error: wrong.message };
   }
-  return undefined;
 }
 
 export function openStage(facts) {
