@@ -29,7 +29,8 @@ class Board:
         self._writer: Any = None
         try:
             module = importlib.import_module("torch.utils.tensorboard")
-            self._writer = module.SummaryWriter(str(run / runs.BOARD), purge_step=images or None)
+            # The step to hide from is hidden itself.
+            self._writer = module.SummaryWriter(str(run / runs.BOARD), purge_step=images + 1 if images else None)
         except ImportError:
             return
         except _WRONG as wrong:

@@ -61,7 +61,7 @@ def test_scalars_and_the_sheet(tmp_path: Path, writer: type[Writer]) -> None:
     board.close()
     board.close()
     assert said == [] and writer.made[0].calls == [
-        ("made", "tensorboard", 4000),
+        ("made", "tensorboard", 4001),
         ("loss_g", 0.5, 8000),
         ("swd/value", 1.0, 8000),
         ("swd/real", 2.0, 8000),
