@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import RandomState
 from torch import Tensor, nn
 
 from core.errors import CheckpointError, SettingError
@@ -19,10 +20,22 @@ from core.foreign.source import Source
 from core.generator import Discriminator, Generator
 from core.mapping import Mapping as MappingNetwork
 
-__all__ = ["AVERAGED", "Networks", "Piece", "Tensors", "configured", "fill", "refuse", "set_average", "without_weights"]
+__all__ = [
+    "AVERAGED",
+    "Networks",
+    "Piece",
+    "Plan",
+    "Tensors",
+    "built_generator",
+    "configured",
+    "fill",
+    "refuse",
+    "without_weights",
+]
 
 AVERAGED = 10_000
 _SHOWN = 8
+_WIDEST = 1 << 16
 
 
 @dataclass
@@ -80,6 +93,9 @@ class Piece:
     turn: Callable[[Tensor], Tensor] | None = None
 
 
+Plan = dict[str, Piece | Tensor]
+
+
 def refuse(tensors: Tensors, problems: list[str]) -> CheckpointError:
     """The error for a network that is not what its file says."""
     shown = "; ".join(problem[:90] for problem in problems[:_SHOWN])
@@ -90,6 +106,9 @@ def refuse(tensors: Tensors, problems: list[str]) -> CheckpointError:
 
 def configured(path: Path, kind: Callable[..., Any], **values: Any) -> Any:
     """A configuration. Raises CheckpointError where this version cannot build it."""
+    widths = [v for v in values.values() if type(v) is int] + list(values.get("filters", ()))
+    if max(widths, default=0) > _WIDEST:
+        raise CheckpointError(f"{path} holds a network that this version cannot build: it is {max(widths)} wide")
     try:
         return kind(**values)
     except SettingError as wrong:
@@ -144,7 +163,7 @@ def _turned(piece: Piece, tensors: Tensors, count: int) -> Tensor | None:
 @torch.no_grad()
 def _average_w(mapping: MappingNetwork) -> Tensor:
     """The mean w of AVERAGED z of the seed 0, classes drawn alike, [w_dim]: for files that do not keep it."""
-    stream = np.random.RandomState(0)
+    stream = RandomState(0)
     total = torch.zeros(mapping.w_dim, dtype=torch.float64)
     size = 500
     for _ in range(AVERAGED // size):
@@ -160,6 +179,12 @@ def without_weights(kind: Callable[[Any], nn.Module], config: Any) -> Any:
         return kind(config)
 
 
-def set_average(generator: Generator) -> None:
-    """Estimate w_avg of a generator that has everything else."""
-    generator.mapping.w_avg = _average_w(generator.mapping)
+def built_generator(
+    config: Any, tensors: Tensors, plan: Plan, ignored: re.Pattern[str], *, estimated: bool
+) -> Generator:
+    """A generator with the weights of a file, its w_avg estimated where the file has none. Raises CheckpointError."""
+    network = without_weights(Generator, config)
+    fill(network, tensors, plan, ignored)
+    if estimated:
+        network.mapping.w_avg = _average_w(network.mapping)
+    return network

@@ -120,6 +120,8 @@ class Stored:
         if type(storage) is not Storage or any(type(n) is not int or not 0 <= n < _MOST_SIDE for n in numbers):
             raise source.damaged("a tensor in it has a shape that cannot be")
         count = math.prod(size)
+        if max(size, default=0) > max(storage.count, 1):  # beside a side of zero any other could be
+            raise source.damaged("a tensor in it has a shape that cannot be")
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if count else -1
         # A stride of zero could make gigabytes of one number: no tensor is larger than what it lies in.
         if last >= storage.count or count > storage.count:

@@ -16,7 +16,7 @@ from core.foreign.filling import Networks
 from core.foreign.inert import Module, Stored, plain
 from core.foreign.source import Source
 
-__all__ = ["Network", "check_kind", "networks", "parts_of", "taken_apart"]
+__all__ = ["Network", "check_kind", "networks", "parts_of", "program", "taken_apart", "unknown"]
 
 _DEEPEST = 8
 _MOST_MODULES = 4000
@@ -106,13 +106,23 @@ def check_kind(source: Source, root: Any) -> None:
             )
 
 
+def unknown(source: Source, root: Any) -> CheckpointError:
+    """The error for a pickle without a generator."""
+    keys = ", ".join(str(plain(key))[:40] for key in list(root)[:6]) if isinstance(root, dict) else ""
+    return CheckpointError(f"{source.path} holds no network of a kind known here; it has {keys or 'no table'}")
+
+
+def program(network: Network) -> str:
+    """Whose generator it is, in words."""
+    return "StyleGAN2 of the stylegan3 repository" if network.later else "stylegan2-ada-pytorch"
+
+
 def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
     """Build what a pickle holds. Raises CheckpointError."""
     parts = parts_of(root)
     shown = next((key for key in ("G_ema", "G") if key in parts), None)
     if shown is None:
-        keys = ", ".join(str(plain(key))[:40] for key in list(root)[:6]) if isinstance(root, dict) else ""
-        raise CheckpointError(f"{source.path} holds no network of a kind known here; it has {keys or 'no table'}")
+        raise unknown(source, root)
     flat = {key: taken_apart(source, key, top) for key, top in parts.items()}
     for network in flat.values():
         strange = {str(plain(m.kind)) for path, m in network.modules.items() if path and m.kind not in _KNOWN}
@@ -122,7 +132,6 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
     generator, estimated = names.generator(flat[shown])
     live = names.generator(flat["G"])[0] if shown != "G" and "G" in flat and not generator_only else None
     critic = names.discriminator(flat["D"]) if "D" in flat and not generator_only else None
-    program = "StyleGAN2 of the stylegan3 repository" if flat[shown].later else "stylegan2-ada-pytorch"
     halves = sum(module.state.get("use_fp16") is True for module in flat[shown].modules.values())
     notes = [f"its program computes {halves} of its sizes in float16; here they are float32"] if halves else []
     settings = plain(root.get("training_set_kwargs")) if isinstance(root, dict) else None
@@ -131,4 +140,4 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
         training = {"settings": settings}
         if isinstance(settings.get("path"), str):
             training["data"] = settings["path"]
-    return Networks(program, generator, critic, live, estimated=estimated, training=training, notes=notes)
+    return Networks(program(flat[shown]), generator, critic, live, estimated=estimated, training=training, notes=notes)

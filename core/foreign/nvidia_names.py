@@ -7,25 +7,22 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from core import stylegan2
-from core.foreign.filling import Piece, Tensors, configured, fill, refuse, set_average, without_weights
+from core.foreign.filling import Piece, Plan, Tensors, built_generator, configured, fill, refuse, without_weights
 from core.foreign.taps import taps_of
 from core.generator import Generator
 
 if TYPE_CHECKING:
     from core.foreign.nvidia import Network
 
-__all__ = ["discriminator", "generator"]
+__all__ = ["discriminator", "generator", "planned_discriminator", "planned_generator"]
 
 _MOST_LAYERS = 64
 _FINEST = 1 << 13
 _ROOT2, _ROOT_HALF = math.sqrt(2), math.sqrt(0.5)
 # Filters: those that are applied were compared with the configuration. Every layer has one, most do not use it.
 _IGNORED = re.compile(r"(.*\.)?resample_filter")
-
-Plan = dict[str, Piece | Tensor]
 
 
 class Layers:
@@ -134,6 +131,14 @@ def _usual(found: dict[str, Any], width: int) -> dict[str, Any]:
 
 def generator(network: Network) -> tuple[Generator, bool]:
     """A generator as ours, and whether its w_avg had to be estimated. Raises CheckpointError."""
+    config, plan = planned_generator(network)
+    estimated = not isinstance(plan["mapping.w_avg"], Piece)
+    tensors = Tensors(network.source, network.label, network.tensors)
+    return built_generator(config, tensors, plan, _IGNORED, estimated=estimated), estimated
+
+
+def planned_generator(network: Network) -> tuple[stylegan2.GeneratorConfig, Plan]:
+    """What would be built of a generator, and from which of its tensors. Raises CheckpointError."""
     layers, tensors = Layers(network), Tensors(network.source, network.label, network.tensors)
     sides = _sides(tensors, "synthesis.")
     finest = sides[-1]
@@ -180,11 +185,7 @@ def generator(network: Network) -> tuple[Generator, bool]:
             _styled(plan, f"{ours}.torgb", f"{block}.torgb", noise=False)
         if f"{block}.skip" in skips:
             _pair(plan, f"{ours}.skip", f"{block}.skip", bias=False)
-    built = without_weights(Generator, config)
-    fill(built, tensors, plan, _IGNORED)
-    if estimated:
-        set_average(built)
-    return built, estimated
+    return config, plan
 
 
 def _default_clamp(network: Network) -> Any:
@@ -226,6 +227,14 @@ def _check_generator(layers: Layers, blocks: list[str], architecture: str, rgbs:
 
 def discriminator(network: Network) -> stylegan2.Discriminator:
     """A discriminator as ours. Raises CheckpointError."""
+    config, plan = planned_discriminator(network)
+    built = without_weights(stylegan2.Discriminator, config)
+    fill(built, Tensors(network.source, network.label, network.tensors), plan, _IGNORED)
+    return built
+
+
+def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConfig, Plan]:
+    """What would be built of a discriminator, and from which of its tensors. Raises CheckpointError."""
     layers, tensors = Layers(network), Tensors(network.source, network.label, network.tensors)
     sides = _sides(tensors, "")
     blocks = [f"b{side}" for side in sides]
@@ -274,9 +283,7 @@ def discriminator(network: Network) -> stylegan2.Discriminator:
         _pair(plan, "epilogue.fromrgb", "b4.fromrgb")
     for ours, theirs in (("conv", "conv"), ("linear", "fc"), ("out", "out")):
         _pair(plan, f"epilogue.{ours}", f"b4.{theirs}")
-    built = without_weights(stylegan2.Discriminator, config)
-    fill(built, tensors, plan, _IGNORED)
-    return built
+    return config, plan
 
 
 def _whole(layers: Layers, key: str, default: int) -> int | None:

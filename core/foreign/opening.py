@@ -14,11 +14,12 @@ from core.errors import CheckpointError
 from core.foreign import nvidia, rosinality
 from core.foreign.archive import Archive
 from core.foreign.filling import AVERAGED, Networks
+from core.foreign.inert import plain
 from core.foreign.pickles import NVIDIA, Machine, check_known
 from core.foreign.source import Budget, Source, Window
 from core.foreign.torchfiles import LEGACY, read_legacy, read_storage, read_zip
 
-__all__ = ["contents", "open_foreign", "recognise"]
+__all__ = ["contents", "described", "open_foreign", "recognise"]
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05](?!\x95\0{8})[^\0]")  # what has a frame has something in it
 _KINDS = {
@@ -55,15 +56,21 @@ def _recognised(source: Source) -> str | None:
     return None
 
 
+def described(source: Source) -> tuple[str, str]:
+    """(kind as of `recognise`, the same in words). Raises CheckpointError for what is not recognised."""
+    kind = _recognised(source)
+    if kind is None:
+        raise CheckpointError(f"{source.path} is a file of another program; no network is recognised in it")
+    return kind, _KINDS[kind]
+
+
 def contents(source: Source, budget: Budget) -> tuple[str, Any]:
     """(kind as of `recognise`, the object in the file), inert. Raises CheckpointError, also for what is not known."""
-    kind = _recognised(source)
+    kind, _ = described(source)
     if kind == "torch-legacy":
         return kind, read_legacy(source, budget)
     if kind == "torch-zip":
         return kind, read_zip(source, budget)
-    if kind is None:
-        raise CheckpointError(f"{source.path} is a file of another program; no network is recognised in it")
     window = Window(source, 0, source.size)
     root = Machine(window, budget, NVIDIA, storage=partial(read_storage, source, budget)).load()
     if window.at != window.end:
@@ -107,7 +114,7 @@ def _about(source: Source, kind: str, found: Networks) -> dict[str, Any]:
         "picture": {"crop": [0, 0, *found.generator.size]},
         "credit": "",
         "provenance": {
-            "source": source.path.name,
+            "source": plain(source.path.name),
             "sha256": source.sha256(),
             "format": f"{found.program}, {_KINDS[kind]}",
             "notes": notes,

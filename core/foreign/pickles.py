@@ -32,6 +32,7 @@ _MODULE_VERSIONS = range(1, 7)
 
 _TENSORFLOW = {"dnnlib.tflib.network Network", "network Network", "tfutil Network"}
 _TENSORS = {"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "collections OrderedDict"}
+_SETS = {"builtins set", "__builtin__ set"}
 _NUMPY = {
     "numpy dtype",
     "numpy ndarray",
@@ -39,12 +40,12 @@ _NUMPY = {
 }
 # Which globals are known, by the kind of pickle. Whole names: `a.b c` is not reached through `a b.c`.
 STORAGE = frozenset(f"torch {name}" for name in inert.STORAGES)
-TORCH = frozenset({*_TENSORS, *_NUMPY, *STORAGE, "argparse Namespace", "builtins set"})
+TORCH = frozenset({*_TENSORS, *_NUMPY, *_SETS, *STORAGE, "argparse Namespace"})
 NVIDIA = frozenset(
     {
         *_TENSORS,
         *_NUMPY,
-        "builtins set",
+        *_SETS,
         "dnnlib.util EasyDict",
         "torch.storage _load_from_bytes",
         "torch_utils.persistence _reconstruct_persistent_obj",
@@ -351,7 +352,7 @@ def _bytes(machine: Machine, arguments: tuple[Any, ...]) -> Storage:
 
 _CALLS: dict[str, Callable[[Machine, tuple[Any, ...]], Any]] = {
     "collections OrderedDict": _ordered,
-    "builtins set": _set,
+    **dict.fromkeys(_SETS, _set),
     "argparse Namespace": _empty(Namespace),
     "numpy dtype": _dtype,
     **{f"numpy.{core}.multiarray scalar": _scalar for core in ("core", "_core")},

@@ -14,18 +14,16 @@ import torch
 from torch import Tensor
 
 from core import stylegan
-from core.foreign.filling import Piece, Tensors, configured, fill, refuse, set_average, without_weights
+from core.foreign.filling import Piece, Plan, Tensors, built_generator, configured, fill, refuse, without_weights
 from core.foreign.inert import Stored
 from core.generator import Generator
 
-__all__ = ["discriminator", "generator", "is_generator"]
+__all__ = ["discriminator", "generator", "is_generator", "planned_discriminator", "planned_generator"]
 
 _ROOT2 = math.sqrt(2)
 _MOST_LAYERS = 64
 _WIDEST = 1 << 14
 _BLURS = re.compile(r"(generator\.progression\.\d+\.conv1\.[12]|progression\.\d+\.conv2\.0)\.weight(_flip)?")
-
-Plan = dict[str, Piece | Tensor]
 
 
 def is_generator(names: Any) -> bool:
@@ -58,6 +56,12 @@ def _linear(plan: Plan, ours: str, theirs: str, *, activated: bool) -> None:
 
 def generator(tensors: Tensors, average: Stored | None) -> Generator:
     """Their generator as ours; w_avg is estimated where the file has no `average`. Raises CheckpointError."""
+    config, plan = planned_generator(tensors, average)
+    return built_generator(config, tensors, plan, _BLURS, estimated=average is None)
+
+
+def planned_generator(tensors: Tensors, average: Stored | None) -> tuple[stylegan.GeneratorConfig, Plan]:
+    """What would be built of their generator, and from which of its tensors. Raises CheckpointError."""
     style = sorted(int(m[1]) for name in tensors.table if (m := re.fullmatch(r"style\.(\d{1,4})\.linear\.bias", name)))
     levels = min(tensors.count("generator.to_rgb.{}.conv.bias"), 16)
     widths = [tensors.size(f"generator.to_rgb.{k}.conv.weight_orig", 4)[1] for k in range(levels)]
@@ -83,12 +87,8 @@ def generator(tensors: Tensors, average: Stored | None) -> Generator:
     for k in range(levels):
         _block(plan, tensors, k, widths[k])
         _linear(plan, f"synthesis.torgb.{k}", f"generator.to_rgb.{k}.conv", activated=False)
-    network = without_weights(Generator, config)
     _check_blurs(tensors, plan)
-    fill(network, tensors, plan, _BLURS)
-    if average is None:
-        set_average(network)
-    return network
+    return config, plan
 
 
 def _size(tensors: Tensors, name: str, levels: int) -> tuple[int, int]:
@@ -128,6 +128,14 @@ def _block(plan: Plan, tensors: Tensors, level: int, width: int) -> None:
 
 def discriminator(tensors: Tensors) -> stylegan.Discriminator:
     """Their discriminator as ours. Raises CheckpointError."""
+    config, plan = planned_discriminator(tensors)
+    network = without_weights(stylegan.Discriminator, config)
+    fill(network, tensors, plan, _BLURS)
+    return network
+
+
+def planned_discriminator(tensors: Tensors) -> tuple[stylegan.DiscriminatorConfig, Plan]:
+    """What would be built of their discriminator, and from which of its tensors. Raises CheckpointError."""
     levels = min(tensors.count("from_rgb.{}.conv.bias"), 16)
     sizes = [tensors.size(f"from_rgb.{k}.conv.weight_orig", 4) for k in reversed(range(levels))]
     last = max(levels - 1, 0)
@@ -159,7 +167,5 @@ def discriminator(tensors: Tensors) -> stylegan.Discriminator:
         else:
             _linear(plan, second, f"{theirs}.conv2.1.conv", activated=True)
     _linear(plan, "epilogue.out", "linear.linear", activated=False)
-    network = without_weights(stylegan.Discriminator, config)
     _check_blurs(tensors, plan)
-    fill(network, tensors, plan, _BLURS)
-    return network
+    return config, plan

@@ -13,18 +13,16 @@ import torch
 from torch import Tensor
 
 from core import latents, stylegan2
-from core.foreign.filling import Piece, Tensors, configured, fill, refuse, set_average, without_weights
+from core.foreign.filling import Piece, Plan, Tensors, built_generator, configured, fill, refuse, without_weights
 from core.foreign.inert import Stored
 from core.foreign.taps import taps_of
 from core.generator import Generator
 
-__all__ = ["discriminator", "generator", "is_generator"]
+__all__ = ["discriminator", "generator", "is_generator", "planned_discriminator", "planned_generator"]
 
 _MOST_LAYERS = 64
 _MOST_LEVELS = 16
 _KERNELS = re.compile(r".*\.kernel")  # each is compared with the others in _filter
-
-Plan = dict[str, Piece | Tensor]
 
 
 def is_generator(names: Any) -> bool:
@@ -62,6 +60,12 @@ def _filter(tensors: Tensors, doubled: str) -> tuple[float, ...]:
 
 def generator(tensors: Tensors, average: Stored | None) -> Generator:
     """Their generator as ours; w_avg is estimated where the file has no `average`. Raises CheckpointError."""
+    config, plan = planned_generator(tensors, average)
+    return built_generator(config, tensors, plan, _KERNELS, estimated=average is None)
+
+
+def planned_generator(tensors: Tensors, average: Stored | None) -> tuple[stylegan2.GeneratorConfig, Plan]:
+    """What would be built of their generator, and from which of its tensors. Raises CheckpointError."""
     doublings = min(tensors.count("to_rgbs.{}.bias"), _MOST_LEVELS)
     layers = 0
     while f"style.{layers + 1}.weight" in tensors:
@@ -83,7 +87,6 @@ def generator(tensors: Tensors, average: Stored | None) -> Generator:
         mapping_layers=min(layers, _MOST_LAYERS),
         resample_filter=_filter(tensors, r"(convs\.\d+\.conv\.blur|to_rgbs\.\d+\.upsample)\.kernel"),
     )
-    network = without_weights(Generator, config)
     plan: Plan = {
         "synthesis.blocks.0.const": Piece("input.input", _first),
         "mapping.w_avg": torch.zeros(w_dim) if average is None else average.read(tensors.source).flatten(),
@@ -99,11 +102,8 @@ def generator(tensors: Tensors, average: Stored | None) -> Generator:
         _layer(plan, f"{block}.conv1", f"convs.{2 * j + 1}", f"noises.noise_{2 * j + 2}")
         _to_rgb(plan, f"{block}.torgb", f"to_rgbs.{j}")
     if not any(name.startswith("noises.") for name in tensors.table):  # files before that program kept them
-        _own_noise(plan, network)
-    fill(network, tensors, plan, _KERNELS)
-    if average is None:
-        set_average(network)
-    return network
+        _own_noise(plan, config.level_sizes)
+    return config, plan
 
 
 def _modulated(plan: Plan, ours: str, theirs: str) -> None:
@@ -124,15 +124,23 @@ def _to_rgb(plan: Plan, ours: str, theirs: str) -> None:
     plan[f"{ours}.bias"] = Piece(f"{theirs}.bias", torch.flatten)
 
 
-def _own_noise(plan: Plan, network: Generator) -> None:
-    """Noise maps of the integer 0 in the place of those that the file does not have."""
+def _own_noise(plan: Plan, sizes: list[tuple[int, int]]) -> None:
+    """Noise maps of the integer 0 in the place of those that the file does not have: two a level, one at the first."""
     names = [name for name in plan if name.endswith(".noise")]
-    maps = latents.noise_maps(0, network.noise_shapes)
+    maps = latents.noise_maps(0, [size for size in sizes for _ in range(2)][1:])
     plan.update({name: torch.as_tensor(one) for name, one in zip(names, maps, strict=True)})
 
 
 def discriminator(tensors: Tensors) -> stylegan2.Discriminator:
     """Their discriminator as ours. Raises CheckpointError."""
+    config, plan = planned_discriminator(tensors)
+    network = without_weights(stylegan2.Discriminator, config)
+    fill(network, tensors, plan, _KERNELS)
+    return network
+
+
+def planned_discriminator(tensors: Tensors) -> tuple[stylegan2.DiscriminatorConfig, Plan]:
+    """What would be built of their discriminator, and from which of its tensors. Raises CheckpointError."""
     halvings = 0
     while f"convs.{halvings + 1}.conv1.0.weight" in tensors and halvings < _MOST_LEVELS:
         halvings += 1
@@ -165,6 +173,4 @@ def discriminator(tensors: Tensors) -> stylegan2.Discriminator:
     pair("epilogue.conv", "final_conv.0", "final_conv.1")
     pair("epilogue.linear", "final_linear.0", "final_linear.0")
     pair("epilogue.out", "final_linear.1", "final_linear.1")
-    network = without_weights(stylegan2.Discriminator, config)
-    fill(network, tensors, plan, _KERNELS)
-    return network
+    return config, plan
