@@ -112,6 +112,7 @@ def compiled(trainer: Trainer) -> list[str]:
     g, d = trainer.networks.g.synthesis, trainer.networks.d
     began = time.perf_counter()
     try:
+        _allow(programs=8 * len(trainer.growth.sizes))
         trainer.synthesis, trainer.discriminator = torch.compile(g, dynamic=False), torch.compile(d, dynamic=False)
         _rehearse(trainer)
     except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
@@ -122,6 +123,13 @@ def compiled(trainer: Trainer) -> list[str]:
         reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
         return [f"not compiled, which only makes it slower ({reason})"]
     return [f"compiled in {time.perf_counter() - began:.0f} s"]
+
+
+def _allow(*, programs: int) -> None:
+    """Let torch compile so many programs of one network: a growing one has several for each size, 8 is its limit."""
+    config = torch._dynamo.config
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    setattr(config, name, max(programs, getattr(config, name)))
 
 
 def _rehearse(trainer: Trainer) -> None:

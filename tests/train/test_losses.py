@@ -99,3 +99,33 @@ def test_regularisers_agree_with_the_original(name: str) -> None:
     count = len(r["pl_grad"])
     ws = r["w"][:count, None].repeat(1, g.num_ws, 1).requires_grad_(True)
     close(losses.path_lengths(g.synthesis(ws), ws, r["pl_noise"]).detach(), r["pl_lengths_scaled"])
+
+
+def test_gradient_penalty_against_differences() -> None:
+    """(||grad|| - 1)^2 by central differences of the critic in float64, at points between real and generated."""
+    _, d = small(dtype=torch.float64)
+    real, fake = (torch.rand(2, 1, 8, 6, dtype=torch.float64) * 2 - 1 for _ in range(2))
+    share = torch.tensor([0.25, 0.875], dtype=torch.float64)
+    between = losses.mixed(real, fake, share)
+    by_hand = (
+        share.numpy()[:, None, None, None] * real.numpy() + (1 - share.numpy())[:, None, None, None] * fake.numpy()
+    )
+    np.testing.assert_allclose(between, by_hand, rtol=1e-12, atol=1e-15)
+    ours = losses.gradient_penalty(d(between.requires_grad_(True)), between)
+    step, slopes = 1e-6, np.zeros((2, 48))
+    with torch.no_grad():
+        for picture, pixel in np.ndindex(2, 48):
+            up, down = (by_hand.copy().reshape(2, 48) for _ in range(2))
+            up[picture, pixel] += step
+            down[picture, pixel] -= step
+            sums = [d(torch.from_numpy(one.reshape(2, 1, 8, 6))).sum().item() for one in (up, down)]
+            slopes[picture, pixel] = (sums[0] - sums[1]) / (2 * step)
+    np.testing.assert_allclose(ours.detach(), (np.sqrt((slopes**2).sum(1)) - 1) ** 2, rtol=1e-5)
+    ours.mean().backward()
+    assert d.blocks[0].conv0.weight.grad is not None and d.blocks[0].conv0.weight.grad.abs().sum() > 0
+
+
+def test_the_critics_loss_is_the_distance_with_its_sign_turned() -> None:
+    real, fake = np.array([2.0, -1.0]), np.array([-3.0, 0.5])
+    ours = losses.critic_loss(real=torch.tensor(real), fake=torch.tensor(fake), drift=0.1)
+    np.testing.assert_allclose(ours, fake - real + 0.1 * real**2, rtol=1e-12)
