@@ -45,6 +45,7 @@ export function mountGrowth(stage) {
   stage.subscribe((recipe, network) => {
     const growing = Boolean(network?.grows) && network.sizes.length > 1;
     box.hidden = !growing;
+    back.disabled = field.back.disabled = true;
     if (!growing) return;
     const { size, alpha } = now();
     const level = network.sizes.findIndex((one) => same(one, size));

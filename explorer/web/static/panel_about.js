@@ -59,7 +59,7 @@ function rows(about, network) {
 }
 
 /** Where a network of another program came from, and what had to be estimated. */
-function provenance({ source, format, notes }) {
+function provenance({ source, format, notes } = {}) {
   return source ? `${source} (${format})${[].concat(notes ?? []).map((note) => `; ${note}`).join("")}` : null;
 }
 
