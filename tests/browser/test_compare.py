@@ -34,7 +34,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("compared")
     for name, seed in (("brain", 0), ("later", 1)):
         toy_network(folder / f"{name}.safetensors", size=(56, 48), crop=[2, 2, 52, 44], seed=seed)
-    toy_network(folder / "small.safetensors", size=(32, 32), classes=3, seed=2)
+    toy_network(folder / "small.safetensors", size=(16, 16), classes=3, seed=2)
     (folder / "runs").mkdir()
     with RunningApp("--checkpoints", str(folder), "--runs", str(folder / "runs")) as address:
         yield address
@@ -93,10 +93,11 @@ def test_a_mix_reaches_the_layers_that_are_there(tab: Any) -> None:
     )
     sides = until(lambda: (found := paired(tab, "brain", "small"))[0]["recipe"].get("mix") and found)
     layers = tab.execute_script("return stage.networks.map(({ name, layers }) => [name, layers])")
-    assert dict(layers) == {"brain": 8, "later": 8, "small": 8}
-    assert sides[1]["recipe"]["mix"] == sides[0]["recipe"]["mix"]
+    assert dict(layers) == {"brain": 8, "later": 8, "small": 6}
+    assert sides[1]["recipe"]["mix"] == [{"amount": 1, "layers": "2-5", "seed": 1}, sides[0]["recipe"]["mix"][1]]
+    assert words(tab, "#compare-rest .hint") == "small goes without layers or classes of the mix: it has no such thing."
     assert "have no difference; each is shown at its own size" in words(tab, "#compare-told")
-    assert pixels(tab, 0).shape == (52, 44) and pixels(tab, 1).shape == (32, 32)
+    assert pixels(tab, 0).shape == (52, 44) and pixels(tab, 1).shape == (16, 16)
     assert not complaints(tab)
 
 

@@ -39,6 +39,18 @@ export function counterpart(recipe, network) {
   });
 }
 
+/** A sentence on what `network` has not, so that its picture goes without it; "" where nothing is missing. */
+export function leftOut(recipe, network) {
+  const found = counterpart(recipe, network);
+  const missing = [
+    recipe.label !== found.label && "the class",
+    recipe.cutoff !== found.cutoff && "layers of the cutoff",
+    !same(recipe.mix, found.mix) && "layers or classes of the mix",
+    !same(recipe.grown, found.grown) && "the size",
+  ].filter(Boolean);
+  return missing.length ? `${network.name} goes without ${missing.join(", ")}: it has no such thing.` : "";
+}
+
 function entry({ checkpoint, grown, ...given }, network) {
   return { ...given, ...fitting(given, network) };
 }

@@ -2,7 +2,7 @@
 // as one pair: one pair under way, one waiting, the newest always wins and is always shown.
 
 import { apart, pictured } from "./difference.js";
-import { counterpart } from "./elsewhere.js";
+import { counterpart, leftOut } from "./elsewhere.js";
 import { nameGroup, radioField, resetOf } from "./fields.js";
 import { AGAIN, decoded, fetchFrame, REST } from "./frames.js";
 import { JobBox } from "./panel_jobs.js";
@@ -68,9 +68,9 @@ class Pair {
 }
 
 class Comparison {
-  left = STAGES;
-  right = null; // a name; null until there are networks
-  precisions = { left: "auto", right: "auto" };
+  // What was chosen, null where nothing was: the stage's network beside another one, both in "auto".
+  chosen = { left: null, right: null };
+  precisions = { left: null, right: null };
   shown = { amplify: 4, signed: false };
   #seen = false;
   #asked = "";
@@ -87,7 +87,7 @@ class Comparison {
     this.difference.root.append(this.told);
     document.getElementById("compare-difference-rest").append(this.difference.root);
     this.save = button("Save PNG", { icon: "save", title: "Both pictures and their difference on one sheet", press: () => this.#save() });
-    this.said = h("p", { class: "hint" });
+    this.said = h("p", { class: "hint", role: "status" });
     document.getElementById("compare-rest").append(h("div", { class: "row wrap" }, this.said, h("span", { class: "spring" }), this.save), this.job.root);
     this.#mountMenus();
     this.#mountDifference();
@@ -116,12 +116,12 @@ class Comparison {
     for (const side of ["left", "right"]) {
       const [id, precision] = [`compare-${side}`, `compare-${side}-precision`];
       const name = side === "left" ? "Left" : "Right";
-      const choose = (value) => this.#set(() => (this[side] = value));
+      const choose = (value) => this.#set(() => (this.chosen[side] = value === STAGES ? null : value));
       menus.mount(id, choose, SYNC).addEventListener("focus", () => this.stage.refreshNetworks());
-      this.backs[side] = resetOf(document.getElementById(id), { name, press: () => choose(side === "left" ? STAGES : this.#another()) });
+      this.backs[side] = resetOf(document.getElementById(id), { name, press: () => choose(null) });
       const narrow = (value) => this.#set(() => (this.precisions[side] = value));
       menus.mount(precision, narrow, SYNC);
-      this.backs[precision] = resetOf(document.getElementById(precision), { name: `${name} precision`, press: () => narrow("auto") });
+      this.backs[precision] = resetOf(document.getElementById(precision), { name: `${name} precision`, press: () => narrow(null) });
     }
   }
 
@@ -132,17 +132,23 @@ class Comparison {
     radioField("compare-amplify", { name: "Amplified", start: "4", titles: factors, change: (value) => this.#show({ amplify: Number(value) }) });
   }
 
-  /** The network that the right side has by itself: a snapshot of the same run, one of the same size, any other, or the same. */
-  #another() {
-    const { network, networks } = this.stage;
-    const run = network.name.includes("/") ? `${network.name.split("/")[0]}/` : null;
-    const others = networks.filter(({ name }) => name !== network.name);
-    const alike = others.filter(({ size }) => same(size, network.size));
-    return (alike.find(({ name }) => run && name.startsWith(run)) ?? alike[0] ?? others[0] ?? network).name;
+  /** The network beside another by itself: a snapshot of the same run, one of the same size, any other, or the same. */
+  #another({ name: beside, size: wanted }) {
+    const run = beside.includes("/") ? `${beside.split("/")[0]}/` : null;
+    const others = this.stage.networks.filter(({ name }) => name !== beside);
+    const alike = others.filter(({ size }) => same(size, wanted));
+    return alike.find(({ name }) => run && name.startsWith(run)) ?? alike[0] ?? others[0] ?? this.stage.network;
   }
 
   #network(side) {
-    return this[side] === STAGES ? this.stage.network : this.stage.find(this[side]);
+    const chosen = this.chosen[side] && this.stage.find(this.chosen[side]);
+    return chosen || (side === "left" ? this.stage.network : this.#another(this.#network("left")));
+  }
+
+  /** A network beside itself shows something where the precisions differ. */
+  #precision(side) {
+    const alone = side === "right" && !this.chosen.right && this.#network("left") === this.#network("right");
+    return this.precisions[side] ?? (alone ? "bfloat16" : "auto");
   }
 
   #recipe(side) {
@@ -151,7 +157,6 @@ class Comparison {
 
   #set(change) {
     change();
-    this.#offer();
     this.#follow({ moving: false });
   }
 
@@ -159,30 +164,24 @@ class Comparison {
   #offer() {
     const { network, networks, menus } = this.stage;
     if (!network) return;
-    if (this.left !== STAGES && !this.stage.find(this.left)) this.left = STAGES;
-    if (this.right === null || !this.stage.find(this.right)) {
-      this.right = this.#another();
-      // A network beside itself shows something where the precisions differ.
-      if (this.right === network.name) this.precisions.right = "bfloat16";
-    }
     const names = offered(networks);
-    menus.show("compare-left", { choices: [STAGES, ...names], value: this.left });
-    menus.show("compare-right", { choices: names, value: this.right });
-    this.backs.left.disabled = this.left === STAGES;
-    this.backs.right.disabled = this.right === this.#another();
+    const left = this.chosen.left && this.stage.find(this.chosen.left);
+    menus.show("compare-left", { choices: [STAGES, ...names], value: left ? left.name : STAGES });
+    menus.show("compare-right", { choices: names, value: this.#network("right").name });
     for (const side of ["left", "right"]) {
-      menus.show(`compare-${side}-precision`, { value: this.precisions[side] });
-      this.backs[`compare-${side}-precision`].disabled = this.precisions[side] === "auto";
+      this.backs[side].disabled = !this.chosen[side];
+      menus.show(`compare-${side}-precision`, { value: this.#precision(side) });
+      this.backs[`compare-${side}-precision`].disabled = !this.precisions[side];
     }
   }
 
   #follow({ moving }) {
     if (!this.stage.network) return;
-    if (this.right === null) this.#offer();
+    this.#offer();
     this.figures.left.stage.disabled = this.#network("left").name === this.stage.network.name;
     this.figures.right.stage.disabled = this.#network("right").name === this.stage.network.name;
     if (!this.#seen) return;
-    const sides = ["left", "right"].map((side) => ({ recipe: this.#recipe(side), precision: this.precisions[side], network: this.#network(side) }));
+    const sides = ["left", "right"].map((side) => ({ recipe: this.#recipe(side), precision: this.#precision(side), network: this.#network(side) }));
     const key = JSON.stringify(sides);
     if (key === this.#asked && moving) return;
     this.#asked = key;
@@ -194,6 +193,7 @@ class Comparison {
     const pixels = frames.map(({ bitmap }, k) => bitmap && this.figures[k ? "right" : "left"].pixels());
     frames.forEach(({ bitmap }) => bitmap?.close());
     this.#pixels = pixels.every(Boolean) ? pixels : null;
+    this.said.textContent = sides.map(({ network }) => leftOut(this.stage.recipe, network)).filter(Boolean).join(" ");
     this.root.dataset.exact = String(exact);
     this.root.dataset.pair = JSON.stringify(sides.map(({ recipe, precision }) => ({ recipe: short(recipe), precision })));
     this.#measure();
@@ -207,7 +207,10 @@ class Comparison {
 
   /** The difference of what is shown, in a picture and in words. */
   #measure() {
-    if (!this.#pixels) return this.difference.leave();
+    if (!this.#pixels) {
+      this.told.textContent = "";
+      return this.difference.leave();
+    }
     const [left, right] = this.#pixels;
     const found = apart(left, right);
     this.difference.root.classList.toggle("none", !found);
@@ -228,14 +231,13 @@ class Comparison {
   /** Bring a side to the stage; where the stage's network would then stand on both sides, the other one takes its place. */
   #toStage(recipe, name) {
     const before = this.stage.network.name;
-    if (this.left === STAGES && this.right === name) this.right = before;
+    if (!this.chosen.left && this.#network("right").name === name) this.chosen.right = before;
     this.stage.show(recipe);
-    this.#offer();
   }
 
   #save() {
     const [left, right] = [this.#network("left").name, this.#network("right").name];
-    const { left: precision, right: with_precision } = this.precisions;
+    const [precision, with_precision] = [this.#precision("left"), this.#precision("right")];
     const recipe = { ...short(this.#recipe("left")), checkpoint: left };
     return this.job.run({ verb: "compare", checkpoint: left, with: right, precision, with_precision, ...this.shown, recipe }, { words: "Drawing the sheet" });
   }
