@@ -15,7 +15,7 @@ from numpy.random import RandomState
 from torch import Tensor, nn
 
 from core.errors import CheckpointError, SettingError
-from core.foreign.inert import Stored
+from core.foreign.inert import Stored, printable
 from core.foreign.source import Source
 from core.generator import Discriminator, Generator
 from core.mapping import Mapping as MappingNetwork
@@ -98,7 +98,7 @@ Plan = dict[str, Piece | Tensor]
 
 def refuse(tensors: Tensors, problems: list[str]) -> CheckpointError:
     """The error for a network that is not what its file says."""
-    shown = "; ".join(problem[:90] for problem in problems[:_SHOWN])
+    shown = printable("; ".join(problem[:90] for problem in problems[:_SHOWN]))
     more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     path, label = tensors.source.path, tensors.label
     return CheckpointError(f"{path} does not hold the network that its tensors promise, in {label}: {shown}{more}")

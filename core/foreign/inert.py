@@ -23,6 +23,7 @@ __all__ = [
     "Stored",
     "holds_tensors",
     "plain",
+    "printable",
 ]
 
 # The storages of torch that may stand in a network file -> type of an element.
@@ -147,22 +148,35 @@ class Stored:
         return shaped.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
 
 
-def plain(value: Any, *, most: int = 64, deep: int = 3) -> Any:
-    """What of a value can stand in a JSON header: numbers that are finite, short printable text, tables of these."""
-    if value is None or type(value) is bool:
+def plain(value: Any, *, most: int = 300) -> Any:
+    """What of a value can stand in a JSON header: numbers that are finite, short printable text, tables of these.
+
+    At most `most` values in all: a few lists that hold one another can stand for a billion.
+    """
+    return _plain(value, [most], deep=4)
+
+
+def _plain(value: Any, left: list[int], *, deep: int) -> Any:
+    left[0] -= 1
+    if type(value) is bool:
         return value
     if type(value) is int:
         return value if abs(value) < 1 << 53 else None
     if type(value) is float:
         return value if math.isfinite(value) else None
     if type(value) is str:
-        return "".join(c if c.isprintable() else "?" for c in value[:200])
+        return printable(value[:200])
     if isinstance(value, dict) and deep:
-        items = [(k, v) for k, v in list(value.items())[:most] if type(k) is str]
-        return {plain(k): plain(v, most=most, deep=deep - 1) for k, v in items}
+        items = ((k, v) for k, v in value.items() if type(k) is str and left[0] > 0)
+        return {printable(k[:200]): _plain(v, left, deep=deep - 1) for k, v in items}
     if type(value) in (list, tuple) and deep:
-        return [plain(v, most=most, deep=deep - 1) for v in value[:most]]
+        return [_plain(v, left, deep=deep - 1) for v in value[: max(0, left[0])] if left[0] > 0]
     return None
+
+
+def printable(text: str) -> str:
+    """The text on one line, with a question mark for each character that cannot be shown."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def holds_tensors(value: Any) -> bool:

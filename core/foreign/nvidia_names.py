@@ -10,6 +10,7 @@ import torch
 
 from core import stylegan2
 from core.foreign.filling import Piece, Plan, Tensors, built_generator, configured, fill, refuse, without_weights
+from core.foreign.inert import plain
 from core.foreign.taps import taps_of
 from core.generator import Generator
 
@@ -38,7 +39,7 @@ class Layers:
             found = self.network.attribute(layer, key, wanted)
             number = type(found) in (int, float) and type(wanted) in (int, float)
             if found != wanted and not (number and math.isclose(found, wanted, rel_tol=1e-5)):
-                raise refuse(self.tensors, [f"{layer} has {key} {str(found)[:20]} where {str(wanted)[:20]} is known"])
+                raise refuse(self.tensors, [f"{layer} has {key} {_said(found)} where {_said(wanted)} is known"])
 
     def one(self, what: str, found: dict[str, Any]) -> Any:
         """The value on which all agree."""
@@ -286,9 +287,14 @@ def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConf
     return config, plan
 
 
+def _said(value: Any) -> str:
+    """A value of an attribute in few characters, however large it is."""
+    return str(plain(value, most=4))[:20]
+
+
 def _whole(layers: Layers, key: str, default: int) -> int | None:
     """A whole number, or None, that the minibatch deviation says of itself."""
     found = layers.network.attribute("b4.mbstd", key, default)
     if found is not None and (type(found) is not int or not 0 < found <= 1 << 14):
-        raise refuse(layers.tensors, [f"b4.mbstd has {key} {str(found)[:20]}"])
+        raise refuse(layers.tensors, [f"b4.mbstd has {key} {_said(found)}"])
     return found

@@ -102,6 +102,10 @@ def _about(source: Source, kind: str, found: Networks) -> dict[str, Any]:
     """The header that our own file of these networks would have."""
     config = dataclasses.asdict(found.generator.config)
     critic = found.discriminator
+    if critic is not None:
+        shown = found.generator
+        if (critic.config.size, critic.config.channels) != (shown.size, shown.channels):
+            raise CheckpointError(f"{source.path} has a discriminator for other pictures than its generator's")
     config["discriminator"] = None if critic is None else dataclasses.asdict(critic.config)
     notes = list(found.notes)
     if found.estimated:

@@ -222,7 +222,7 @@ class Machine:
             self.budget.spend_text(len(full))
             self.names[full] = Named(full, full in self.known)
             if full not in self.known and len(self.budget.unknown) < _MOST_UNKNOWN:
-                self.budget.unknown.add("".join(c if c.isprintable() else "?" for c in full))
+                self.budget.unknown.add(inert.printable(full))
         self.stack.append(self.names[full])
 
     def _global(self) -> None:

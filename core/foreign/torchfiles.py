@@ -118,7 +118,7 @@ def read_zip(source: Source, budget: Budget) -> Any:
         and not (name.startswith(root) and _BESIDE.fullmatch(name.removeprefix(root)))
     ]
     if strange:
-        shown = "".join(c if c.isprintable() else "?" for c in strange[0][:60])
+        shown = strange[0][:60]
         raise source.damaged(f"it holds {shown!r}, which torch.save does not write")
     order = entries.get(f"{root}byteorder")
     if order is not None and (len(order) != 6 or source.read(order.begin, 6) != b"little"):

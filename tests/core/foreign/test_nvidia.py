@@ -119,6 +119,13 @@ def added(*names: str, value: Any) -> Any:
     return lambda g, d: state(g, *names[:-1])["_buffers"].__setitem__(names[-1], value)
 
 
+def billion() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(30):
+        value = [value] * 10
+    return value
+
+
 B8 = ("synthesis", "b8")
 WRONG = {
     "another activation": (changed("G", *B8, "conv0", activation="relu"), "activation relu"),
@@ -141,6 +148,9 @@ WRONG = {
     "StyleGAN3": (
         lambda g, d: state(g, "synthesis")["_modules"].__setitem__(
             "input", files._module("SynthesisInput", {}, {"freqs": torch.zeros(2)}, {}, {})), "StyleGAN3"),
+    "an attribute of a billion": (
+        lambda g, d: state(g, *B8, "conv0").update(activation=billion()), "activation [["),
+    "a name of two lines": (added(*B8, "conv0", "a\nb", value=torch.zeros(2)), "no word"),
     "a group of text": (changed("D", "b4", "mbstd", group_size="4"), "group_size 4"),
     "groups of none": (changed("D", "b4", "mbstd", group_size=0), "group_size 0"),
 }  # fmt: skip

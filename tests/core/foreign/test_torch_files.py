@@ -78,6 +78,30 @@ def test_no_noise_in_the_file(tmp_path: Path) -> None:
     assert torch.equal(g.synthesis(ws), g.synthesis(ws, noise=latents.noise_maps(0, g.noise_shapes)))
 
 
+def test_settings_of_a_billion(tmp_path: Path) -> None:
+    value = {"g_ema": table("rosinality", "g_ema."), "args": argparse.Namespace(c="x\ny", b=float("nan"), a=billion())}
+    opened = core.load(saved(tmp_path / "x", value))
+    settings = opened.about["training"]["settings"]
+    assert settings["c"] == "x?y" and settings["b"] is None
+    core.save(tmp_path / "ours", opened.generator, about=opened.about)
+    assert len(str(foreign.facts(tmp_path / "x"))) < 20_000
+
+
+def test_a_discriminator_for_other_pictures(tmp_path: Path) -> None:
+    """One level less in the discriminator's file."""
+    small = {}
+    for key, tensor in table("rosinality", "d.").items():
+        part, index, rest = (*key.split(".", 2), "")[:3]
+        if part == "convs" and index == "1":
+            continue
+        small[f"convs.{int(index) - 1}.{rest}" if part == "convs" and index != "0" else key] = tensor
+    small["convs.0.0.weight"], small["convs.0.1.bias"] = torch.zeros(24, 3, 1, 1), torch.zeros(24)
+    path = saved(tmp_path / "x", {"g_ema": table("rosinality", "g_ema."), "d": small})
+    with pytest.raises(CheckpointError, match="for other pictures"):
+        core.load(path)
+    assert core.load(path, generator_only=True).discriminator is None
+
+
 def test_without_a_moving_average(tmp_path: Path) -> None:
     opened = core.load(saved(tmp_path / "x", {"g": table("rosinality", "g_ema."), "d": table("rosinality", "d.")}))
     assert opened.live is None and opened.discriminator is not None
@@ -92,6 +116,13 @@ def test_a_filter_of_its_own(tmp_path: Path) -> None:
     assert g.config.resample_filter == (1, 2, 4, 1)  # type: ignore[union-attr]
 
 
+def billion() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(30):
+        value = [value] * 10
+    return value
+
+
 def cut(*names: str) -> Callable[[Table], Any]:
     return lambda t: {key: value for key, value in t.items() if key not in names}
 
@@ -99,6 +130,11 @@ def cut(*names: str) -> Callable[[Table], Any]:
 WRONG: dict[str, tuple[Callable[[Table], Any], str]] = {
     "a tensor missing": (cut("convs.1.activate.bias"), "convs.1.activate.bias missing"),
     "a tensor left over": (lambda t: t | {"extra.weight": torch.zeros(3)}, "extra.weight unknown"),
+    "a name of two lines": (lambda t: t | {"a\nb" * 1000: torch.zeros(3)}, "a?ba?ba?b"),
+    "settings of a billion": (
+        lambda t: {"g_ema": t, "args": argparse.Namespace(a=billion()), "e": torch.ones(1)},
+        "in e",
+    ),
     "another shape": (lambda t: t | {"style.2.bias": torch.zeros(63)}, "style.2.bias is [63] where [64] belongs"),
     "more numbers": (lambda t: t | {"style.2.bias": torch.zeros(1 << 20)}, "style.2.bias is [1048576]"),
     "too few axes": (lambda t: t | {"conv1.conv.weight": torch.zeros(3)}, "has 1 axes instead of 5"),
