@@ -217,7 +217,7 @@ def weights_of(g: core.Generator) -> Iterator[tuple[list[Tensor], Tensor | None]
             yield [cast(Tensor, block.conv1.weight), torgb.weight], block.conv0.weight
         return
     for styled in blocks_of(g):
-        plain = [conv.conv.weight for conv in styled.convs() if not conv.conv.up]
+        plain: list[Tensor] = [conv.conv.weight for conv in styled.convs() if not conv.conv.up]
         if styled.torgb is not None:
             plain.append(styled.torgb.conv.weight)
         yield plain, next((conv.conv.weight for conv in styled.convs() if conv.conv.up), None)

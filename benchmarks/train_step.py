@@ -175,13 +175,16 @@ def phases(trainer: Trainer) -> dict[str, tuple[int, Callable[[], object]]]:
     def of_g(images: int, part: Callable[[slice], tuple[Tensor, dict[str, Tensor]]]) -> Callable[[], object]:
         def go() -> None:
             n.d.requires_grad_(False)
-            trainer._phase("generator", n.g_adam, images, part)
+            trainer._phase("generator", n.g_adam, images, part, trainer.reached.g)
             n.d.requires_grad_(True)
 
         return go
 
     def of_d(part: Callable[[slice, Reals], tuple[Tensor, dict[str, Tensor]]]) -> Callable[[], object]:
-        return lambda: trainer._phase("discriminator", n.d_adam, count, lambda chosen: part(chosen, real))
+        def go() -> None:
+            trainer._phase("discriminator", n.d_adam, count, lambda chosen: part(chosen, real), trainer.reached.d)
+
+        return go
 
     return {
         "generator": (count, of_g(count, trainer.generator_loss)),
