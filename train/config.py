@@ -31,7 +31,7 @@ __all__ = ["ARCHITECTURES", "Config", "Setting", "parse_size", "settings"]
 # What an architecture sets where neither preset nor flag does.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "stylegan2": {},
-    "stylegan": {"path_weight": 0.0, "g_lr": 0.001, "d_lr": 0.001},  # Karras et al. 2019, appendix C
+    "stylegan": {"path_weight": 0.0, "g_lr": 0.001, "d_lr": 0.001, "gamma": 10.0},  # Karras et al. 2019, appendix C
 }
 KIMG = 1000.0  # where nothing grows and nobody says how long
 
@@ -209,7 +209,8 @@ class Config:
     beta2: float = decimal(0.99, "Adam's second decay", group=_TRAIN, low=0.0, high=0.99999)
     gamma: float | str = decimal(
         "auto",
-        "weight of R1 at full size, of which smaller sizes take their share by pixels; auto is 0.0002 x pixels / batch",
+        "weight of R1 at full size, of which smaller sizes take their share by pixels; auto is 0.0002 x pixels / batch"
+        ", stylegan begins with 10",
         group=_TRAIN,
         low=0.0,
         auto=True,
@@ -345,7 +346,10 @@ class Config:
                 near = difflib.get_close_matches(name, known, n=1)
                 raise SettingError("settings", name, f"no such setting{'; did you mean ' + near[0] if near else ''}")
         arch = values.get("arch", "stylegan2")
-        config = cls(**{**(ARCHITECTURES.get(arch, {}) if isinstance(arch, str) else {}), **values})
+        preferred = dict(ARCHITECTURES.get(arch, {}) if isinstance(arch, str) else {})
+        if values.get("loss") == "wgan-gp":  # which has no R1
+            preferred.pop("gamma", None)
+        config = cls(**{**preferred, **values})
         config.check()
         return config
 

@@ -279,7 +279,7 @@ class Phantoms:
     def picture(self, index: int) -> np.ndarray:
         """Head `index`, uint8 [C, H, W]."""
         frame = self._drawn
-        head = phantoms.phantom(self.heads[0] + index, size=frame.picture)
+        head = _head(self.heads[0] + index, frame.picture)
         return averaged(_planes(frame.place(head), self.channels)[None], self.frame.size)[0]
 
     def at(self, size: tuple[int, int]) -> Phantoms:
@@ -294,6 +294,12 @@ class Phantoms:
     def batch(self, indices: np.ndarray, *, device: torch.device) -> Tensor:
         """Pictures as float32 [N, C, H, W] from -1 to 1."""
         return _floats(np.stack([self.picture(index) for index in indices.tolist()])).to(device)
+
+
+@functools.lru_cache(maxsize=64)
+def _head(number: int, size: tuple[int, int]) -> np.ndarray:
+    """A phantom, not to be written to; kept a while, since a size that fades in is drawn twice."""
+    return phantoms.phantom(number, size=size)
 
 
 @functools.lru_cache(maxsize=2)

@@ -42,7 +42,7 @@ _GROWING_COLUMNS = ("size", "filters", "batch", "batches", "fade", "stable", "z_
 # fade and stable as in docs/training.md: kimg, or passes over the pictures; one number for all sizes, or one a size.
 _GROWING: dict[str, tuple[Any, ...]] = {
     "smoke-progressive": (
-        "32", "auto", 8, "auto", "0.5", "0.5",
+        "32", "auto", 16, "auto", "0.5", "0.5",
         64, 64, 2, 0.1, 0.25, 4, 12),
     "brain-progressive": (
         "112x96", "192,128,64,32,16", 16, "16,16,16,16,8", "0,4,8,16,24", "4,8,20,36,240",
@@ -56,7 +56,8 @@ _GROWING: dict[str, tuple[Any, ...]] = {
 }
 
 _GROWING_MORE: dict[str, dict[str, Any]] = {
-    "smoke-progressive": dict(channel_base=512, channel_max=32, r1_every=2, precision="float32", threads=1),
+    "smoke-progressive": dict(channel_base=512, channel_max=32, g_lr=0.003, d_lr=0.003, r1_every=4,
+                              precision="float32", threads=1),
     "brain-progressive": dict(start="7x6", gamma=10.0, g_lr=0.0015, d_lr=0.0015, r1_every=8),
     "progressive-256": dict(start="4", loss="wgan-gp"),
     "progressive-256-light": dict(start="4", loss="wgan-gp"),

@@ -99,7 +99,7 @@ def test_a_growth_adds_no_step_of_its_own_to_what_is_averaged() -> None:
 
 
 def test_the_weight_of_r1_is_that_of_the_size_and_batch() -> None:
-    trainer = growing(batches="16,8,4", stable="0.064")
+    trainer = growing(batches="16,8,4", stable="0.064", gamma="auto")
     found = []
     for stage in trainer.growth.stages():
         trainer.images = stage.begin

@@ -169,6 +169,7 @@ def test_epochs_are_passes_over_the_pictures() -> None:
 
 def test_path_lengths_are_off_for_what_grows_and_other_defaults_are_its_own() -> None:
     config = Config.read({"data": "phantoms", "arch": "stylegan"})
-    assert (config.path_weight, config.g_lr, config.images(auto=7)) == (0.0, 0.001, 7)
+    assert (config.path_weight, config.g_lr, config.gamma, config.images(auto=7)) == (0.0, 0.001, 10.0, 7)
+    assert Config.read({"data": "phantoms", "arch": "stylegan", "loss": "wgan-gp"}).gamma == "auto"
     assert Config.read({"data": "phantoms", "arch": "stylegan", "g_lr": 0.002}).g_lr == 0.002
     assert Config.read({"data": "phantoms"}).images() == 1_000_000
