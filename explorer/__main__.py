@@ -47,6 +47,7 @@ def parser() -> Parser:
     _interpolate(verb("interpolate", "the frames between neighbours as .gif, .webp, .mp4 or a folder of PNG"))
     _bilinear(verb("bilinear", "the sheet between four corners, weights linear in w"))
     _compare(verb("compare", "two networks, or one in two precisions, side by side with their difference"))
+    _convert(verb("convert", "a network of another program as a file of ours"))
     _map(verb("map", "seed, x, y of many seeds as CSV, and the picture of the map beside it"))
     return top
 
@@ -158,6 +159,15 @@ def _compare(made: argparse.ArgumentParser) -> None:
     made.add_argument("--title", metavar="TEXT", help="written above, in place of the names")
     _recipe(made)
     _out(made, "X.png")
+
+
+def _convert(made: argparse.ArgumentParser) -> None:
+    read = place("IN", "the path of a network file")
+    made.add_argument("source", type=lambda text: str(read(text)), metavar="IN", help="a file of another program")
+    made.add_argument("target", type=place("OUT", "X.safetensors"), metavar="OUT.safetensors", help="where to")
+    made.add_argument(
+        "--dtype", default="float32", metavar="NAME", help="float32, or float16 for half the size and coarser weights"
+    )
 
 
 def _map(made: argparse.ArgumentParser) -> None:

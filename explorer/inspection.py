@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from core import runs
+from core import foreign, runs
 from core.checkpoint import configs, read_header
 from core.errors import StyloscopeError
 from core.generator import ARCHITECTURES
@@ -16,19 +16,29 @@ from core.intensity import Intensity
 from explorer.flags import studio_of
 from explorer.recipe import Grown
 
-__all__ = ["do_inspect"]
+__all__ = ["do_inspect", "file_of"]
 
 
 def do_inspect(flags: argparse.Namespace) -> None:
-    """Print what a file's header says."""
-    named = flags.file or flags.checkpoint
-    path = _file_of(flags, named)
+    """Print what a file says of itself; of another program's file also whether it opens."""
+    path = file_of(flags, flags.file or flags.checkpoint)
+    facts = _own(path) if foreign.recognise(path) is None else _foreign(path)
+    if flags.json:
+        print(json.dumps(facts))
+        return
+    for name, value in _flat(facts).items():
+        if value is not None and value not in ("", []):
+            print(f"{name}: {_words(name, value)}")
+
+
+def _own(path: Path) -> dict[str, Any]:
+    """What the header of a file of ours says."""
     header = read_header(path)
     about = header.about
     config, discriminator = configs(path, about)
     arch = ARCHITECTURES[about["arch"]]
     crop, intensity = about["picture"]["crop"], Intensity.read(about["picture"].get("intensity"))
-    facts: dict[str, Any] = {
+    return {
         "file": str(path),
         "bytes": path.stat().st_size,
         "architecture": about["arch"],
@@ -50,26 +60,79 @@ def do_inspect(flags: argparse.Namespace) -> None:
         "dtypes": sorted({dtype for dtype, _ in header.tensors.values()}),
         "training": about["training"],
         "credit": about["credit"],
+        "provenance": about.get("provenance"),
         "suspicious": _suspicions(about, header.tensors, crop=crop, size=config.size, has_d=discriminator is not None),
     }
-    if flags.json:
-        print(json.dumps(facts))
-        return
-    facts["intensity"] = intensity and intensity.says()
-    if facts["grown"]:
+
+
+def _foreign(path: Path) -> dict[str, Any]:
+    """What a file of another program says of itself, and why it does not open where that is known already."""
+    said = foreign.facts(path)
+    config = said["config"] or {}
+    arch = ARCHITECTURES[said["arch"]] if said["arch"] else None
+    sizes = None
+    if arch is not None and arch.grows:
+        sizes = ["x".join(map(str, size)) for size in _built(arch.generator, config).level_sizes]
+    return {
+        "file": str(path),
+        "bytes": said["bytes"],
+        "format": said["format"],
+        "program": said["program"],
+        "architecture": said["arch"],
+        "opens": said["refused"] is None,
+        "refused": said["refused"],
+        "size": list(config["size"]) if config else None,
+        "channels": config.get("channels"),
+        "layers": 2 * len(config["filters"]) if config else None,
+        "sizes": sizes,
+        "filters": list(config["filters"]) if config else None,
+        "z_dim": config.get("z_dim"),
+        "w_dim": config.get("w_dim"),
+        "classes": config.get("num_classes"),
+        "config": config or None,
+        "networks": said["networks"],
+        "training": said["training"],
+        "keys": said["keys"],
+        "suspicious": said["suspicious"],
+    }
+
+
+def _built(kind: type, config: dict[str, Any]) -> Any:
+    return kind(**{name: value for name, value in config.items() if name != "discriminator"})
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts as people read them, a line each."""
+    facts = dict(facts)
+    facts.pop("config", None)
+    facts["keys"] = _first(facts.get("keys") or [], most=12)
+    if facts.get("intensity"):
+        facts["intensity"] = Intensity.read(facts["intensity"]).says()  # type: ignore[union-attr]
+    if facts.get("grown"):
         facts["grown"] = Grown(tuple(facts["grown"]["size"]), facts["grown"]["alpha"])
-    training = {f"training.{key}": value for key, value in facts.pop("training").items()}
+    if "opens" in facts:
+        facts["opens"] = "yes" if facts["opens"] else "no"
+        facts["networks"] = [
+            " ".join(filter(None, (one["key"], one["class"] and f"({one['class']})", f"{one['numbers']} numbers")))
+            for one in facts["networks"]
+        ]
     suspicious = facts.pop("suspicious")
-    for name, value in {**facts, **training, "suspicious": "; ".join(suspicious) or "nothing"}.items():
-        if value is not None and value != "":
-            print(f"{name}: {_words(name, value)}")
+    for group in ("training", "provenance"):
+        found = facts.pop(group, None)
+        facts |= {f"{group}.{key}": value for key, value in found.items()} if isinstance(found, dict) else {}
+    return {**facts, "suspicious": "; ".join(suspicious) or "nothing"}
+
+
+def _first(names: list[str], *, most: int) -> list[str]:
+    return names if len(names) <= most else [*names[:most], f"and {len(names) - most} more"]
 
 
 def _words(name: str, value: object) -> str:
-    """A fact as people read it, on one line."""
+    """A fact as people read it, on one line, without what would steer a terminal."""
     if name.removeprefix("training.") in ("size", "shown", "start") and isinstance(value, list):
         return " x ".join(map(str, value))
-    return " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())
+    line = " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())
+    return "".join(char if char.isprintable() else "?" for char in line)
 
 
 def _trained(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> int:
@@ -82,7 +145,7 @@ def _trained(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> int:
     )
 
 
-def _file_of(flags: argparse.Namespace, named: str | None) -> Path:
+def file_of(flags: argparse.Namespace, named: str | None) -> Path:
     """The path of a network given by path or name; a file is taken even where it cannot be opened as a network."""
     if named is not None and Path(named).is_file():
         return Path(named)

@@ -13,6 +13,7 @@ from typing import Any
 from core import latents, pictures
 from core.errors import SettingError
 from explorer import animate, atlas, compare, sheets
+from explorer.converting import do_convert
 from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of
 from explorer.inspection import do_inspect
 from explorer.recipe import Recipe
@@ -21,6 +22,7 @@ from explorer.studio import TEXT_KEY, Studio
 __all__ = [
     "do_bilinear",
     "do_compare",
+    "do_convert",
     "do_grid",
     "do_inspect",
     "do_interpolate",

@@ -95,7 +95,10 @@ def test_a_mix_reaches_the_layers_that_are_there(tab: Any) -> None:
     layers = tab.execute_script("return stage.networks.map(({ name, layers }) => [name, layers])")
     assert dict(layers) == {"brain": 8, "later": 8, "small": 6}
     assert sides[1]["recipe"]["mix"] == [{"amount": 1, "layers": "2-5", "seed": 1}, sides[0]["recipe"]["mix"][1]]
-    assert words(tab, "#compare-rest .hint") == "small goes without layers or classes of the mix: it has no such thing."
+    assert (
+        words(tab, "#compare-rest .hint")
+        == "small is shown without layers or classes of the mix, which it does not have."
+    )
     assert "have no difference; each is shown at its own size" in words(tab, "#compare-told")
     assert pixels(tab, 0).shape == (52, 44) and pixels(tab, 1).shape == (16, 16)
     assert not complaints(tab)

@@ -48,7 +48,7 @@ export function leftOut(recipe, network) {
     !same(recipe.mix, found.mix) && "layers or classes of the mix",
     !same(recipe.grown, found.grown) && "the size",
   ].filter(Boolean);
-  return missing.length ? `${network.name} goes without ${missing.join(", ")}: it has no such thing.` : "";
+  return missing.length ? `${network.name} is shown without ${missing.join(" and ")}, which it does not have.` : "";
 }
 
 function entry({ checkpoint, grown, ...given }, network) {
