@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import core
-from core.checkpoint import Opened
-from core.errors import OutputError, SettingError
+from core import foreign
+from core.checkpoint import Opened, sha256
+from core.errors import CheckpointError, OutputError, SettingError
 from core.files import temporary_beside
 from explorer.flags import place_for, say
 from explorer.inspection import file_of
-from explorer.networks import SUFFIX
+from explorer.networks import SUFFIX, Network
 
-__all__ = ["DTYPES", "claim", "convert", "do_convert"]
+__all__ = ["DTYPES", "CancelledOpening", "claim", "convert", "do_convert", "safe_stem", "take_in"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
@@ -46,24 +51,20 @@ def do_convert(flags: argparse.Namespace) -> None:
         print(f"note: {sentence}", file=sys.stderr)
 
 
-def convert(source: Path, target: Path, *, dtype: torch.dtype = torch.float32, name: str | None = None) -> Opened:
+def convert(source: Path, target: Path, *, dtype: torch.dtype = torch.float32) -> Opened:
     """Open `source`, of whatever program, and write all its networks to `target`, which must not be there yet.
 
-    Where it came from stands in the header; `name` is the file's name for it where `source` is only a copy of it.
-    Returns what was opened. Raises CheckpointError for a file that does not open, OutputError for a place that cannot
-    be written or is taken: what is there stays.
+    Where it came from stands in the header. Returns what was opened. Raises CheckpointError for a file that does not
+    open, OutputError for a place that cannot be written or is taken: what is there stays.
     """
     opened = core.load(source)
-    about = dict(opened.about)
-    if name is not None and "source" in about.get("provenance", {}) and about["provenance"]["source"] == source.name:
-        about["provenance"] = {**about["provenance"], "source": name}
     beside = temporary_beside(target)
     try:
-        core.save(beside, opened.generator, opened.discriminator, about, live=opened.live, dtype=dtype)
+        core.save(beside, opened.generator, opened.discriminator, opened.about, live=opened.live, dtype=dtype)
         claim(beside, target)
     finally:
         beside.unlink(missing_ok=True)
-    return Opened(opened.generator, opened.discriminator, about, target, opened.live)
+    return opened
 
 
 def claim(written: Path, target: Path) -> None:
@@ -89,3 +90,92 @@ def _free(target: Path) -> None:
 
 def _taken(target: Path) -> OutputError:
     return OutputError(f"{target} is there already; name another place, or move it away")
+
+
+# --- a file that somebody opens in the page ----------------------------------------------------------------------
+
+_LONGEST_STEM = 100  # bytes
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)  # devices on Windows
+
+
+class CancelledOpening(Exception):
+    """Whoever asked for the file does not want it any more."""
+
+
+def take_in(
+    copy: Path,
+    folder: Path,
+    *,
+    name: str,
+    networks: Callable[[], Sequence[Network]] = tuple,
+    cancelled: Callable[[], bool] = bool,
+) -> dict[str, Any]:
+    """Make a file that was sent here, `copy` in `folder`, a network of that folder under a free name like `name`.
+
+    Ours is moved as it is once it was read through, another program's is converted; one that `networks` has already
+    with the same bytes stays the only one. Returns name, architecture, source and notes. Raises CheckpointError that
+    calls the file by its name, CancelledOpening where `cancelled()` before it has its name. `copy` is the caller's.
+    """
+    shown = "".join(c if c.isprintable() else "?" for c in re.split(r"[\\/]", name)[-1])[:80] or "the file"
+    beside = temporary_beside(folder / f"opened{SUFFIX}")
+    try:
+        opened = core.load(copy)
+        about = opened.about
+        if foreign.recognise(copy) is None:
+            os.replace(copy, beside)
+        else:
+            about = {**about, "provenance": {**about["provenance"], "source": shown}}
+            core.save(beside, opened.generator, opened.discriminator, about, live=opened.live)
+        digest = sha256(beside)
+        if cancelled():
+            raise CancelledOpening
+        there = networks()
+        known = next((one for one in there if _is(one, digest, folder=folder)), None)
+        stem = known.name if known else _named(beside, folder, stem=safe_stem(name), there=there)
+    except CheckpointError as wrong:
+        raise CheckpointError(str(wrong).replace(str(copy), shown).replace(str(beside), shown)) from wrong
+    finally:
+        beside.unlink(missing_ok=True)
+    provenance = about.get("provenance") or {}
+    return {
+        "name": stem,
+        "architecture": opened.generator.arch,
+        "format": provenance.get("format"),
+        "notes": provenance.get("notes") or [],
+    }
+
+
+def _is(network: Network, digest: str, *, folder: Path) -> bool:
+    return (
+        network.sha == digest[:12]
+        and network.path.parent.resolve() == folder.resolve()
+        and sha256(network.path) == digest
+    )
+
+
+def safe_stem(name: str) -> str:
+    """The name of a file that a browser sent, made a name that every system takes; never empty, hidden or a path."""
+    last = re.split(r"[\\/]", unicodedata.normalize("NFC", name))[-1]
+    stem = re.sub(r"(?<=.)\.[A-Za-z0-9]{1,11}$", "", last)
+    stem = re.sub(r"[^\w .-]+", "-", stem)
+    stem = stem.encode("utf-8", "ignore")[:_LONGEST_STEM].decode("utf-8", "ignore").strip(" ._-")
+    return f"network-{stem}".rstrip("-") if not stem or _RESERVED.fullmatch(stem) else stem
+
+
+def _named(written: Path, folder: Path, *, stem: str, there: Sequence[Network]) -> str:
+    """Give a finished file the first free name of stem, stem-2, stem-3 ...; RUN and a card's name are not free."""
+    # A card or a map beside it would be taken for this network's.
+    names = [path.name.casefold() for path in folder.iterdir()]
+    runs = {network.name.split("/")[0].casefold() for network in there}
+    for number in range(1, 10_000):
+        free = stem if number == 1 else f"{stem}-{number}"
+        if free.casefold() in runs or any(other.startswith(f"{free.casefold()}.") for other in names):
+            continue
+        try:
+            claim(written, folder / f"{free}{SUFFIX}")
+        except OutputError:
+            if (folder / f"{free}{SUFFIX}").exists():
+                continue  # somebody was faster
+            raise
+        return free
+    raise _taken(folder / f"{stem}{SUFFIX}")

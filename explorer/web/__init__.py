@@ -25,6 +25,7 @@ from explorer.web.guard import Guard, Login
 from explorer.web.job_routes import add_job_routes
 from explorer.web.jobs import Jobs
 from explorer.web.map_routes import add_map_routes
+from explorer.web.open_routes import add_open_route
 from explorer.web.plotly_route import add_plotly_route
 from explorer.web.routes import add_routes
 from explorer.web.training_routes import add_training_routes
@@ -65,6 +66,7 @@ def build(
     add_about_routes(app, studio=studio)
     add_job_routes(app, jobs=jobs, check=studio.check)
     add_map_routes(app, studio=studio)
+    add_open_route(app, studio=studio, folder=folders[0])
     add_plotly_route(app)
     add_training_routes(app, trainings=trainings, host=host)
     page.mount(app, studio=studio, jobs=jobs, desk=desk, checkpoint=checkpoint)

@@ -1,0 +1,149 @@
+"""Opening a file from the page: POST /open?name=NAME with the file as the body; it becomes a network of --checkpoints.
+
+The body is counted as it comes, whatever length was announced, and lies under a hidden name until it was read through
+and made ours; what is broken off, refused or cancelled leaves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from core.errors import OutputError, SettingError, StyloscopeError
+from core.files import temporary_beside, usable_folder
+from explorer.converting import CancelledOpening, take_in
+from explorer.web.answers import refusal
+
+if TYPE_CHECKING:
+    from explorer.studio import Studio
+
+__all__ = ["UPLOAD_LIMIT", "add_open_route"]
+
+UPLOAD_LIMIT = 512 << 20  # bytes
+_MOST_AT_ONCE = 4
+_SILENCE = 60.0  # seconds without a byte that end an upload
+_LEFT_FREE = 1 << 30  # bytes of the drive that no upload may take
+_GONE_SECONDS = 0.1
+_TOO_LARGE, _TOO_MANY, _CLOSED_BY_CLIENT = 413, 429, 499
+
+
+def add_open_route(app: Starlette, *, studio: Studio, folder: Path) -> None:
+    """Add POST /open to `app` before Gradio is mounted; files go to `folder`, where `studio` looks for networks."""
+    under_way: set[Path] = set()
+    one_at_a_time = threading.Lock()
+
+    async def opened(request: Request) -> Response:
+        if len(under_way) >= _MOST_AT_ONCE:
+            return refusal(f"{_MOST_AT_ONCE} files are being opened already; wait for one", status=_TOO_MANY)
+        try:
+            place = await asyncio.to_thread(_place, folder, _announced(request))
+        except _TooLargeError as wrong:
+            return refusal(wrong, status=_TOO_LARGE)
+        except StyloscopeError as wrong:
+            return refusal(wrong)
+        under_way.add(place)
+        try:
+            await _receive(request, place)
+            return await _made_ours(request, place, studio=studio, folder=folder, lock=one_at_a_time)
+        except _TooLargeError as wrong:
+            return refusal(wrong, status=_TOO_LARGE)
+        except StyloscopeError as wrong:
+            return refusal(wrong)
+        except (ClientDisconnect, CancelledOpening):
+            return Response(status_code=_CLOSED_BY_CLIENT)
+        finally:
+            under_way.discard(place)
+
+    app.router.add_route("/open", opened, methods=["POST"])
+
+
+class _TooLargeError(SettingError):
+    def __init__(self, count: int) -> None:
+        super().__init__("upload", f"{count} bytes", f"a file of at most {UPLOAD_LIMIT >> 20} MB")
+
+
+def _announced(request: Request) -> int:
+    """How many bytes are said to come, the most there may be where nothing is said."""
+    said = request.headers.get("content-length", "")
+    count = int(said[:20]) if said.isascii() and said.isdigit() else UPLOAD_LIMIT
+    if count > UPLOAD_LIMIT:
+        raise _TooLargeError(count)
+    return count
+
+
+def _place(folder: Path, count: int) -> Path:
+    """A hidden name in the folder, which can be written and has room for the file and what it becomes."""
+    place = temporary_beside(usable_folder(folder) / "opened")
+    free = shutil.disk_usage(folder).free
+    if free < 2 * count + _LEFT_FREE:
+        raise OutputError(f"{folder} has {free / 2**30:.1f} GiB free, too little to open this file; make room there")
+    return place
+
+
+async def _receive(request: Request, place: Path) -> None:
+    """Write the body to `place`, which is gone again where that fails."""
+    count = 0
+    try:
+        with open(place, "xb") as file:
+            async for part in _parts(request):
+                count += len(part)
+                if count > UPLOAD_LIMIT:
+                    raise _TooLargeError(count)
+                file.write(part)
+    except BaseException as wrong:
+        place.unlink(missing_ok=True)
+        if isinstance(wrong, OSError):
+            reason = wrong.strerror or str(wrong)
+            raise OutputError(f"the file could not be written to {place.parent} ({reason}); make room there") from wrong
+        raise
+    if count == 0:
+        place.unlink(missing_ok=True)
+        raise SettingError("upload", "nothing", "the bytes of a network file")
+
+
+async def _parts(request: Request) -> AsyncIterator[bytes]:
+    parts = request.stream()
+    while True:
+        try:
+            part = await asyncio.wait_for(anext(parts), _SILENCE)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise OutputError(
+                f"the upload was given up: nothing came for {_SILENCE:.0f} seconds; try it again"
+            ) from None
+        yield part
+
+
+async def _made_ours(
+    request: Request, place: Path, *, studio: Studio, folder: Path, lock: threading.Lock
+) -> JSONResponse:
+    """Read the file in a thread while its browser waits; a browser that leaves makes it stay away."""
+    name, gone = request.query_params.get("name", ""), threading.Event()
+
+    def work() -> dict[str, Any]:
+        try:
+            with lock:
+                return take_in(place, folder, name=name, networks=studio.networks, cancelled=gone.is_set)
+        finally:
+            place.unlink(missing_ok=True)
+
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        while not working.done():
+            await asyncio.wait({working}, timeout=_GONE_SECONDS)
+            if not working.done() and await request.is_disconnected():
+                gone.set()
+                await asyncio.wait({working})
+        return JSONResponse(working.result(), status_code=201)
+    except asyncio.CancelledError:
+        gone.set()
+        raise
