@@ -87,7 +87,7 @@ def state(run: Path, *, age: float | None = None) -> str:
     age = _age(run) if age is None else age
     lines = runs.tail(run)
     config = _config(run)
-    end = _number(config.get("kimg"))
+    end = _end(config)
     if not lines:
         return "running" if age < STARTING and held is None else "stopped"
     seen = _number(lines[-1].get("kimg"))
@@ -105,7 +105,7 @@ def state(run: Path, *, age: float | None = None) -> str:
 def facts(run: Path) -> dict[str, Any]:
     """What the panel shows of a run beside its curves and pictures: texts and finite numbers only."""
     lines, config = runs.tail(run), _config(run)
-    end = _number(config.get("kimg"))
+    end = _end(config)
     seen = _number(lines[-1].get("kimg")) if lines else None
     rate = _rate(lines)
     left = (end - seen) / rate if rate and end is not None and seen is not None and end > seen else None
@@ -223,6 +223,13 @@ def _warning(lines: list[dict[str, Any]]) -> str | None:
             if words:
                 return _clean(words)
     return None
+
+
+def _end(config: Mapping[str, Any]) -> float | None:
+    """The kimg at which the run is done: as asked for, or what "auto" became."""
+    resolved = config.get("resolved")
+    asked = _number(config.get("kimg"))
+    return asked if asked is not None or not isinstance(resolved, dict) else _number(resolved.get("kimg"))
 
 
 def _config(run: Path) -> dict[str, Any]:

@@ -248,6 +248,18 @@ def test_the_list_is_newest_first_and_says_which_run(client: TestClient, runs: P
     assert said["own"] is None and said["folder"] is True
 
 
+def test_a_run_whose_end_was_left_to_auto_is_told_with_it(client: TestClient, runs: Path) -> None:
+    run = runs / "brain"
+    config: dict[str, Any] = {"kimg": "auto", "resolved": {"kimg": 8.0}}
+    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    facts = look(client)["facts"]
+    assert facts["end"] == 8 and facts["seconds_left"] == pytest.approx(50)
+    (run / "log.jsonl").write_text(line(8), encoding="utf-8")
+    assert following.state(run, age=0.0) == "done"
+    (run / "config.json").write_text('{"kimg": "auto", "resolved": []}', encoding="utf-8")
+    assert look(client)["facts"]["end"] is None
+
+
 def test_a_lock_says_at_once_whether_a_run_lives(runs: Path) -> None:
     run, lock = runs / "brain", runs / "brain" / "state" / "lock"
     lock.parent.mkdir()
