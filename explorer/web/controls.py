@@ -21,11 +21,14 @@ NOISES = [("const", "const"), ("none", "none"), ("by number", "number")]
 SILENT: dict[str, Any] = {"fn": None, "queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
-def header(*, brand: str, save_menu: str) -> dict[str, gr.Dropdown]:
+def header(*, brand: str, open_box: str, save_menu: str) -> dict[str, gr.Dropdown]:
     """Lay out the header; return its dropdowns by name."""
     with gr.Row(elem_id="masthead", equal_height=False):
         piece(brand, "brand")
         network = _dropdown("Network", "network", choices=[])
+        with gr.Column(elem_id="open-column", elem_classes=["menu"], min_width=0):
+            act("Open…", "open")
+            piece(open_box, "open-parts")
         piece('<span id="network-facts"></span>', "network-box")
         act("Link", "link")
         act("PNG", "png")

@@ -59,7 +59,8 @@ def _blocks(studio: Studio, *, jobs: Jobs, desk: Desk, checkpoint: str | None) -
     shown = found_panels()
     facts = json.dumps({"checkpoint": checkpoint, "panels": [name for name, _ in shown]})
     with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True) as blocks:
-        menus = header(brand=_markup("brand", facts=escape(facts, quote=True)), save_menu=_markup("save-menu"))
+        brand = _markup("brand", facts=escape(facts, quote=True))
+        menus = header(brand=brand, open_box=_markup("open-box"), save_menu=_markup("save-menu"))
         with gr.Row(elem_id="bench", elem_classes=[] if shown else ["alone"]):
             with gr.Column(elem_id="bench-stage", min_width=280):
                 piece(_markup("stage"), "part-stage")

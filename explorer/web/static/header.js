@@ -3,7 +3,8 @@
 import { adorn, nameGroup } from "./fields.js";
 import { fetchFrame } from "./frames.js";
 import { addressOf } from "./history.js";
-import { offered } from "./panel_kit.js";
+import { isRecipe, mountOpen } from "./opening.js";
+import { architectureOf, offered } from "./panel_kit.js";
 import { recipeOfFile } from "./png.js";
 import { full, short } from "./recipe.js";
 
@@ -15,7 +16,7 @@ export function mountHeader(stage) {
   mountLink(stage);
   adorn("png", "save").addEventListener("click", () => savePNG(stage));
   mountSave(stage);
-  mountDrop(stage);
+  mountDrop(stage, mountOpen(stage));
 }
 
 function mountNetworks(stage) {
@@ -27,9 +28,10 @@ function mountNetworks(stage) {
   });
 }
 
-function factsOf({ size, channels, architecture, grows, sizes }) {
+function factsOf(network) {
+  const { size, channels, grows, sizes } = network;
   const growth = grows ? `, grown from ${sizes[0].join(" × ")}` : "";
-  return `${size.join(" × ")} ${channels === 1 ? "gray" : "RGB"}, ${architecture}${growth}`;
+  return `${size.join(" × ")} ${channels === 1 ? "gray" : "RGB"}, ${architectureOf(network)}${growth}`;
 }
 
 function mountLink(stage) {
@@ -138,7 +140,7 @@ function save(stage, kind) {
   }
 }
 
-function mountDrop(stage) {
+function mountDrop(stage, open) {
   const hint = find("stage-drop");
   const carriesFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   // Gradio's own upload fields keep their drops.
@@ -151,12 +153,14 @@ function mountDrop(stage) {
   addEventListener("dragleave", (event) => {
     if (!event.relatedTarget) hint.hidden = true;
   });
-  addEventListener("drop", (event) => {
+  addEventListener("drop", async (event) => {
     hint.hidden = true;
     if (!ours(event)) return;
     event.preventDefault();
     const [file] = event.dataTransfer.files;
-    if (file) restore(stage, file);
+    if (!file) return;
+    if (await isRecipe(file)) restore(stage, file);
+    else open(file);
   });
 }
 

@@ -6,7 +6,7 @@ import { mountTheme } from "./theme.js";
 
 // Gradio builds each kind of component when its script has come, in any order.
 const PARTS = [
-  "#facts", "#network input", "#link", "#png", "#save", "#save-menu", "#theme", "#stage-box", "#readout", "#shelf", "#menus-sync",
+  "#facts", "#network input", "#open", "#open-box", "#link", "#png", "#save", "#save-menu", "#theme", "#stage-box", "#readout", "#shelf", "#menus-sync",
   "#seed input[type=range]", "#seed-previous", "#seed-next", "#dice", "#seed-hint", "#psi input[type=range]", "#psi-hint",
   "#noise input", "#noise-reset", "#noise-number input", "#label input", "#label-reset",
   "#size input", "#size-reset", "#grow", "#alpha input[type=range]", "#alpha-hint",
@@ -16,7 +16,10 @@ const PARTS = [
 function mountTabs() {
   const panels = document.getElementById("bench-panels");
   panels.addEventListener("click", ({ target }) => {
-    if (target.closest("[role=tab]")) panels.scrollTop = 0;
+    const tab = target.closest("[role=tab]");
+    if (!tab) return;
+    panels.scrollTop = 0;
+    tab.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 }
 

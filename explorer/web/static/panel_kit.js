@@ -200,6 +200,11 @@ export function offered(networks) {
   return networks.map(({ name, best }) => [best ? `${name} (best)` : name, name]);
 }
 
+/** The architecture of a network as people write it. */
+export function architectureOf({ architecture }) {
+  return { stylegan: "StyleGAN", stylegan2: "StyleGAN2" }[architecture] ?? architecture;
+}
+
 /** [height, width] of a network's pictures as people see them. */
 export function sides(network) {
   return Array.isArray(network.size) ? network.size : String(network.size).split("x").map(Number);

@@ -1,0 +1,95 @@
+"""Open... in a real browser: another program's network becomes the picture on the stage, and what is wrong is said."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from tests.browser.conftest import complaints, hosts, shown
+from tests.browser.test_panels import until
+from tests.explorer.test_converting import foreign_file, hostile
+
+DROP = """
+const [name, text] = arguments;
+const transfer = new DataTransfer();
+transfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+document.getElementById("stage").dispatchEvent(drop);
+"""
+
+
+@pytest.fixture
+def made(networks: Path) -> Any:
+    """Takes away what a test has opened."""
+    before = set(networks.iterdir())
+    yield networks
+    for path in set(networks.iterdir()) - before:
+        path.unlink()
+
+
+def choose(tab: Any, path: Path) -> None:
+    if tab.find_element("id", "open-box").get_attribute("hidden") is not None:
+        tab.find_element("id", "open").click()
+    tab.find_element("id", "open-file").send_keys(str(path))
+
+
+def said(tab: Any) -> str:
+    return tab.find_element("id", "open-said").text
+
+
+def test_a_pickle_is_opened_converted_and_shown(tab: Any, made: Path, tmp_path: Path) -> None:
+    choose(tab, foreign_file(tmp_path / "faces.pkl", classes=3))
+    first = shown(tab, checkpoint="faces")
+    until(lambda: "faces is open. Its program computes" in said(tab))
+    assert (made / "faces.safetensors").is_file()
+    assert tab.find_element("css selector", "#network input").get_attribute("value") == "faces"
+    assert tab.find_element("id", "control-label").is_displayed()
+    tab.execute_script("stage.set({ label: 2 })")
+    assert shown(tab, checkpoint="faces", label=2) != first
+    assert complaints(tab) == [] and len(hosts(tab)) == 1
+
+
+def test_a_hostile_file_is_refused_where_it_was_chosen(tab: Any, made: Path, tmp_path: Path) -> None:
+    before = sorted(made.iterdir())
+    choose(tab, hostile(tmp_path / "faces.pkl"))
+    until(lambda: "faces.pkl asks for posix.system, which no network file needs" in said(tab))
+    assert tab.find_element("css selector", "[data-open=choose]").is_displayed()
+    assert sorted(made.iterdir()) == before
+    tab.find_element("css selector", "[data-open=choose]").send_keys("\ue00c")
+    until(lambda: not tab.find_element("id", "open-box").is_displayed())
+    assert tab.switch_to.active_element.get_attribute("id") == "open"
+
+
+def test_cancel_leaves_nothing(tab: Any, made: Path, tmp_path: Path) -> None:
+    before = sorted(made.iterdir())
+    # Slow enough that a hand is in time.
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}
+    tab.execute_cdp_cmd("Network.enable", {})
+    tab.execute_cdp_cmd("Network.emulateNetworkConditions", limits)
+    try:
+        large = tmp_path / "large.pkl"
+        large.write_bytes(bytes(4 << 20))
+        choose(tab, large)
+        until(lambda: "MB" in tab.find_element("id", "open-left").text)
+        start = time.monotonic()
+        tab.find_element("css selector", "[data-open=cancel]").click()
+        until(lambda: said(tab) == "Cancelled.")
+        assert time.monotonic() - start < 1
+    finally:
+        tab.execute_cdp_cmd("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
+    until(lambda: sorted(made.iterdir()) == before)
+
+
+def test_a_dropped_file_is_known_by_its_content(tab: Any, made: Path, tmp_path: Path) -> None:
+    from base64 import b64encode
+
+    data = foreign_file(tmp_path / "x.pkl").read_bytes()
+    tab.execute_script(DROP, "dropped.png", b64encode(data).decode())
+    shown(tab, checkpoint="dropped")
+    tab.execute_script(DROP, "picture.pkl", b64encode(b'{"checkpoint": "brain", "seed": 12}').decode())
+    shown(tab, checkpoint="brain", seed=12)
