@@ -10,7 +10,7 @@ from typing import Any
 
 from core.errors import SettingError
 from core.sizes import filters, start_shape
-from train.growth import Growth, is_batches, is_lengths
+from train.growth import LONGEST, Growth, is_batches, is_lengths
 from train.setting import (
     Setting,
     decimal,
@@ -52,6 +52,7 @@ class Config:
         "train until this many thousand images were shown; auto is the end of the growth, or 1000 where nothing grows",
         group=_RUN,
         low=0.001,
+        high=LONGEST,
         auto=True,
         meaning=False,
     )
@@ -179,14 +180,14 @@ class Config:
         "kimg in which a size fades in, for all or one a size; e behind a number is passes over the pictures",
         group=_GROW,
         check=is_lengths,
-        allowed="numbers from 0 up with commas between, such as 20, 0,10,20 or 30e",
+        allowed="numbers from 0 to 1000000000 with commas between, such as 20, 0,10,20 or 30e",
     )
     stable: str = setting_field(
         "600",
         "kimg in which a size is trained once it has faded in, for all or one a size; e as in --fade",
         group=_GROW,
         check=is_lengths,
-        allowed="numbers from 0 up with commas between, such as 20, 40,10,20 or 30e",
+        allowed="numbers from 0 to 1000000000 with commas between, such as 20, 40,10,20 or 30e",
     )
 
     # How it learns
@@ -249,7 +250,9 @@ class Config:
     ada_every: int = whole(4, "steps from one move of ada's p to the next", group=_AUGMENT, low=1, high=1024)
 
     # What it leaves
-    tick: float = decimal(4.0, "kimg from one line of the log and sample sheet to the next", group=_REPORT, low=0.001)
+    tick: float = decimal(
+        4.0, "kimg from one line of the log and sample sheet to the next", group=_REPORT, low=0.001, high=LONGEST
+    )
     snapshot: int = whole(
         1,
         "ticks from one network file to the next; state for resuming is saved at every tick",
@@ -271,7 +274,7 @@ class Config:
         meaning=False,
     )
     every: float = decimal(
-        100.0, "kimg from one round of measures to the next", group=_REPORT, low=0.001, meaning=False
+        100.0, "kimg from one round of measures to the next", group=_REPORT, low=0.001, high=LONGEST, meaning=False
     )
     keep: int = whole(
         0,

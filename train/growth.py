@@ -21,10 +21,11 @@ from train.setting import parse_size
 if TYPE_CHECKING:
     from train.config import Config
 
-__all__ = ["Growth", "Stage", "is_batches", "is_lengths"]
+__all__ = ["LONGEST", "Growth", "Stage", "is_batches", "is_lengths"]
 
 Size = tuple[int, int]
 
+LONGEST = 1e9  # kimg, or passes over the pictures: images are counted exactly, and a float of any size is not
 _LENGTH = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)e?"
 
 
@@ -185,7 +186,9 @@ def _blended(stage: Stage, images: int) -> Stage:
 
 def is_lengths(value: object) -> bool:
     """Whether a value is lengths of phases."""
-    return isinstance(value, str) and re.fullmatch(rf"{_LENGTH}(,{_LENGTH})*", value) is not None
+    if not isinstance(value, str) or re.fullmatch(rf"{_LENGTH}(,{_LENGTH})*", value) is None:
+        return False
+    return all(float(part.removesuffix("e")) <= LONGEST for part in value.split(","))
 
 
 def is_batches(value: object) -> bool:
