@@ -1,24 +1,27 @@
 // What this network is: the facts of its file, its model card, and the words people ask about.
 
-import { button, h, place, sides } from "./panel_kit.js";
+import { architectureOf, button, h, place, sides } from "./panel_kit.js";
 
 const WORDS = [
   ["z and w", "z is what is drawn: a list of normal numbers that a seed fixes, the same in every tool of the field.", "w is z after the mapping network, the style that the layers read; moving straight in w changes a picture smoothly, and layers can be given different ones."],
   ["Truncation (psi)", "It draws w towards the average picture: 0 is the average itself, 1 is as trained.", "Lower values give safer, more alike pictures, higher ones rarer and stranger pictures; neither says how common something is in the data."],
   ["Layers", "Layer 0 works at the fewest pixels and sets shape and pose; the last ones set texture and brightness.", "Coarse, middle and fine are thirds of them by custom, not something a network promises."],
 ];
+const GROWTH = ["Size and alpha", "Such a network learned small pictures first, then ever larger ones; alpha is how far a new size was blended in.", "A smaller size is drawn by its own last layer, which learned nothing once the network had grown past it: it may look harsh, and it is not what the training showed at the time."];
 const CAUTION = "Every picture here is synthetic: it shows nobody, and what it shows may not exist in any body. It is not for diagnosis, and what a network does not show was not shown to be absent from its data.";
 
 export function mount(stage) {
   place("about-panel", (root) => {
     const facts = h("section", { class: "facts", "aria-label": "Facts" });
     const card = h("section", { class: "card", "aria-label": "Model card" });
-    root.append(h("p", { class: "caution" }, CAUTION), facts, card, words());
+    const growth = [h("dt", {}, GROWTH[0]), h("dd", {}, GROWTH.slice(1).join(" "))];
+    root.append(h("p", { class: "caution" }, CAUTION), facts, card, words(growth));
     let shown = null;
     stage.subscribe(async (recipe, network) => {
       const key = network && `${network.name} ${network.sha}`;
       if (!network || key === shown) return;
       shown = key;
+      for (const part of growth) part.hidden = !network.grows;
       const answer = await fetch(`/about?${new URLSearchParams({ checkpoint: network.name })}`);
       const about = await answer.json();
       if (shown !== key) return;
@@ -41,7 +44,7 @@ function rows(about, network) {
   const whole = Array.isArray(config.size) ? config.size : null;
   const margin = whole && (whole[0] !== height || whole[1] !== width) ? `, cut from ${whole[0]} × ${whole[1]}` : "";
   return [
-    ["Architecture", network.architecture],
+    ["Architecture", architectureOf(network)],
     ["Pictures", `${height} × ${width} pixels, ${network.channels === 1 ? "gray" : "RGB"}${margin}`],
     ["Grown through", network.grows ? network.sizes.map((size) => size.join(" × ")).join(", ") : null],
     ["Layers", `${network.layers}, w of ${config.w_dim ?? "?"} numbers, z of ${config.z_dim ?? "?"}`],
@@ -68,7 +71,7 @@ function hours(value) {
 }
 
 function table(rows) {
-  return h("dl", {}, rows.filter(([, value]) => value != null && value !== "").flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+  return h("dl", {}, rows.filter(([, value]) => value != null && value !== "").flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value).replaceAll(" × ", "\u00a0×\u00a0"))]));
 }
 
 function command({ training }) {
@@ -83,8 +86,8 @@ function command({ training }) {
   return [h("div", { class: "row" }, h("span", { class: "label" }, "Trained by"), h("span", { class: "spring" }), copy), h("pre", {}, h("code", {}, line))];
 }
 
-function words() {
-  const list = h("dl", { class: "words" }, WORDS.flatMap(([name, ...sentences]) => [h("dt", {}, name), h("dd", {}, sentences.join(" "))]));
+function words(growth) {
+  const list = h("dl", { class: "words" }, WORDS.flatMap(([name, ...sentences]) => [h("dt", {}, name), h("dd", {}, sentences.join(" "))]), growth);
   const keys = button("Keys", { press: () => document.getElementById("keys-list")?.showModal(), title: "The list of keys (?)" });
   return h("section", { class: "ruled", "aria-label": "Words" }, h("h3", {}, "Words"), list, h("div", { class: "row" }, keys));
 }

@@ -6,7 +6,7 @@ import { counterpart, leftOut } from "./elsewhere.js";
 import { nameGroup, radioField, resetOf } from "./fields.js";
 import { AGAIN, decoded, fetchFrame, REST } from "./frames.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, offered, openTab, present, sides as sidesOf, take, whenSeen } from "./panel_kit.js";
+import { architectureOf, button, h, hand, offered, openTab, present, sides as sidesOf, take, whenSeen } from "./panel_kit.js";
 import { same, short } from "./recipe.js";
 import { multiple } from "./view.js";
 
@@ -84,11 +84,11 @@ class Comparison {
     this.figures = { left: this.#side("left"), right: this.#side("right") };
     this.difference = figure("Difference");
     this.told = h("p", { class: "told", role: "status", id: "compare-told" });
-    this.difference.root.append(this.told);
-    document.getElementById("compare-difference-rest").append(this.difference.root);
     this.save = button("Save PNG", { icon: "save", title: "Both pictures and their difference on one sheet", press: () => this.#save() });
+    this.difference.root.append(this.told, h("div", { class: "row" }, this.save));
+    document.getElementById("compare-difference-rest").append(this.difference.root);
     this.said = h("p", { class: "hint", role: "status" });
-    document.getElementById("compare-rest").append(h("div", { class: "row wrap" }, this.said, h("span", { class: "spring" }), this.save), this.job.root);
+    document.getElementById("compare-rest").append(this.said, this.job.root);
     this.#mountMenus();
     this.#mountDifference();
     take("compare-show", ({ recipe }) => this.#toStage(recipe, recipe.checkpoint));
@@ -132,12 +132,13 @@ class Comparison {
     radioField("compare-amplify", { name: "Amplified", start: "4", titles: factors, change: (value) => this.#show({ amplify: Number(value) }) });
   }
 
-  /** The network beside another by itself: a snapshot of the same run, one of the same size, any other, or the same. */
-  #another({ name: beside, size: wanted }) {
+  /** The network beside another by itself: a snapshot of the same run, one of the same size, any other, or the same; a copy of it last. */
+  #another({ name: beside, size: wanted, sha }) {
     const run = beside.includes("/") ? `${beside.split("/")[0]}/` : null;
-    const others = this.stage.networks.filter(({ name }) => name !== beside);
+    const all = this.stage.networks.filter(({ name }) => name !== beside);
+    const others = [...all.filter((one) => one.sha !== sha), ...all.filter((one) => one.sha === sha)];
     const alike = others.filter(({ size }) => same(size, wanted));
-    return alike.find(({ name }) => run && name.startsWith(run)) ?? alike[0] ?? others[0] ?? this.stage.network;
+    return alike.find(({ name }) => run && name.startsWith(run)) ?? alike.find((one) => one.sha !== sha) ?? others[0] ?? this.stage.network;
   }
 
   #network(side) {
@@ -214,7 +215,7 @@ class Comparison {
     const [left, right] = this.#pixels;
     const found = apart(left, right);
     this.difference.root.classList.toggle("none", !found);
-    this.told.textContent = found ? words(found) : `Pictures of ${left.height} × ${left.width} and ${right.height} × ${right.width} have no difference; each is shown at its own size.`;
+    this.told.replaceChildren(...(found ? words(found) : [`Pictures of ${left.height} × ${left.width} and ${right.height} × ${right.width} have no difference; each is shown at its own size.`]));
     if (found) this.difference.put(pictured(left, right, this.shown));
     else this.difference.leave();
   }
@@ -243,9 +244,11 @@ class Comparison {
   }
 }
 
+/** The difference in words; those that a narrow column leaves out are still told to screen readers. */
 function words({ mean, largest }) {
-  if (largest === 0) return "No difference: every pixel is equal.";
-  return `Mean ${mean < 10 ? mean.toFixed(2) : mean.toFixed(1)}, largest ${largest} gray levels.`;
+  const more = (text) => h("span", { class: "more" }, text);
+  if (largest === 0) return ["No difference", more(": every pixel is equal"), "."];
+  return [`Mean ${mean < 10 ? mean.toFixed(2) : mean.toFixed(1)}, largest ${largest}`, more(" gray levels"), "."];
 }
 
 /** One picture in its box, with a caption under it. */
@@ -278,7 +281,7 @@ function figure(label) {
       size(bitmap.width, bitmap.height);
       context.drawImage(bitmap, 0, 0);
       line.textContent = `${bitmap.height} × ${bitmap.width}, ${precision}, ${Math.round(milliseconds)} ms`;
-      root.title = `${network.name}: ${network.architecture}`;
+      root.title = `${network.name}: ${architectureOf(network)}`;
     },
     fit() {
       const scale = multiple(canvas, box);

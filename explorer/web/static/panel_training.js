@@ -159,8 +159,8 @@ class Room {
       this.#fill(name);
     }
     this.networks = facts.networks;
-    this.told.show(facts, { words: WORDS[state], own: this.own?.name === name && state === "running" });
     this.curves.add("log", news.log);
+    this.told.show(facts, { words: WORDS[state], grown: this.curves.grown });
     this.curves.add("metrics", news.metrics);
     if (this.curves.crowded) this.places = { log: "", metrics: "" };
     this.time.show(news.moments, { kimg: facts.kimg });

@@ -35,7 +35,7 @@ export class Curves {
     this.list = h("div", { class: "charts" });
     this.words = h("p", { class: "hint" }, "Curves come with the first tick.");
     this.whole = h("button", { type: "button", class: "word", hidden: true, onclick: () => this.#stretch(null) }, "Whole run");
-    this.root = h("section", { class: "curves", "aria-label": "Curves" }, h("div", { class: "row" }, h("span", { class: "label" }, "Curves over kimg"), h("span", { class: "spring" }), this.whole), this.words, this.list);
+    this.root = h("section", { class: "curves", "aria-label": "Curves" }, h("div", { class: "row" }, h("span", { class: "label" }, "Curves over kimg, thousands of images"), h("span", { class: "spring" }), this.whole), this.words, this.list);
     const recolour = () => this.#draw();
     new MutationObserver(recolour).observe(document.body, { attributes: true, attributeFilter: ["class"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
@@ -60,6 +60,13 @@ export class Curves {
     for (const [name, column] of Object.entries(table.columns)) column.push(...(columns[name] ?? Array(count).fill(null)));
     table.count += count;
     this.#draw();
+  }
+
+  /** {size, alpha} of the newest line where the pictures grow, else null. */
+  get grown() {
+    const { alpha = [] } = this.#tables.log.columns;
+    const fades = this.#steps.length > 1 || alpha.some((value) => value != null && value < 1);
+    return fades && this.#steps.length ? { size: this.#steps.at(-1)[1], alpha: alpha.at(-1) ?? 1 } : null;
   }
 
   get crowded() {

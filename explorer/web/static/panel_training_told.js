@@ -7,6 +7,7 @@ export class Told {
   constructor() {
     this.state = h("span", { class: "run-state" });
     this.seen = h("span", { class: "images-seen" });
+    this.grown = h("span", { class: "hint run-grown" });
     this.left = h("span", { class: "hint time-left" });
     this.pace = h("span", { class: "hint" });
     this.bar = h("progress", { max: 1, "aria-label": "Images seen" });
@@ -14,8 +15,9 @@ export class Told {
     this.head = h(
       "section",
       { class: "run-head", "aria-label": "Progress" },
-      h("div", { class: "row wrap" }, this.state, this.seen, h("span", { class: "spring" }), this.pace, this.left),
+      h("div", { class: "row wrap" }, this.state, this.seen, h("span", { class: "spring" }), this.left),
       this.bar,
+      h("div", { class: "row wrap" }, this.grown, h("span", { class: "spring" }), this.pace),
       this.warning,
     );
     this.command = h("code", {});
@@ -29,7 +31,8 @@ export class Told {
     );
   }
 
-  show(facts, { words }) {
+  /** `grown` is {size, alpha} of the newest line where the pictures grow, else null. */
+  show(facts, { words, grown }) {
     const { kimg, end } = facts;
     this.state.textContent = words;
     this.state.dataset.state = words;
@@ -37,11 +40,12 @@ export class Told {
     this.seen.textContent = kimg != null && end != null ? `${seen} of ${Math.round(1000 * end).toLocaleString("en")}` : seen;
     this.left.textContent = words === "running" && facts.seconds_left != null ? `${span(facts.seconds_left)} left` : "";
     this.pace.textContent = facts.seconds_per_kimg == null ? "" : `${kimgText(facts.seconds_per_kimg)} s per kimg`;
+    this.grown.textContent = grown ? `At ${grown.size}${grown.alpha < 1 ? `, alpha ${grown.alpha.toFixed(2)}` : ""}` : "";
     if (kimg != null && end) this.bar.value = Math.min(1, kimg / end);
     else this.bar.removeAttribute("value");
     this.bar.hidden = words !== "running" && kimg == null;
     this.warning.hidden = !facts.warning;
-    if (this.warning.textContent !== (facts.warning ?? "")) this.warning.textContent = facts.warning ?? "";
+    if (this.warning.textContent !== (facts.warning ?? "")) this.warning.replaceChildren(...flagged(facts.warning ?? ""));
     this.#settings(facts);
   }
 
@@ -67,6 +71,11 @@ export class Told {
     }
     setTimeout(() => (word.data = "Copy"), 1500);
   }
+}
+
+/** A sentence whose flags stand in one piece each. */
+function flagged(text) {
+  return text.split(/(--[a-z][a-z0-9-]*(?: [0-9]+(?:\.[0-9]+)?)?)/).map((part) => (part.startsWith("--") ? h("code", {}, part) : part));
 }
 
 /** Seconds as people say them, up to days. */
