@@ -372,7 +372,7 @@ class Config:
             )
         if self.size != "auto":
             self.filters_for(parse_size(self.size))
-            Growth.of(self, parse_size(self.size), pictures=1)
+            Growth.of(self, parse_size(self.size), pictures=10**6)  # their number comes later: epochs are long here
 
     def _check_arch(self) -> None:
         """Raise SettingError for a setting of the other architecture, or of the other loss."""

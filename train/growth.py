@@ -101,7 +101,9 @@ class Growth:
                     end = begin + length
                     phases.append(Stage(first + number, one, 0.0 if fading else 1.0, batch, begin, fading, end))
                     begin = end
-        return cls(phases)
+        found = cls(phases)
+        found._check_shown(config)
+        return found
 
     @property
     def end(self) -> int:
@@ -158,6 +160,16 @@ class Growth:
         """The number of the step that begins after `images` images, from 0."""
         phase = self._at(images)
         return phase.steps + (images - phase.first) // phase.stage.batch
+
+    def _check_shown(self, config: Config) -> None:
+        """Raise SettingError where all phases of a size are over before a step of it could begin."""
+        for size, alike in itertools.groupby(self._phases, key=lambda phase: phase.stage.size):
+            phases = list(alike)
+            last = phases[-1].stage
+            if phases[0].first >= last.end:
+                field = "fade" if last.fading else "stable"
+                reason = f"more for {_shape(size)}, which would be shown no picture: the step before goes past its end"
+                raise SettingError(field, getattr(config, field), reason)
 
     def _at(self, images: int) -> _Phase:
         for phase in self._phases:
