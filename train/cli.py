@@ -92,6 +92,8 @@ def ask(arguments: list[str] | None = None) -> Asked:
     for setting in settings():
         if setting.name in given:
             values[setting.name] = _value(setting, given[setting.name])
+    if values.get("loss") == "wgan-gp" and "gamma" not in given:
+        values.pop("gamma", None)  # a preset's weight of R1, which another loss asked for beside it has no use for
     config = Config.read(values)
     if not config.data and resume:
         raise SettingError(

@@ -106,3 +106,10 @@ def test_a_given_r1_weight_is_that_of_the_full_size_and_goes_with_pixels() -> No
     config = Config.read({"data": "phantoms", "arch": "stylegan", "path_weight": 0.0, "gamma": 10.0})
     assert config.gamma_for((64, 48), full=(64, 48)) == 10
     assert config.gamma_for((16, 12), full=(64, 48)) == pytest.approx(10 / 16)
+
+
+def test_a_preset_s_r1_weight_goes_where_another_loss_is_asked_for() -> None:
+    asked = [*NEED, "--preset", "brain-progressive", "--loss", "wgan-gp"]
+    assert ask(asked).config.gamma == "auto"
+    with pytest.raises(SettingError, match="gamma"):
+        ask([*asked, "--gamma", "10"])
