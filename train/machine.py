@@ -156,7 +156,10 @@ def name(on: torch.device) -> str:
     """The device as people call it."""
     if on.type == "cuda":
         return torch.cuda.get_device_name(on)
-    return f"{on.type} ({platform.machine()}, {torch.get_num_threads()} threads)" if on.type == "cpu" else on.type
+    if on.type != "cpu":
+        return on.type
+    threads = torch.get_num_threads()
+    return f"cpu ({platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
 
 
 def says(on: torch.device, *, bfloat16: bool, why: str, processes: int = 1) -> str:
