@@ -173,6 +173,7 @@ def _convert(made: argparse.ArgumentParser) -> None:
 def _map(made: argparse.ArgumentParser) -> None:
     _number(made, "samples", whole, SAMPLES, default=5000, help="seeds 0 to N-1; 5000 when not given")
     made.add_argument("--method", default="umap", metavar="NAME", help="umap, or pca, which is there at once")
+    made.add_argument("--by-class", action="store_true", help="all classes, coloured: seed k of class k modulo theirs")
     _out(made, "X.csv; the picture goes to X.png")
 
 

@@ -1,11 +1,13 @@
 """W samples -> a map: PCA at once, UMAP (McInnes et al. 2018) when it has been worked out, kept beside the checkpoint.
 
 The map shows seeds 0 .. N-1 as they look at truncation 0.7: there a seed stands on its dot, and a smaller psi moves it
-towards the average. The file that is kept has no samples in it, only where they lie, so a shipped map is small.
+towards the average. All are of one class, or, by class, seed k of class k modulo the number of classes.
+The file that is kept has no samples in it, only where they lie, so a shipped map is small.
 """
 
 from __future__ import annotations
 
+import colorsys
 import os
 import sys
 from collections.abc import Callable
@@ -31,6 +33,7 @@ __all__ = [
     "Atlas",
     "cached",
     "check",
+    "check_by_class",
     "drawn",
     "place",
     "survey",
@@ -64,6 +67,7 @@ class Atlas:
     axes: np.ndarray = field(repr=False)
     pca: np.ndarray = field(repr=False)
     umap: np.ndarray | None = field(default=None, repr=False)
+    classes: int = 0  # by class: how many there are; 0 where all samples are of class `label`
 
     @property
     def count(self) -> int:
@@ -91,14 +95,25 @@ def check(*, samples: int = 5000, method: str = "umap") -> None:
         raise SettingError("samples", samples, SAMPLES)
 
 
-def survey(studio: Studio, name: str | None = None, *, samples: int = 5000, label: int | None = None) -> Atlas:
+def check_by_class(network: Network, *, label: int | None) -> None:
+    """Raise SettingError where a network has no classes to map by, or one of them was named."""
+    if not network.classes:
+        raise SettingError("by_class", "true", f"{network.name} has no classes, so leave it out")
+    if label is not None:
+        raise SettingError("by_class", "true", "a map of one class, by its label, or of all, not both")
+
+
+def survey(
+    studio: Studio, name: str | None = None, *, samples: int = 5000, label: int | None = None, by_class: bool = False
+) -> Atlas:
     """The map of a network: its PCA worked out now (a fraction of a second), its UMAP where it has been kept.
 
-    Raises SettingError for samples and label, CheckpointError for the network.
+    Raises SettingError for samples, label and by_class, CheckpointError for the network.
     """
-    network = _checked(studio, name, samples=samples, label=label)
+    network = _checked(studio, name, samples=samples, label=label, by_class=by_class)
     room = studio.open(network.name)
-    found = studio.styles(network.name, range(samples), label=label)
+    labels = [seed % network.classes for seed in range(samples)] if by_class else label
+    found = studio.styles(network.name, range(samples), label=labels)
     w_avg = room.generator.w_avg.cpu().numpy().astype(np.float32)
     mean = found.mean(axis=0)
     _, _, axes = np.linalg.svd(found - mean, full_matrices=False)
@@ -106,8 +121,9 @@ def survey(studio: Studio, name: str | None = None, *, samples: int = 5000, labe
     if len(axes) < 2:
         axes = np.concatenate([axes, np.zeros((2 - len(axes), found.shape[1]), np.float32)])
     pca = (found - mean) @ axes.T
-    atlas = Atlas(network.sha, label, found, w_avg, mean, axes, pca.astype(np.float32))
-    return replace(atlas, umap=_read(_kept(network, samples=samples, label=label), atlas))
+    classes = network.classes if by_class else 0
+    atlas = Atlas(network.sha, label, found, w_avg, mean, axes, pca.astype(np.float32), classes=classes)
+    return replace(atlas, umap=_read(_kept(network, samples=samples, label=label, by_class=by_class), atlas))
 
 
 def with_umap(studio: Studio, atlas: Atlas, name: str | None = None, *, progress: Progress | None = None) -> Atlas:
@@ -130,14 +146,17 @@ def with_umap(studio: Studio, atlas: Atlas, name: str | None = None, *, progress
     )
     found = np.asarray(reducer.fit_transform(atlas.samples), np.float32)
     whole = replace(atlas, umap=found - found.mean(axis=0))
-    _keep(_places(studio.network(name), samples=whole.count, label=whole.label), whole)
+    about = {"samples": whole.count, "label": whole.label, "by_class": whole.classes > 0}
+    _keep(_places(studio.network(name), **about), whole)  # type: ignore[arg-type]
     return whole
 
 
-def cached(studio: Studio, name: str | None = None, *, samples: int = 5000, label: int | None = None) -> bool:
+def cached(
+    studio: Studio, name: str | None = None, *, samples: int = 5000, label: int | None = None, by_class: bool = False
+) -> bool:
     """Whether the UMAP of this network has been kept. Raises as `survey` does."""
-    network = _checked(studio, name, samples=samples, label=label)
-    return bool(_kept(network, samples=samples, label=label))
+    network = _checked(studio, name, samples=samples, label=label, by_class=by_class)
+    return bool(_kept(network, samples=samples, label=label, by_class=by_class))
 
 
 def place(studio: Studio, atlas: Atlas, recipe: Recipe, *, method: str | None = None) -> tuple[float, float]:
@@ -164,15 +183,26 @@ def place(studio: Studio, atlas: Atlas, recipe: Recipe, *, method: str | None = 
 def write(
     table: Path, picture: Path, atlas: Atlas, *, method: str | None = None, text: dict[str, str] | None = None
 ) -> None:
-    """Write seed, x, y, one line a sample, and the map as a PNG with `text`: both or neither. Raises OutputError."""
-    rows = [f"{seed},{x:.6g},{y:.6g}" for seed, (x, y) in enumerate(atlas.points(method))]
+    """Write seed, x, y, one line a sample, and the map as a PNG with `text`: both or neither. Raises OutputError.
+
+    A map by class has the class as its fourth column.
+    """
+    count = atlas.classes
+    rows = [
+        f"{seed},{x:.6g},{y:.6g}" + (f",{seed % count}" if count else "")
+        for seed, (x, y) in enumerate(atlas.points(method))
+    ]
+    head = "seed,x,y,class" if count else "seed,x,y"
     with writing(table) as first, writing(picture) as second:
-        first.write_text("\n".join(["seed,x,y", *rows, ""]), encoding="utf-8")
+        first.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
         second.write_bytes(pictures.encode(drawn(atlas, method=method), "png", text, level=6))
 
 
 def drawn(atlas: Atlas, *, method: str | None = None, side: int = 1000) -> np.ndarray:
-    """The map as a gray picture, uint8 [side, side]: one soft dot a sample, brighter where they lie close."""
+    """The map as a picture, uint8 [side, side]: one soft dot a sample, brighter where they lie close.
+
+    By class it is RGB, [side, side, 3], and each class has a colour.
+    """
     points = atlas.points(method).astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     span = max(float((high - low).max()), 1e-9)
@@ -180,38 +210,57 @@ def drawn(atlas: Atlas, *, method: str | None = None, side: int = 1000) -> np.nd
     fine = 3
     spots = (points - (low + high) / 2) / span * (side - 2 * margin) + side / 2
     columns, rows = (spots * fine).astype(int).T
-    heat = np.zeros((side * fine, side * fine), np.float32)
     dots = [(dy, dx) for dy in range(-4, 5) for dx in range(-4, 5) if dy * dy + dx * dx <= 20]
-    for dy, dx in dots:
-        np.add.at(heat, (side * fine - 1 - np.clip(rows + dy, 0, side * fine - 1), columns + dx), 1.0)
-    soft = np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BOX))
-    return (18 + 225 * (1 - np.exp(-0.8 * soft))).astype(np.uint8)
+
+    def plane(weights: np.ndarray | float) -> np.ndarray:
+        heat = np.zeros((side * fine, side * fine), np.float32)
+        for dy, dx in dots:
+            np.add.at(heat, (side * fine - 1 - np.clip(rows + dy, 0, side * fine - 1), columns + dx), weights)
+        soft = np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BOX))
+        return (18 + 225 * (1 - np.exp(-0.8 * soft))).astype(np.uint8)
+
+    if not atlas.classes:
+        return plane(1.0)
+    colours = np.array([_colour(seed % atlas.classes, atlas.classes) for seed in range(atlas.count)], np.float32)
+    return np.stack([plane(one) for one in colours.T], axis=-1)
+
+
+def _colour(label: int, count: int) -> tuple[float, float, float]:
+    """RGB from 0 to 1 of a class; neighbours in number lie far apart in hue, as on the page."""
+    return colorsys.hls_to_rgb(hue(label, count) / 360, 0.6, 0.7)
+
+
+def hue(label: int, count: int) -> float:
+    """The hue of a class in degrees: even steps round the circle for a few, the golden angle for many."""
+    return (360 * label / count + 200) % 360 if count <= 8 else (137.508 * label + 200) % 360
 
 
 # --- keeping -----------------------------------------------------------------------------------------------------
 
 
-def _checked(studio: Studio, name: str | None, *, samples: int, label: int | None) -> Network:
+def _checked(studio: Studio, name: str | None, *, samples: int, label: int | None, by_class: bool) -> Network:
     check(samples=samples)
     network = studio.network(name)
+    if by_class:
+        check_by_class(network, label=label)
     return studio.check(Recipe(checkpoint=network.name, label=label))
 
 
-def _key(network: Network, *, samples: int, label: int | None) -> str:
+def _key(network: Network, *, samples: int, label: int | None, by_class: bool = False) -> str:
     """What a kept map is known by: the network's content, the number of samples, the class."""
-    group = f".class{label or 0}" if network.classes else ""
+    group = (".classes" if by_class else f".class{label or 0}") if network.classes else ""
     return f"{network.sha}.{samples}{group}.map.npz"
 
 
-def _places(network: Network, *, samples: int, label: int | None) -> list[Path]:
+def _places(network: Network, *, samples: int, label: int | None, by_class: bool = False) -> list[Path]:
     """Where a map is kept: beside the checkpoint, or where that folder cannot be written, in the person's cache."""
-    key = _key(network, samples=samples, label=label)
+    key = _key(network, samples=samples, label=label, by_class=by_class)
     return [network.path.with_name(f"{network.path.stem}.{key}"), _cache_folder() / key]
 
 
-def _kept(network: Network, *, samples: int, label: int | None) -> list[Path]:
+def _kept(network: Network, *, samples: int, label: int | None, by_class: bool = False) -> list[Path]:
     """The files that hold this map, under whatever name the network had then."""
-    key = _key(network, samples=samples, label=label)
+    key = _key(network, samples=samples, label=label, by_class=by_class)
     folders = (network.path.parent, _cache_folder())
     return [
         path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.name.endswith(key)

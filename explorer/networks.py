@@ -46,6 +46,7 @@ class Network:
     grown: tuple[Size, float] | None  # what to show when nobody says otherwise; None: the full size
     stamp: tuple[int, int]  # mtime in ns and bytes: another stamp, another file
     about: dict[str, Any] = field(repr=False, compare=False)
+    class_names: tuple[str, ...] | None = None  # one a class, where the header has them
     best: bool = False  # of its run, as the run's own measure says; known where all networks are listed
 
     def entry(self) -> dict[str, Any]:
@@ -56,6 +57,7 @@ class Network:
             "size": list(self.size),
             "sizes": [list(size) for size in self.sizes],
             "grown": None if self.grown is None else {"size": list(self.grown[0]), "alpha": self.grown[1]},
+            "class_names": None if self.class_names is None else list(self.class_names),
         }
 
     @property
@@ -231,6 +233,7 @@ class Networks:
             channels=config.channels,
             layers=2 * len(config.filters),
             classes=config.num_classes,
+            class_names=_class_names(about.get("classes"), config.num_classes),
             sizes=tuple(config.level_sizes) if grows else (config.size,),
             grows=grows,
             grown=None if grown is None else ((grown["size"][0], grown["size"][1]), float(grown["alpha"])),
@@ -238,6 +241,14 @@ class Networks:
             stamp=stamp,
             about=about,
         )
+
+
+def _class_names(given: Any, count: int) -> tuple[str, ...] | None:
+    """A header's names of its classes, each a short line; None where there is not one for each."""
+    if not count or not isinstance(given, list) or len(given) != count or not all(type(one) is str for one in given):
+        return None
+    lines = (" ".join("".join(c if c.isprintable() else " " for c in one[:200]).split()) for one in given)
+    return tuple(line[:60] for line in lines)
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -99,11 +99,12 @@ class Room:
         self._styles.move_to_end(key)
         return self._styles[key]
 
-    def map_z(self, z: Tensor, label: int | None) -> Tensor:
-        """z [N, z_dim] -> w [N, w_dim], on the CPU; label None is class 0 of a conditional network."""
+    def map_z(self, z: Tensor, label: int | Sequence[int] | None) -> Tensor:
+        """z [N, z_dim] -> w [N, w_dim], on the CPU; label, one for all or one each, None is class 0."""
         classes = None
         if self.generator.num_classes:
-            classes = torch.full((len(z),), label or 0, dtype=torch.int64)
+            labels = label if isinstance(label, Sequence) else [label or 0] * len(z)
+            classes = torch.tensor(labels, dtype=torch.int64)
         with _exactly():
             return self.generator.mapping(z, classes)
 
@@ -196,14 +197,18 @@ class Studio:
             room = self.open(recipe.checkpoint)
             return _styles(room, recipe)[0]
 
-    def styles(self, name: str | None, seeds: Sequence[int], *, label: int | None = None) -> np.ndarray:
-        """w of many seeds, untruncated, float32 [N, w_dim]: in batches, so the last bits are not those of `ws`."""
+    def styles(self, name: str | None, seeds: Sequence[int], *, label: int | Sequence[int] | None = None) -> np.ndarray:
+        """w of many seeds, untruncated, float32 [N, w_dim]: in batches, so the last bits are not those of `ws`.
+
+        `label` is the class of all of them, or one for each.
+        """
         room = self.open(name)
         batches = []
         for start in range(0, len(seeds), _BATCH):
             z = latents.seeds_to_z(list(seeds[start : start + _BATCH]), room.generator.z_dim)
+            own = label[start : start + _BATCH] if isinstance(label, Sequence) else label
             with self._drawing, torch.inference_mode():
-                batches.append(room.map_z(z, label).float().numpy())
+                batches.append(room.map_z(z, own).float().numpy())
         return np.concatenate(batches)
 
     def exact(self, recipe: Recipe, *, bits: int = 8, precision: str = "auto") -> np.ndarray:

@@ -200,7 +200,9 @@ def do_map(flags: argparse.Namespace) -> None:
         raise SettingError("out", out, "a map is written as .csv, with its picture as .png beside it")
     atlas.check(samples=flags.samples, method=flags.method)
     studio, base = recipe_of(flags)
-    studio.check(base)
+    network = studio.check(base)
+    if flags.by_class:
+        atlas.check_by_class(network, label=base.label)
     picture = out.with_suffix(".png")
     for path in (out, picture):
         place_for(path)
@@ -208,11 +210,11 @@ def do_map(flags: argparse.Namespace) -> None:
     if method == "umap" and flags.samples < atlas.FEWEST_FOR_UMAP:
         method = "pca"
         print(f"note: UMAP needs {atlas.FEWEST_FOR_UMAP} samples or more, so this map is a PCA", file=sys.stderr)
-    found = atlas.survey(studio, base.checkpoint, samples=flags.samples, label=base.label)
+    about = {"samples": flags.samples, "label": base.label, "by_class": flags.by_class}
+    found = atlas.survey(studio, base.checkpoint, **about)
     if method == "umap":
         found = atlas.with_umap(studio, found, base.checkpoint, progress=Steps(flags, None).at)
-    told = {"verb": "map", "method": method, "samples": flags.samples, "label": base.label}
-    network = studio.network(base.checkpoint)
+    told = {"verb": "map", "method": method, **about}
     text = {TEXT_KEY: json.dumps({**told, "checkpoint": network.name, "sha": network.sha})}
     atlas.write(out, picture, found, method=method, text=text)
     say(flags, [out, picture], samples=flags.samples, method=method)

@@ -157,9 +157,11 @@ class _Verbs:
         method: str = "umap",
         label: int | None = None,
         checkpoint: str | None = None,
+        by_class: bool = False,
     ) -> list:
         """Seed, x, y of the samples as CSV, and the picture of the map as PNG."""
-        made = self._made("map", {"samples": samples, "method": method, "label": label, "checkpoint": checkpoint})
+        settings = {"samples": samples, "method": method, "label": label, "checkpoint": checkpoint}
+        made = self._made("map", {**settings, "by_class": by_class})
         return [_file(made), _file(made.with_suffix(".png"))]
 
     def _made(self, verb: str, settings: dict[str, Any]) -> Path:

@@ -90,6 +90,10 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         _matrix(base, clean, seeds=seeds)
     if verb == "map":
         atlas.check(**{key: clean[key] for key in ("samples", "method") if key in clean})
+        if not isinstance(clean.get("by_class", False), bool):
+            raise SettingError("by_class", clean["by_class"], "true or false")
+        if clean.get("by_class"):
+            atlas.check_by_class(network, label=base.label)
     ends = points or [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds.get("seeds", [])]
     if verb == "interpolate":
         walk = {key: clean[key] for key in ("steps", "space", "loop", "fps", "ease") if key in clean}

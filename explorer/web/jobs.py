@@ -63,7 +63,7 @@ VERBS: Mapping[str, Verb] = {
         ("png",),
         frozenset({"recipe"}),
     ),
-    "map": Verb(_COMMON | {"samples", "method"}, ("csv",), lane="maps"),
+    "map": Verb(_COMMON | {"samples", "method", "by_class"}, ("csv",), lane="maps"),
 }
 
 

@@ -33,33 +33,40 @@ class Maps:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._kept: OrderedDict[tuple[str, int, int | None], Atlas] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, int | None, bool], Atlas] = OrderedDict()
         self._making = Lock()
 
-    def get(self, name: str | None, *, samples: int, label: int | None) -> Atlas:
+    def get(self, name: str | None, *, samples: int, label: int | None, by_class: bool) -> Atlas:
         """The map of a network, from memory where it is there. Raises SettingError and CheckpointError."""
-        key = (self.studio.network(name).sha, samples, label)
+        key = (self.studio.network(name).sha, samples, label, by_class)
+        about: dict[str, Any] = {"samples": samples, "label": label, "by_class": by_class}
         with self._making:
             found = self._kept.pop(key, None)
             wanting = found is None or found.umap is None
-            if found is None or (wanting and atlas.cached(self.studio, name, samples=samples, label=label)):
-                found = atlas.survey(self.studio, name, samples=samples, label=label)
+            if found is None or (wanting and atlas.cached(self.studio, name, **about)):
+                found = atlas.survey(self.studio, name, **about)
             self._kept[key] = found
             while len(self._kept) > _MOST_MAPS:
                 self._kept.popitem(last=False)
             return found
 
-    def points(self, name: str | None, *, samples: int, label: int | None, method: str) -> dict[str, Any]:
-        """Where seeds 0 .. samples-1 lie, by `method` or, while there is no UMAP yet, by PCA."""
-        found = self.get(name, samples=samples, label=label)
+    def points(self, name: str | None, *, method: str, **about: Any) -> dict[str, Any]:
+        """Where seeds 0 .. samples-1 lie, by `method` or, while there is no UMAP yet, by PCA.
+
+        `classes` is 0, or of a map by class how many there are: seed k is of class k modulo that.
+        """
+        found = self.get(name, **about)
         if method == "umap" and found.umap is None:
             method = "pca"
         x, y = np.round(found.points(method).astype(float), _CLOSE).T.tolist()
-        return {"method": method, "samples": found.count, "x": x, "y": y}
+        return {"method": method, "samples": found.count, "classes": found.classes, "x": x, "y": y}
 
-    def place(self, recipe: Recipe, *, samples: int, method: str, nearest: int) -> dict[str, Any]:
+    def place(
+        self, recipe: Recipe, *, samples: int, method: str, nearest: int, by_class: bool = False
+    ) -> dict[str, Any]:
         """Where a recipe stands on the map of its network, and the seeds nearest to it there."""
-        found = self.get(recipe.checkpoint, samples=samples, label=recipe.label)
+        label = None if by_class else recipe.label
+        found = self.get(recipe.checkpoint, samples=samples, label=label, by_class=by_class)
         x, y = atlas.place(self.studio, found, recipe, method=method)
         away = np.hypot(*(found.points(method) - (x, y)).T)
         return {"x": x, "y": y, "nearest": np.argsort(away, kind="stable")[:nearest].tolist()}
@@ -97,7 +104,10 @@ def _settings(request: Request) -> dict[str, Any]:
     if method not in atlas.METHODS:
         raise SettingError("method", method, " or ".join(atlas.METHODS))
     samples = _whole(request.query_params.get("samples", "5000"), "samples", highest=atlas.MOST_SAMPLES)
-    return {"samples": samples, "method": method}
+    by_class = request.query_params.get("by_class", "false")
+    if by_class not in ("true", "false"):
+        raise SettingError("by_class", by_class, "true or false")
+    return {"samples": samples, "method": method, "by_class": by_class == "true"}
 
 
 def _whole(text: str | None, field: str, *, highest: int) -> int:

@@ -142,6 +142,59 @@ def test_a_source_has_the_class_of_the_picture_until_it_gets_its_own(tab: Any) -
     assert settled(tab) and not find(tab, "[aria-label='Source 1 class']").is_displayed()
 
 
+def test_a_walk_leads_from_class_to_class(tab: Any) -> None:
+    open_tab(tab, "Interpolate")
+    menu = "[aria-label='Picture 2 class']"
+    assert not find(tab, menu).is_displayed()
+    tab.execute_script("stage.set({ checkpoint: 'classes', label: 1 })")
+    until(lambda: find(tab, menu).is_displayed())
+    type_into(tab, menu, 2)
+    field = find(tab, "[aria-label=Seeds]")
+    until(lambda: field.get_attribute("value") == "3, 9:2, 27")
+    type_into(tab, "#frame [type=number]", 13)
+    there = until(lambda: recipe_of(tab).get("toward"))
+    assert (there["seed"], there["label"], there["t"]) == (9, 2, 0.5) and recipe_of(tab)["label"] == 1
+    assert settled(tab)
+    find(tab, "[aria-label='Picture 2 to the stage']").click()
+    until(lambda: (recipe_of(tab)["seed"], recipe_of(tab).get("label")) == (9, 2))
+    type_into(tab, "[aria-label=Seeds]", "3, 9:3")
+    until(lambda: "classes are 0 to 2" in words(tab, "#walk-seeds-hint"))
+    find(tab, "#walk-rest .home button").click()
+    until(lambda: words(tab, "#walk-rest .job-result").startswith("Saved"), seconds=90)
+    tab.execute_script("stage.set({ checkpoint: 'brain', label: null })")
+    until(lambda: field.get_attribute("value") == "3, 9, 27" and not find(tab, menu).is_displayed())
+
+
+def test_the_corners_of_a_sheet_have_classes(tab: Any) -> None:
+    open_tab(tab, "Interpolate")
+    tab.execute_script("stage.set({ checkpoint: 'classes' })")
+    type_into(tab, "[aria-label='Class top right']", 1)
+    field = find(tab, "[aria-label='Corner seeds']")
+    until(lambda: field.get_attribute("value") == "3, 9:1, 27, 41")
+    until(lambda: tab.find_elements("css selector", "[aria-label='top right, seed 9:1']"))
+    find(tab, "[aria-label='top right, seed 9:1']").click()
+    until(lambda: recipe_of(tab).get("label") == 1)
+
+
+def test_a_map_is_coloured_by_class(tab: Any) -> None:
+    tab.execute_script("stage.set({ checkpoint: 'classes', seed: 7, label: 1 })")
+    open_tab(tab, "Map")
+    dots = "document.querySelector('#map-panel .plot')._fullData?.[0].marker"
+    until(lambda: tab.execute_script(f"return [...new Set([].concat({dots}?.color ?? []))].length === 3"))
+    assert words(tab, "#map-panel .classes") == "class 0\nclass 1\nclass 2"
+    until(lambda: words(tab, "#map-panel .near .seed") == "7")
+    type_into(tab, "#map-seed input", 5)
+    find(tab, "#map-go").click()
+    until(lambda: (recipe_of(tab)["seed"], recipe_of(tab).get("label")) == (5, 2))
+    find(tab, "#map-panel .classes button").click()
+    faded = f"return [...{dots}.opacity.slice(0, 3)]"
+    until(lambda: tab.execute_script(faded) == [1, 0.06, 0.06])
+    tab.execute_script("document.querySelector('#map-classes input[value=one]').click()")
+    until(lambda: not find(tab, "#map-panel .classes").is_displayed())
+    tab.execute_script("stage.set({ checkpoint: 'brain', label: null })")
+    until(lambda: not find(tab, "#map-classes").is_displayed())
+
+
 def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
     open_tab(tab, "Mix")
     type_into(tab, "[aria-label='Row seeds']", "0-1")

@@ -106,6 +106,30 @@ def test_csv_and_picture(own: Studio, tmp_path: Path) -> None:
     )
 
 
+def test_a_map_by_class(own: Studio, tmp_path: Path) -> None:
+    found = atlas.survey(own, "colour", samples=40, by_class=True)
+    assert found.classes == 3
+    for label in range(3):
+        alone = atlas.survey(own, "colour", samples=40, label=label).samples
+        assert np.allclose(found.samples[label::3], alone[label::3], atol=1e-5)
+        assert not np.allclose(found.samples[(label + 1) % 3 :: 3], alone[(label + 1) % 3 :: 3], atol=1e-3)
+    recipe = Recipe(checkpoint="colour", seed=8, label=8 % 3)
+    assert atlas.place(own, found, recipe) == pytest.approx(found.pca[8], abs=1e-3)
+    atlas.write(tmp_path / "map.csv", tmp_path / "map.png", found)
+    with open(tmp_path / "map.csv", encoding="utf-8") as file:
+        assert [int(row["class"]) for row in csv.DictReader(file)] == [seed % 3 for seed in range(40)]
+    picture = atlas.drawn(found, side=120)
+    assert picture.shape == (120, 120, 3) and len(np.unique(picture.reshape(-1, 3).argmax(axis=1))) == 3
+    network, labels = own.network("colour"), {"samples": 40, "label": None}
+    path = atlas._keep(atlas._places(network, **labels, by_class=True), _pretend(found))  # type: ignore[arg-type]
+    assert ".classes." in path.name and not atlas.cached(own, "colour", samples=40)
+    assert atlas.cached(own, "colour", samples=40, by_class=True)
+    with pytest.raises(SettingError, match="by_class cannot be 'true': brain has no classes"):
+        atlas.survey(own, "brain", by_class=True)
+    with pytest.raises(SettingError, match="by_class.*not both"):
+        atlas.survey(own, "colour", label=1, by_class=True)
+
+
 @pytest.mark.parametrize("samples", [0, -1, 10**9])
 def test_samples_out_of_range(own: Studio, samples: int) -> None:
     with pytest.raises(SettingError, match="samples.*1 to 50000"):

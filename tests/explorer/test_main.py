@@ -176,6 +176,10 @@ def test_map(do: Do) -> None:
     assert lines[0] == "seed,x,y" and len(lines) == 31 and lines[30].startswith("29,")
     assert pictures.read(Path("m.png")).ndim == 2
     assert do("map", "--samples", "1", "--out", "one.csv") == ["one.csv", "one.png"]
+    by_class = ["--checkpoint", "colour", "--by-class", "--method", "pca", "--samples", "6"]
+    assert do("map", *by_class, "--out", "c.csv") == ["c.csv", "c.png"]
+    rows = Path("c.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[0] == "seed,x,y,class" and [row[-1] for row in rows[1:]] == list("012012")
 
 
 @pytest.mark.parametrize(
@@ -245,6 +249,7 @@ def test_map(do: Do) -> None:
         (["bilinear", "--seeds", "1,2,3,4", "--steps=-3", "--out", "x.png"], "steps"),
         (["map", "--samples", "0", "--out", "x.csv"], "samples cannot be '0'"),
         (["map", "--samples", "9", "--out", "x.png"], ".csv"),
+        (["map", "--by-class", "--out", "x.csv"], "by_class cannot be 'true': brain has no classes"),
         (["map", "--samples", "9", "--method", "tsne", "--out", "x.csv"], "method"),
         (["inspect", "none.safetensors"], "none.safetensors"),
         (["juggle"], "juggle"),

@@ -162,11 +162,24 @@ def test_frames_carry_the_recipe_and_shrink(studio: Studio) -> None:
     assert "another network named brain" in (studio.frame(replace(BRAIN, sha="0" * 12)).note or "")
 
 
+def test_names_of_classes_are_short_lines_one_each(folder: Path, tmp_path: Path) -> None:
+    generator = core.load(folder / "checkpoints" / "colour.safetensors").generator
+    given = {
+        "good": ["healthy", "a\nb\x1b[31m", "x" * 99], "few": ["healthy"], "wrong": ["a", "b", 3], "text": "abc",
+    }  # fmt: skip
+    for name, classes in given.items():
+        core.save(tmp_path / f"{name}.safetensors", generator, about={"classes": classes})
+    own = Studio(tmp_path, tmp_path / "runs", device="cpu")
+    assert own.network("good").class_names == ("healthy", "a b [31m", "x" * 60)
+    assert own.network("good").entry()["class_names"] == ["healthy", "a b [31m", "x" * 60]
+    assert [own.network(name).class_names for name in ("few", "wrong", "text")] == [None, None, None]
+
+
 def test_networks_are_listed_and_found_by_name(folder: Path, studio: Studio) -> None:
     assert [n.name for n in studio.networks()] == ["brain", "colour", "first/000012", "first/000004"]
     assert studio.network("brain").entry() == {
         "name": "brain", "architecture": "stylegan2", "size": [12, 11], "channels": 1, "layers": 4, "classes": 0,
-        "grows": False, "sizes": [[14, 12]], "grown": None, "best": False,
+        "grows": False, "sizes": [[14, 12]], "grown": None, "best": False, "class_names": None,
         "credit": "made by a test", "sha": core.checkpoint.sha256(folder / "checkpoints" / "brain.safetensors")[:12],
     }  # fmt: skip
     assert studio.network(None).name == "brain"

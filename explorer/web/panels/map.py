@@ -29,6 +29,8 @@ def build(studio: Studio) -> None:
             menu: dict[str, Any] = {"filterable": False, "interactive": True, "elem_classes": ["field"]}
             samples = gr.Dropdown(counts, value="5000", label="Samples", elem_id="map-samples", **menu)
             gr.Radio([("PCA", "pca"), ("UMAP", "umap")], value="umap", label="Map by", elem_id="map-method")
+            classes = [("All, coloured", "each"), ("The stage's", "one")]
+            gr.Radio(classes, value="each", label="Classes", elem_id="map-classes", interactive=True)
             with gr.Row(elem_id="map-go-box", elem_classes=["field"], equal_height=False):
                 number: dict[str, Any] = {"minimum": 0, "maximum": LAST_SEED, "precision": 0, "interactive": True}
                 gr.Number(0, label="Seed on the map", elem_id="map-seed", **number)

@@ -2,6 +2,7 @@
 
 import { NumberField, adorn, nameGroup } from "./fields.js";
 import { mountGrowth } from "./growth.js";
+import { className } from "./panel_kit.js";
 import { DEFAULTS, SEEDS, fixed, place, wrapSeed } from "./recipe.js";
 
 const SPAN = 1000; // seeds that the slider reaches
@@ -102,7 +103,7 @@ function mountLabel(stage) {
   stage.subscribe((recipe, network) => {
     const classes = network?.classes ?? 0;
     box.hidden = classes === 0;
-    const choices = Array.from({ length: classes }, (_, label) => String(label));
+    const choices = Array.from({ length: classes }, (_, label) => [className(network, label, ""), String(label)]);
     if (classes) stage.menus.show("label", { choices, value: String(recipe.label ?? 0) });
   });
 }

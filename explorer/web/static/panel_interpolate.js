@@ -3,9 +3,9 @@
 import { adorn, nameGroup, NumberField, radioField, textField, wholeField } from "./fields.js";
 import { CORNERS_PARTS, mountCorners } from "./panel_corners.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, likeStage, onlySeed, openTab, parseSeeds, present, rested, shaped, shelfMenu, take, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, likeStage, onlySeed, openTab, parseSpots, present, rested, shaped, shelfMenu, showClasses, spotText, take, Thumbs, whenSeen } from "./panel_kit.js";
 import { frameCount, frameOf, MOST_FRAMES } from "./paths.js";
-import { full, place as placeWords } from "./recipe.js";
+import { full, place as placeWords, short } from "./recipe.js";
 
 const PARTS = [
   "#walk-seeds input", "#walk-pictures", "#steps [type=range]", "#fps [type=range]", "#space [type=radio]", "#ease [type=radio]", "#loop input",
@@ -34,11 +34,11 @@ export function mount(stage) {
     rest.append(playerOf(stage, walk), homeOf(stage, walk));
     mountCorners(stage);
     walk.begin();
-    take("walk-between", (seeds) => walk.to(seeds.map((seed) => ({ seed }))));
+    take("walk-between", (spots) => walk.to(spots));
   });
 }
 
-/** The walk's points and settings. A point is {seed} or {name, recipe}; seeds look like the stage, kept pictures as kept. */
+/** The walk's points and settings. A point is {seed}, {seed, label} or {name, recipe}; seeds look like the stage, kept pictures as kept. */
 class Walk {
   points = [{ seed: 3 }, { seed: 9 }, { seed: 27 }];
   settings = { steps: 24, space: "w", ease: "linear", loop: false, fps: 24 };
@@ -48,7 +48,7 @@ class Walk {
   constructor(stage) {
     this.stage = stage;
     this.base = likeStage(stage.recipe);
-    stage.subscribe((recipe) => this.#follow(recipe));
+    stage.subscribe((recipe, network) => this.#follow(recipe, network));
   }
 
   begin() {
@@ -71,7 +71,7 @@ class Walk {
   }
 
   recipeOf(point) {
-    return full(point.recipe ?? onlySeed(this.base, point.seed));
+    return full(point.recipe ?? { ...onlySeed(this.base, point.seed), ...(point.label == null ? {} : { label: point.label }) });
   }
 
   /** {recipes, steps, loop, ease, space, fps}, or null while there are fewer than two points. */
@@ -94,7 +94,7 @@ class Walk {
     }
   }
 
-  #follow(recipe) {
+  #follow(recipe, network) {
     const base = likeStage(recipe);
     if (this.#acting || this.stage.player.playing || recipe.toward || recipe.blend.length) return;
     if (JSON.stringify(base) === JSON.stringify(this.base)) return;
@@ -102,6 +102,7 @@ class Walk {
     if (this.points.some((point) => point.recipe && point.recipe.checkpoint !== base.checkpoint)) {
       this.points = this.points.filter((point) => !point.recipe || point.recipe.checkpoint === base.checkpoint);
     }
+    if (network) this.points = this.points.map((point) => (point.label >= network.classes ? { seed: point.seed } : point));
     this.#tell();
   }
 
@@ -111,7 +112,7 @@ class Walk {
   }
 }
 
-const nameOf = (point) => (point.recipe ? `@${point.name}` : String(point.seed));
+const nameOf = (point) => (point.recipe ? `@${point.name}` : spotText(point));
 
 function pointsOf(stage, walk) {
   const thumbs = new Thumbs(stage, { size: 128 });
@@ -119,7 +120,7 @@ function pointsOf(stage, walk) {
   const read = (text) => {
     const points = text.split(",").flatMap((part) => {
       const known = walk.points.find((point) => point.recipe && nameOf(point) === part.trim());
-      return known ?? parseSeeds(part, { most: MOST_POINTS }).map((seed) => ({ seed }));
+      return known ?? parseSpots(part, { most: MOST_POINTS, classes: stage.network?.classes });
     });
     if (points.length < 2) throw new Error("A walk needs two pictures or more, such as 3, 9");
     walk.to(points);
@@ -158,7 +159,7 @@ function pointsOf(stage, walk) {
 function addStage(stage, walk, addKept) {
   const { recipe } = stage;
   const plain = !recipe.mix.length && !recipe.steer.length && !recipe.toward && !recipe.blend.length && !recipe.point;
-  if (plain) walk.to([...walk.points, { seed: recipe.seed }]);
+  if (plain) walk.to([...walk.points, { seed: recipe.seed, ...(recipe.label == null ? {} : { label: recipe.label }) }]);
   else addKept(placeWords(recipe), recipe);
 }
 
@@ -173,10 +174,13 @@ function pointCard(stage, walk, thumbs, index) {
   const left = button("", { icon: "left", kind: "icon", label: `Picture ${index + 1} earlier`, press: () => move(-1) });
   const right = button("", { icon: "right", kind: "icon", label: `Picture ${index + 1} later`, press: () => move(1) });
   const gone = button("", { icon: "close", kind: "icon", label: `Remove picture ${index + 1}`, press: () => walk.to(walk.points.filter((_, k) => k !== index)) });
-  const root = h("li", {}, thumb, words, h("div", { class: "tools" }, left, gone, right));
+  const relabel = () => walk.to(walk.points.map((point, k) => (k === index ? { ...point, label: Number(label.value) } : point)));
+  const label = h("select", { "aria-label": `Picture ${index + 1} class`, hidden: true, onchange: relabel });
+  const root = h("li", {}, thumb, words, label, h("div", { class: "tools" }, left, gone, right));
   const show = (point, count) => {
     words.textContent = point.recipe ? point.name : `seed ${point.seed}`;
     words.title = words.textContent;
+    showClasses(label, point.recipe ? null : stage.network, point.label ?? walk.base.label ?? 0);
     [left.disabled, right.disabled] = [index === 0, index === count - 1];
     thumbs.set(thumb, walk.recipeOf(point));
   };
@@ -275,7 +279,7 @@ function homeOf(stage, walk) {
 function wishOf(walk, format) {
   const { recipes, ...settings } = walk.whole;
   const wish = { verb: "interpolate", format, ...settings };
-  const seeds = walk.points.every((point) => !point.recipe);
-  if (!seeds) return { ...wish, checkpoint: walk.base.checkpoint, recipes };
+  const seeds = walk.points.every((point) => !point.recipe && point.label == null);
+  if (!seeds) return { ...wish, checkpoint: walk.base.checkpoint, recipes: recipes.map(short) };
   return { ...wish, ...walk.base, seeds: walk.points.map((point) => point.seed).join(",") };
 }

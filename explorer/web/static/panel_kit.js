@@ -158,6 +158,22 @@ export function parseSeeds(text, { most = 4096 } = {}) {
   return seeds;
 }
 
+/** Read seeds that may say their class, `9:2`, as {seed, label}; throws a sentence that names the part that is wrong. */
+export function parseSpots(text, { most = 4096, classes = 0 } = {}) {
+  return String(text).split(",").flatMap((part) => {
+    const [seeds, label] = part.split(":", 2);
+    if (label === undefined) return parseSeeds(part, { most }).map((seed) => ({ seed }));
+    if (!classes) throw new Error(`“${part.trim()}”: this network has no classes`);
+    if (!/^\s*\d{1,5}\s*$/.test(label) || Number(label) >= classes) throw new Error(`“${part.trim()}”: classes are 0 to ${classes - 1}`);
+    return parseSeeds(seeds, { most }).map((seed) => ({ seed, label: Number(label) }));
+  });
+}
+
+/** One of them as it is typed. */
+export function spotText({ seed, label }) {
+  return label == null ? String(seed) : `${seed}:${label}`;
+}
+
 /** Read `4-7` or `0,3,8-11` into a set of layers below `count`. */
 export function parseLayers(text, count) {
   const layers = String(text ?? "") === "" ? [] : parseSeeds(text);
@@ -193,6 +209,22 @@ export function layerSizes(network) {
   const doublings = Math.max(1, network.layers / 2 - 1);
   const start = Math.ceil(Math.max(...sides(network)) / 2 ** doublings);
   return Array.from({ length: network.layers }, (_, layer) => start * 2 ** Math.min(doublings, (layer + 1) >> 1));
+}
+
+/** A class of a network as people read it: its number, and its name where the file has one. */
+export function className(network, label, bare = "class ") {
+  const name = network?.class_names?.[label];
+  return name ? `${label}: ${name}` : `${bare}${label}`;
+}
+
+/** A menu of the classes in a native select, there for networks that have them; `value` is the one that counts. */
+export function showClasses(menu, network, value) {
+  menu.hidden = !network?.classes;
+  if (menu.hidden) return;
+  const key = `${network.name} ${network.sha}`;
+  if (menu.dataset.of !== key) menu.replaceChildren(...Array.from({ length: network.classes }, (_, k) => h("option", { value: k }, className(network, k))));
+  menu.dataset.of = key;
+  menu.value = value;
 }
 
 /** The networks as a menu offers them: the best of a run, by its own measure, is marked. */

@@ -2,10 +2,11 @@
 
 import { adorn, nameGroup, NumberField, radioField, resetOf } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { h, hand, likeStage, onlySeed, openTab, present, shaped, Thumbs, whenSeen } from "./panel_kit.js";
+import { className, h, hand, likeStage, onlySeed, openTab, present, shaped, Thumbs, whenSeen } from "./panel_kit.js";
+import { Legend } from "./panel_map_legend.js";
 import { loadPlotly, Plot } from "./panel_plot.js";
 
-const PARTS = ["#map-samples input", "#map-method input", "#map-seed input", "#map-go", "#map-again", "#map-walk", "#map-sync", "#map-rest"];
+const PARTS = ["#map-samples input", "#map-method input", "#map-classes input", "#map-seed input", "#map-go", "#map-again", "#map-walk", "#map-sync", "#map-rest"];
 const SAMPLES = 5000;
 const METHOD = "umap";
 const TITLES = { pca: "The two directions in which w varies most", umap: "Neighbours stay neighbours; made in the background, then kept" };
@@ -33,6 +34,7 @@ async function ask(address, options) {
 class Atlas {
   samples = SAMPLES;
   method = METHOD;
+  classes = "each"; // all of them, coloured, or the stage's "one"
   shown = null;
   first = null; // the first of the two clicks of a walk
   inSight = false;
@@ -47,6 +49,7 @@ class Atlas {
     this.near = h("div", { class: "strip near", role: "group", "aria-label": "Nearest to the stage" });
     this.chosen = h("div", { class: "strip chosen", role: "group", "aria-label": "Selected seeds", hidden: true });
     this.chosenWords = h("p", { class: "hint", hidden: true });
+    this.legend = new Legend({ choose: (label) => this.plot.only(label) });
     this.plot = new Plot({ hover: (seed) => this.#picture(seed), click: (seed) => this.#click(seed), select: (seeds) => this.#select(seeds) });
     this.plot.root.append(this.status);
     this.#mountSettings();
@@ -66,6 +69,9 @@ class Atlas {
     const back = resetOf(samples, { name: "Samples", press: () => (this.stage.menus.show("map-samples", { value: String(SAMPLES) }), choose(SAMPLES)) });
     this.stage.menus.mount("map-samples", choose, { sync: "map-sync" });
     radioField("map-method", { name: "Map by", start: METHOD, titles: TITLES, change: (value) => this.#method(value) });
+    const kinds = { each: "Every seed in one of the classes in turn: seed k in class k modulo their number", one: "The stage's class alone" };
+    radioField("map-classes", { name: "Classes", start: "each", titles: kinds, change: (value) => ((this.classes = value), this.#load()) });
+    this.stage.subscribe((recipe, network) => (document.getElementById("map-classes").hidden = !network?.classes));
     const go = new NumberField("map-seed", { name: "Seed on the map", change: (seed) => go.write(seed) });
     go.write(0);
     // The stage's own seed stands there, unless somebody is typing another.
@@ -86,7 +92,7 @@ class Atlas {
 
   get elements() {
     return [
-      h("div", { class: "map-body" }, this.plot.root, h("div", { class: "beside" }, this.chosenWords, this.chosen, h("span", { class: "label" }, "Nearest to the stage"), this.near)),
+      h("div", { class: "map-body" }, this.plot.root, h("div", { class: "beside" }, this.legend.root, this.chosenWords, this.chosen, h("span", { class: "label" }, "Nearest to the stage"), this.near)),
       this.job.root,
     ];
   }
@@ -100,7 +106,21 @@ class Atlas {
 
   get #key() {
     const { network } = this.stage;
-    return network && `${network.name} ${network.sha} ${this.samples} ${this.stage.recipe.label ?? 0}`;
+    return network && `${network.name} ${network.sha} ${this.samples} ${this.byClass ? "each" : this.stage.recipe.label ?? 0}`;
+  }
+
+  get byClass() {
+    return this.classes === "each" && this.stage.network?.classes > 0;
+  }
+
+  /** A dot as {seed}, of a map by class with its label. */
+  #spot(seed) {
+    return this.byClass ? { seed, label: seed % this.stage.network.classes } : { seed };
+  }
+
+  /** What the stage would show at a dot. */
+  #recipe(seed) {
+    return { ...onlySeed(this.stage.recipe, seed), ...this.#spot(seed) };
   }
 
   #stageMoved(network) {
@@ -111,7 +131,9 @@ class Atlas {
   #address() {
     const { label } = this.stage.recipe;
     const query = { checkpoint: this.stage.network.name, samples: this.samples, method: this.method };
-    return `/map?${new URLSearchParams(label == null ? query : { ...query, label })}`;
+    if (this.byClass) query.by_class = true;
+    else if (label != null) query.label = label;
+    return `/map?${new URLSearchParams(query)}`;
   }
 
   async #load() {
@@ -134,7 +156,8 @@ class Atlas {
 
   #draw(map) {
     this.map = map;
-    this.plot.draw(map);
+    this.legend.show(map.classes ? this.stage.network : null);
+    this.plot.draw(map, map.classes ? (dark) => this.legend.colours(map.x.length, dark) : null);
     this.again.hidden = this.method !== "umap" || map.method === "umap" || this.job.busy;
     this.status.textContent = `${map.x.length.toLocaleString("en")} seeds by ${map.method.toUpperCase()}`;
     this.#place();
@@ -145,7 +168,8 @@ class Atlas {
     this.made.add(key);
     this.again.hidden = true;
     const { label, checkpoint } = this.stage.recipe;
-    const end = await this.job.run({ verb: "map", checkpoint, samples: this.samples, label }, { words: "Making the UMAP map", take: false });
+    const which = this.byClass ? { by_class: true } : { label };
+    const end = await this.job.run({ verb: "map", checkpoint, samples: this.samples, ...which }, { words: "Making the UMAP map", take: false });
     this.again.hidden = end.state === "done" || this.#key !== key;
     if (end.state === "done" && this.#key === key) {
       fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
@@ -165,19 +189,21 @@ class Atlas {
   }
 
   #picture(seed) {
-    return { seed, picture: (signal) => this.stage.picture(onlySeed(this.stage.recipe, seed), { size: 160, signal }) };
+    const { label } = this.#spot(seed);
+    const words = label == null ? `seed ${seed}` : `seed ${seed}, ${className(this.stage.network, label)}`;
+    return { seed, words, picture: (signal) => this.stage.picture(this.#recipe(seed), { size: 160, signal }) };
   }
 
   #click(seed) {
     if (this.walk.getAttribute("aria-pressed") !== "true") {
-      this.stage.show(onlySeed(this.stage.recipe, seed));
+      this.stage.show(this.#recipe(seed));
     } else if (this.first === null) {
       this.first = seed;
-      this.stage.show(onlySeed(this.stage.recipe, seed));
+      this.stage.show(this.#recipe(seed));
       this.status.textContent = `From seed ${seed}: click where the walk ends.`;
     } else {
       openTab("Interpolate");
-      hand("walk-between", [this.first, seed]);
+      hand("walk-between", [this.first, seed].map((one) => this.#spot(one)));
       this.#walkMode(false);
     }
   }
@@ -208,7 +234,7 @@ class Atlas {
       thumb.setAttribute("aria-label", `Seed ${seed} to the stage`);
       thumb.title = `Seed ${seed} to the stage`;
       thumb.lastChild.textContent = seed;
-      this.thumbs.set(thumb, { ...likeStage(this.stage.recipe), seed });
+      this.thumbs.set(thumb, { ...likeStage(this.stage.recipe), ...this.#spot(seed) });
     });
   }
 
@@ -218,7 +244,7 @@ class Atlas {
     if (this.placing.busy) return void (this.placing.again = true);
     this.placing = { busy: true, again: false };
     try {
-      const address = `/map/place?${new URLSearchParams({ samples: this.samples, method: this.map.method, nearest: NEAR })}`;
+      const address = `/map/place?${new URLSearchParams({ samples: this.samples, method: this.map.method, nearest: NEAR, ...(this.byClass ? { by_class: true } : {}) })}`;
       const found = await ask(address, { method: "POST", body: document.getElementById("stage").dataset.recipe });
       this.plot.mark(found.x, found.y);
       this.#fill(this.near, found.nearest);

@@ -3,7 +3,7 @@
 import { fitted, layersOf } from "./elsewhere.js";
 import { nameGroup, resetOf, textField } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, slider, take, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, showClasses, slider, take, Thumbs, whenSeen } from "./panel_kit.js";
 import { onlyNumbers } from "./typing.js";
 
 const PARTS = ["#mix-sources", "#matrix-rows input", "#matrix-columns input", "#matrix-layers", "#matrix-coarse", "#matrix-middle", "#matrix-fine", "#matrix-rest", "#matrix-sync"];
@@ -125,18 +125,11 @@ function source(stage, thumbs, index) {
     amount.show(next.amount ?? 1, document.activeElement);
     bare &&= next.amount === 0;
     ticks.show(bare ? [] : layersOf(next, stage.network.layers));
-    showClass(label, { classes: stage.network.classes, value: next.label ?? stage.recipe.label ?? 0 });
+    showClasses(label, stage.network, next.label ?? stage.recipe.label ?? 0);
     const own = next.label == null ? {} : { label: next.label };
     thumbs.set(picture, { ...likeStage(stage.recipe), ...own, ...(next.point ? { point: next.point } : { seed: next.seed }) });
   };
   return { root, show, leave: () => (thumbs.drop(picture), root.remove()) };
-}
-
-/** The menu of a source's class, there for networks that have them. */
-function showClass(menu, { classes, value }) {
-  menu.hidden = !classes;
-  if (menu.options.length !== classes) menu.replaceChildren(...Array.from({ length: classes }, (_, k) => h("option", { value: k }, `class ${k}`)));
-  menu.value = value;
 }
 
 function matrix(stage) {

@@ -24,6 +24,8 @@ export class Plot {
   #asking = null;
   #over = null; // the seed under the mouse
   #last = { seed: null, at: 0 }; // the last click
+  #paint = null; // dark -> {colours, labels} of a map by class
+  #alone = null; // the class whose dots are not faded
 
   /** hover(seed) gives {seed, picture(signal)}; click(seed); select(seeds). */
   constructor({ hover, click, select }) {
@@ -37,16 +39,31 @@ export class Plot {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#recolour());
   }
 
-  draw({ x, y }) {
+  /** Draw the dots; `paint(dark)` gives {colours, labels}, one a dot, where they have any. */
+  draw({ x, y }, paint = null) {
+    this.#paint = paint;
+    this.#alone = null;
     const { ink, muted, line, accent } = this.#colours();
     const axis = { visible: false, zeroline: false, showgrid: false };
-    const trace = { type: "scattergl", mode: "markers", x, y, hoverinfo: "none", marker: { size: x.length > 4000 ? 4 : 5, color: muted, opacity: 0.6 }, selected: { marker: { color: accent, opacity: 1 } }, unselected: { marker: { opacity: 0.25 } } };
+    const trace = { type: "scattergl", mode: "markers", x, y, hoverinfo: "none", marker: { size: x.length > 4000 ? 4 : 5, ...this.#marker(muted) }, selected: { marker: { color: accent, opacity: 1 } }, unselected: { marker: { opacity: 0.25 } } };
     const layout = {
       margin: { l: 8, r: 8, t: 8, b: 8 }, xaxis: axis, yaxis: { ...axis, scaleanchor: "x" }, showlegend: false, hovermode: "closest", hoverdistance: 12, dragmode: "zoom",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink }, newselection: { line: { color: accent } }, font: { color: ink }, activeselection: { fillcolor: line },
     };
     const config = { displaylogo: false, responsive: true, displayModeBar: true, modeBarButtonsToRemove: ["toImage", "autoScale2d", "sendChartToCloud"], plotlyServerURL: "", doubleClick: "reset", showTips: false };
     window.Plotly.react(this.host, [trace], layout, config).then(() => this.#listen());
+  }
+
+  /** Fade the dots of all other classes; null shows all alike. */
+  only(label) {
+    this.#alone = label;
+    this.#recolour();
+  }
+
+  #marker(muted) {
+    if (!this.#paint) return { color: muted, opacity: 0.6 };
+    const { colours, labels } = this.#paint(getComputedStyle(this.root).colorScheme.includes("dark"));
+    return { color: colours, opacity: labels.map((label) => (this.#alone === null ? 0.75 : label === this.#alone ? 1 : 0.06)) };
   }
 
   /** Mark the stage's own place, or take the mark away. */
@@ -112,10 +129,10 @@ export class Plot {
     this.#asking?.abort();
     const asking = (this.#asking = new AbortController());
     this.#over = point.pointNumber;
-    const { seed, picture } = this.act.hover(point.pointNumber);
+    const { words: said, picture } = this.act.hover(point.pointNumber);
     const [left, top] = this.pixel(point.x, point.y);
     const [image, words] = this.tip.children;
-    words.textContent = `seed ${seed}`;
+    words.textContent = said;
     this.tip.hidden = false;
     const flip = left > this.host.clientWidth / 2;
     this.tip.style.transform = `translate(${left}px, ${Math.min(top, this.host.clientHeight - 140)}px) translate(${flip ? "calc(-100% - 12px)" : "12px"}, -12px)`;
@@ -125,7 +142,7 @@ export class Plot {
       if (image.src) URL.revokeObjectURL(image.src);
       image.src = URL.createObjectURL(blob);
     } catch (wrong) {
-      if (!asking.signal.aborted) words.textContent = `seed ${seed}: ${wrong.message}`;
+      if (!asking.signal.aborted) words.textContent = `${said}: ${wrong.message}`;
     }
   }
 
@@ -138,6 +155,8 @@ export class Plot {
   #recolour() {
     if (!this.#listening) return;
     const { ink, muted, accent, line } = this.#colours();
-    window.Plotly.update(this.host, { "marker.color": muted, "selected.marker.color": accent }, { "font.color": ink, "modebar.color": muted, "modebar.activecolor": ink, "newselection.line.color": accent, "activeselection.fillcolor": line });
+    const { color, opacity } = this.#marker(muted);
+    const each = (value) => (Array.isArray(value) ? [value] : value); // Plotly takes a list as one value a trace
+    window.Plotly.update(this.host, { "marker.color": each(color), "marker.opacity": each(opacity), "selected.marker.color": accent }, { "font.color": ink, "modebar.color": muted, "modebar.activecolor": ink, "newselection.line.color": accent, "activeselection.fillcolor": line });
   }
 }

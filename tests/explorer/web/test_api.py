@@ -169,6 +169,24 @@ def test_the_map_and_the_place_of_a_seed_on_it(server: str) -> None:
         assert httpx.get(f"{server}/map", params=wrong).status_code == 400
 
 
+def test_a_map_by_class_and_a_place_on_it(server: str) -> None:
+    query = {"samples": 30, "method": "pca", "by_class": "true"}
+    found = httpx.get(f"{server}/map", params={"checkpoint": "colour", **query}).json()
+    assert (found["classes"], len(found["x"])) == (3, 30)
+    recipe = {"checkpoint": "colour", "seed": 8, "label": 2}
+    place = httpx.post(f"{server}/map/place", params={**query, "nearest": 1}, json=recipe).json()
+    assert place["nearest"] == [8]
+    alone = httpx.get(
+        f"{server}/map", params={"checkpoint": "colour", "samples": 30, "method": "pca", "label": 2}
+    ).json()
+    assert alone["classes"] == 0 and alone["x"] != found["x"]
+    for wrong in ({"checkpoint": "brain"}, {"checkpoint": "colour", "label": 1}, {"by_class": "perhaps"}):
+        answer = httpx.get(f"{server}/map", params={**query, **wrong})
+        assert answer.status_code == 400 and answer.json()["error"].startswith("by_class cannot be")
+    wish = {"verb": "map", "checkpoint": "brain", "by_class": True, "samples": 30}
+    assert "has no classes" in httpx.post(f"{server}/jobs", json=wish).json()["error"]
+
+
 def test_plotly_comes_compressed_from_this_server(server: str) -> None:
     answer = httpx.get(f"{server}/plotly.min.js")
     assert answer.headers["content-encoding"] == "gzip"
