@@ -113,7 +113,7 @@ def test_nothing_is_overwritten_or_shadowed(client: TestClient, folder: Path, fi
     ("name", "stem"),
     [
         ("ffhq.pkl", "ffhq"), ("network-snapshot-000600.pkl", "network-snapshot-000600"), ("a.b.safetensors", "a.b"),
-        ("../../etc/passwd", "passwd"), ("C:\\Users\\me\\face.PT", "face"), ("..", "network"), (".hidden", "hidden"),
+        ("../../etc/passwd", "passwd"), ("C:\\new\\face.PT", "face"), ("..", "network"), (".hidden", "hidden"),
         ("", "network"), ("\0\x1b[31m\u202e.pkl", "31m"), ("<img src=x onload=a(1)>.pt", "img src-x onload-a-1"),
         ("nul.pkl", "network-nul"), ("COM1.x.pkl", "network-COM1.x"), ("héhé 2.pt", "héhé 2"), ("x" * 300, "x" * 100),
         ("é" * 99 + ".pkl", "é" * 50), ("a/", "network"), ("con", "network-con"), (" . -_", "network"),
