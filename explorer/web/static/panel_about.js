@@ -48,7 +48,7 @@ function rows(about, network) {
     ["Pictures", `${height} × ${width} pixels, ${network.channels === 1 ? "gray" : "RGB"}${margin}`],
     ["Grown through", network.grows ? network.sizes.map((size) => size.join(" × ")).join(", ") : null],
     ["Layers", `${network.layers}, w of ${config.w_dim ?? "?"} numbers, z of ${config.z_dim ?? "?"}`],
-    ["Classes", network.classes || null],
+    ["Classes", network.class_names ? `${network.classes}: ${network.class_names.join(", ")}` : network.classes || null],
     ["Images seen", training.images_seen == null ? null : Number(training.images_seen).toLocaleString("en")],
     ["Trained for", training.hours == null ? null : hours(training.hours)],
     ["On", training.device],
