@@ -3,7 +3,7 @@
 import { adorn, nameGroup } from "./fields.js";
 import { fetchFrame } from "./frames.js";
 import { addressOf } from "./history.js";
-import { isRecipe, mountOpen } from "./opening.js";
+import { isNetwork, mountOpen } from "./opening.js";
 import { architectureOf, offered } from "./panel_kit.js";
 import { recipeOfFile } from "./png.js";
 import { full, short } from "./recipe.js";
@@ -159,8 +159,8 @@ function mountDrop(stage, open) {
     event.preventDefault();
     const [file] = event.dataTransfer.files;
     if (!file) return;
-    if (await isRecipe(file)) restore(stage, file);
-    else open(file);
+    if (await isNetwork(file)) open(file);
+    else restore(stage, file);
   });
 }
 

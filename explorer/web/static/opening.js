@@ -61,12 +61,13 @@ export function mountOpen(stage) {
   return open;
 }
 
-/** Whether a file is a recipe (a PNG or JSON), so that no network is tried in it. */
-export async function isRecipe(file) {
-  const head = new Uint8Array(await file.slice(0, 16).arrayBuffer());
-  const png = [0x89, 0x50, 0x4e, 0x47].every((byte, k) => head[k] === byte);
-  // The length that one of our networks begins with may look like a brace; text has no zeros.
-  return png || (!head.includes(0) && /^\s*[{[]/.test(String.fromCharCode(...head)));
+/** Whether a file begins as those of networks do: a pickle, a zip, or a length and a table; all else is taken for a recipe. */
+export async function isNetwork(file) {
+  const head = new Uint8Array(await file.slice(0, 9).arrayBuffer());
+  const zip = head[0] === 0x50 && head[1] === 0x4b;
+  // The length before our own table has zeros in it, as no text has: [{ of a recipe may stand at the same place.
+  const ours = head.subarray(0, 8).includes(0) && head[8] === "{".charCodeAt(0);
+  return zip || head[0] === 0x80 || ours;
 }
 
 function send(request, file) {
