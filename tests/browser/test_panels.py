@@ -279,7 +279,7 @@ def test_a_dot_of_the_map_comes_to_the_stage_and_its_umap_can_be_cancelled(tab: 
     began = time.monotonic()
     cancel.click()
     until(lambda: words(tab, "#map-panel .job-result") == "Cancelled.")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3  # a second, and what a busy machine adds
 
     def click(seed: int, across: float, down: float) -> None:
         plot = find(tab, "#map-panel .plot")
