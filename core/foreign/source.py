@@ -24,11 +24,11 @@ _CHUNK = 1 << 14
 class Budget:
     """What reading one file may cost in all, the pickles inside its pickles included.
 
-    The largest networks of the field need a third of it.
+    The largest networks of the field need half of it.
     """
 
     path: Path
-    steps: int = 250_000
+    steps: int = 160_000
     text: int = 1 << 23  # bytes
     unknown: set[str] = field(default_factory=set)  # globals that are on no list
 
