@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from core.layers import EqualLinear, normalise, wide
 
-__all__ = ["Mapping", "one_hot"]
+__all__ = ["Mapping", "one_hot", "projected"]
 
 
 def one_hot(label: Tensor | None, num_classes: int, like: Tensor) -> Tensor:
@@ -77,3 +78,17 @@ class Mapping(nn.Module):
         for layer in self.layers:
             w = layer(w)
         return w
+
+
+def projected(features: Tensor, mapping: Mapping | None, label: Tensor | None) -> Tensor:
+    """Logits [N] of a discriminator's last features: with classes by projection (Miyato and Koyama 2018).
+
+    features [N, 1] without a `mapping`, which are the logits; else [N, w_dim] of it, and label [N] or [N, num_classes]
+    or None (class 0).
+    """
+    if mapping is None:
+        return features.squeeze(1)
+    if label is None:
+        label = torch.zeros(len(features), dtype=torch.int64, device=features.device)
+    classes = mapping(None, label)
+    return (features * classes).sum(dim=1) / math.sqrt(classes.shape[1])

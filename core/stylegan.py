@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from core.adain import adain
 from core.errors import SettingError
 from core.layers import SLOPE, Conv, EqualLinear, fir, laid_like, normals, taps, wide
-from core.mapping import Mapping
+from core.mapping import Mapping, projected
 from core.noise import Noise, checked_noise, resolved
 from core.sizes import level_sizes, start_shape
 from core.stylegan2 import Epilogue, check_config
@@ -370,12 +370,7 @@ class Discriminator(nn.Module):
             if k == newest and alpha < 1:
                 smaller = self.fromrgb[level - 1](F.avg_pool2d(img, 2))
                 x = torch.lerp(smaller, x, alpha)
-        logits = self.epilogue(x, None)
-        if self.mapping is None:
-            return logits.squeeze(1)
-        label = label if label is not None else torch.zeros(len(img), dtype=torch.int64, device=img.device)
-        classes = self.mapping(None, label)
-        return (logits * classes).sum(dim=1) / math.sqrt(classes.shape[1])
+        return projected(self.epilogue(x, None), self.mapping, label)
 
     def reached(self, level: int, *, fading: bool) -> list[nn.Parameter]:
         """The parameters that logits of pictures of that level depend on."""

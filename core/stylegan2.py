@@ -30,7 +30,7 @@ from core.layers import (
     upsample,
     wide,
 )
-from core.mapping import Mapping
+from core.mapping import Mapping, projected
 from core.noise import Noise, checked_noise, resolved
 from core.sizes import level_sizes, start_shape
 
@@ -448,9 +448,4 @@ class Discriminator(nn.Module):
         for block in self.blocks:
             x, rest = block(x, rest)
         assert x is not None
-        logits = self.epilogue(x, rest)
-        if self.mapping is None:
-            return logits.squeeze(1)
-        label = label if label is not None else torch.zeros(len(img), dtype=torch.int64, device=img.device)
-        classes = self.mapping(None, label)
-        return (logits * classes).sum(dim=1) / math.sqrt(classes.shape[1])
+        return projected(self.epilogue(x, rest), self.mapping, label)
