@@ -302,6 +302,36 @@ def test_a_dot_of_the_map_comes_to_the_stage_and_its_umap_can_be_cancelled(tab: 
     assert hosts(tab) == {app.split("/")[2]}
 
 
+EARLY = """
+const done = arguments[arguments.length - 1];
+import("/static/panel_jobs.js").then(async ({ JobBox }) => {
+  const asked = [];
+  let begin;
+  const begun = new Promise((open) => (begin = open));
+  const reply = (body) => ({ ok: true, json: async () => body });
+  const box = new JobBox({ download() {}, say() {} }, {
+    fetch: async (address, { method = "GET" } = {}) => {
+      asked.push(`${method} ${address}`);
+      if (method === "POST") return await begun, reply({ id: "a" });
+      if (method === "DELETE") return reply({ state: "cancelled" });
+      return reply({ state: asked.includes("DELETE /jobs/a") ? "cancelled" : "done", name: "a" });
+    },
+  });
+  const ended = box.run({}, { words: "" });
+  await new Promise((wake) => setTimeout(wake));
+  box.cancelButton.click();
+  begin();
+  done([(await ended).state, box.result.textContent, asked]);
+});
+"""
+
+
+def test_cancel_counts_also_before_the_server_has_said_that_a_job_began(tab: Any) -> None:
+    state, said, asked = tab.execute_async_script(EARLY)
+    assert (state, said) == ("cancelled", "Cancelled.")
+    assert asked == ["POST /jobs", "DELETE /jobs/a", "GET /jobs/a"]
+
+
 def test_the_facts_of_the_network_follow_it(tab: Any) -> None:
     open_tab(tab, "About")
     until(lambda: "52 × 44" in words(tab, "#about-panel .facts"))

@@ -22,7 +22,7 @@ export class JobBox {
     this.words = h("span", { class: "job-words" });
     this.left = h("span", { class: "hint job-left" });
     this.bar = h("progress", { max: 1, "aria-label": "Progress" });
-    this.cancelButton = button("Cancel", { press: () => this.cancel() });
+    this.cancelButton = button("Cancel", { press: () => this.stop() });
     this.result = h("span", { class: "job-result", role: "status" });
     this.working = h("div", { class: "job-working", hidden: true }, h("div", { class: "row" }, this.words, h("span", { class: "spring" }), this.left, this.cancelButton), this.bar);
     this.root = h("div", { class: "job" }, this.working, this.result);
@@ -65,6 +65,11 @@ export class JobBox {
       }
       return { state: "done", url, name: status.name };
     } catch (wrong) {
+      // One that ended just before it was cancelled is forgotten: no error.
+      if (this.#newest !== wish) {
+        this.result.textContent = "Cancelled.";
+        return { state: "cancelled" };
+      }
       this.result.replaceChildren(h("span", { class: "wrong" }, wrong.message));
       this.stage.say(wrong.message);
       return { state: "failed", error: wrong.message };
@@ -72,6 +77,13 @@ export class JobBox {
       this.id = null;
       this.working.hidden = true;
     }
+  }
+
+  /** Stop what was asked for last, also where the server has not yet said that it began. */
+  async stop() {
+    this.#newest = null;
+    this.left.textContent = "stopping";
+    await this.cancel();
   }
 
   /** Stop what runs here. */
