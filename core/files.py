@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from core.errors import OutputError
 
-__all__ = ["is_temporary", "sweep", "temporary_beside", "usable_folder", "writing"]
+__all__ = ["cache_folder", "is_temporary", "sweep", "temporary_beside", "usable_folder", "writing"]
 
 _DAY = 86_400
 _LIVE: set[str] = set()  # names that this process has in use
@@ -130,6 +131,17 @@ def usable_folder(folder: str | Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise OutputError(f"the folder {folder} is not writable; change its permissions or name another place")
     return folder
+
+
+def cache_folder() -> Path:
+    """The folder of this user for what can be made again: the place of last resort, which may not be there yet."""
+    if sys.platform == "win32":
+        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "styloscope"
 
 
 def _sync(path: Path) -> None:

@@ -1,15 +1,15 @@
 """W samples -> a map: PCA at once, UMAP (McInnes et al. 2018) when it has been worked out, kept beside the checkpoint.
 
 The map shows seeds 0 .. N-1 as they look at truncation 0.7: there a seed stands on its dot, and a smaller psi moves it
-towards the average. All are of one class, or, by class, seed k of class k modulo the number of classes.
+towards the average. All are of one class, or, by class, seed k of class k modulo the number of classes. Points that are
+kept beside the network (real pictures that were projected) lie on it too, where a seed that looked like that would;
+`among` the samples they have their part in the UMAP.
 The file that is kept has no samples in it, only where they lie, so a shipped map is small.
 """
 
 from __future__ import annotations
 
-import colorsys
-import os
-import sys
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +17,10 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from PIL import Image
 
-from core import pictures
-from core.errors import OutputError, SettingError
-from core.files import writing
+from core.errors import OutputError, SettingError, StyloscopeError
+from core.files import cache_folder, writing
+from explorer import kept
 from explorer.networks import Network
 from explorer.recipe import Recipe
 from explorer.studio import Studio
@@ -29,27 +28,40 @@ from explorer.studio import Studio
 __all__ = [
     "METHODS",
     "MOST_SAMPLES",
+    "PSI",
     "SAMPLES",
     "Atlas",
+    "Named",
     "cached",
     "check",
     "check_by_class",
-    "drawn",
+    "nearest",
     "place",
+    "seen",
+    "stand",
     "survey",
     "with_umap",
-    "write",
 ]
 
 METHODS = ("umap", "pca")
 MOST_SAMPLES = 50_000
 SAMPLES = f"1 to {MOST_SAMPLES}"
 FEWEST_FOR_UMAP = 20
+MOST_POINTS = 2000  # kept pictures on one map
 PSI = 0.7
 _NEIGHBOURS = 15
 _NEAREST = 6
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Named:
+    """Kept pictures on a map: their names, w [P, w_dim] as a seed's, and where they lie on a UMAP they are among."""
+
+    names: tuple[str, ...] = ()
+    w: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
+    umap: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,13 @@ class Atlas:
     pca: np.ndarray = field(repr=False)
     umap: np.ndarray | None = field(default=None, repr=False)
     classes: int = 0  # by class: how many there are; 0 where all samples are of class `label`
+    named: Named = field(default_factory=Named)
+    among: bool = False  # whether the UMAP is of samples and kept pictures together
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of w as a whole: how far samples are from the average, root mean square."""
+        return float(np.sqrt(np.square(self.samples - self.w_avg, dtype=np.float64).sum(axis=1).mean()) or 1.0)
 
     @property
     def count(self) -> int:
@@ -104,10 +123,17 @@ def check_by_class(network: Network, *, label: int | None) -> None:
 
 
 def survey(
-    studio: Studio, name: str | None = None, *, samples: int = 5000, label: int | None = None, by_class: bool = False
+    studio: Studio,
+    name: str | None = None,
+    *,
+    samples: int = 5000,
+    label: int | None = None,
+    by_class: bool = False,
+    points: bool = False,
 ) -> Atlas:
     """The map of a network: its PCA worked out now (a fraction of a second), its UMAP where it has been kept.
 
+    Kept pictures are on every map; with `points` its UMAP is of them and the samples together, where there are any.
     Raises SettingError for samples, label and by_class, CheckpointError for the network.
     """
     network = _checked(studio, name, samples=samples, label=label, by_class=by_class)
@@ -122,8 +148,10 @@ def survey(
         axes = np.concatenate([axes, np.zeros((2 - len(axes), found.shape[1]), np.float32)])
     pca = (found - mean) @ axes.T
     classes = network.classes if by_class else 0
-    atlas = Atlas(network.sha, label, found, w_avg, mean, axes, pca.astype(np.float32), classes=classes)
-    return replace(atlas, umap=_read(_kept(network, samples=samples, label=label, by_class=by_class), atlas))
+    named = _named(studio, network, w_avg=w_avg)
+    atlas = Atlas(network.sha, label, found, w_avg, mean, axes, pca.astype(np.float32), classes=classes, named=named)
+    atlas = replace(atlas, among=points and len(named.names) > 0)
+    return _read(_kept(network, _key(network, atlas)), atlas)
 
 
 def with_umap(studio: Studio, atlas: Atlas, name: str | None = None, *, progress: Progress | None = None) -> Atlas:
@@ -144,19 +172,21 @@ def with_umap(studio: Studio, atlas: Atlas, name: str | None = None, *, progress
         n_jobs=1,
         tqdm_kwds=_bar(progress),
     )
-    found = np.asarray(reducer.fit_transform(atlas.samples), np.float32)
-    whole = replace(atlas, umap=found - found.mean(axis=0))
-    about = {"samples": whole.count, "label": whole.label, "by_class": whole.classes > 0}
-    _keep(_places(studio.network(name), **about), whole)  # type: ignore[arg-type]
+    every = np.concatenate([atlas.samples, atlas.named.w]) if atlas.among else atlas.samples
+    found = np.asarray(reducer.fit_transform(every), np.float32)
+    found -= found.mean(axis=0)
+    whole = replace(atlas, umap=found[: atlas.count])
+    if atlas.among:
+        whole = replace(whole, named=replace(atlas.named, umap=found[atlas.count :]))
+    network = studio.network(name)
+    _keep(_places(network, _key(network, whole)), whole)
     return whole
 
 
-def cached(
-    studio: Studio, name: str | None = None, *, samples: int = 5000, label: int | None = None, by_class: bool = False
-) -> bool:
-    """Whether the UMAP of this network has been kept. Raises as `survey` does."""
-    network = _checked(studio, name, samples=samples, label=label, by_class=by_class)
-    return bool(_kept(network, samples=samples, label=label, by_class=by_class))
+def cached(studio: Studio, atlas: Atlas, name: str | None = None) -> bool:
+    """Whether the UMAP of this map has been kept."""
+    network = studio.network(name)
+    return bool(_kept(network, _key(network, atlas)))
 
 
 def place(studio: Studio, atlas: Atlas, recipe: Recipe, *, method: str | None = None) -> tuple[float, float]:
@@ -164,75 +194,59 @@ def place(studio: Studio, atlas: Atlas, recipe: Recipe, *, method: str | None = 
 
     Exact on the PCA; on the UMAP the weighted mean of the nearest samples, and a sample itself on its dot.
     """
-    average = studio.ws(recipe).double().mean(dim=0).numpy()
-    w = atlas.w_avg + (average - atlas.w_avg) / PSI
-    if atlas.points(method) is atlas.pca:
-        x, y = (w - atlas.mean) @ atlas.axes.T
-        return float(x), float(y)
-    distances = np.linalg.norm(atlas.samples - w, axis=1)
-    nearest = np.argpartition(distances, min(_NEAREST, atlas.count - 1))[:_NEAREST]
-    closest = distances[nearest].min()
-    # Weights fall off relative to the closest, so the mark moves evenly and lands on a dot when it is one.
-    weights = 1 / (np.square(distances[nearest]) + 1e-6 * np.square(atlas.samples - atlas.mean).mean() + 1e-12)
-    if closest <= 1e-5 * (np.linalg.norm(w) + 1):
-        weights = (distances[nearest] == closest).astype(float)
-    x, y = weights @ atlas.points(method)[nearest] / weights.sum()
+    x, y = stand(atlas, seen(studio, atlas, recipe)[None], method=method)[0]
     return float(x), float(y)
 
 
-def write(
-    table: Path, picture: Path, atlas: Atlas, *, method: str | None = None, text: dict[str, str] | None = None
-) -> None:
-    """Write seed, x, y, one line a sample, and the map as a PNG with `text`: both or neither. Raises OutputError.
-
-    A map by class has the class as its fourth column.
-    """
-    count = atlas.classes
-    rows = [
-        f"{seed},{x:.6g},{y:.6g}" + (f",{seed % count}" if count else "")
-        for seed, (x, y) in enumerate(atlas.points(method))
-    ]
-    head = "seed,x,y,class" if count else "seed,x,y"
-    with writing(table) as first, writing(picture) as second:
-        first.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
-        second.write_bytes(pictures.encode(drawn(atlas, method=method), "png", text, level=6))
+def seen(studio: Studio, atlas: Atlas, recipe: Recipe) -> np.ndarray:
+    """The w [w_dim], float64, of a seed that would look like a recipe at truncation 0.7: the average of its ws."""
+    average = studio.ws(recipe).double().mean(dim=0).numpy()
+    return np.asarray(atlas.w_avg + (average - atlas.w_avg) / PSI)
 
 
-def drawn(atlas: Atlas, *, method: str | None = None, side: int = 1000) -> np.ndarray:
-    """The map as a picture, uint8 [side, side]: one soft dot a sample, brighter where they lie close.
-
-    By class it is RGB, [side, side, 3], and each class has a colour.
-    """
-    points = atlas.points(method).astype(np.float64)
-    low, high = points.min(axis=0), points.max(axis=0)
-    span = max(float((high - low).max()), 1e-9)
-    margin = side // 20
-    fine = 3
-    spots = (points - (low + high) / 2) / span * (side - 2 * margin) + side / 2
-    columns, rows = (spots * fine).astype(int).T
-    dots = [(dy, dx) for dy in range(-4, 5) for dx in range(-4, 5) if dy * dy + dx * dx <= 20]
-
-    def plane(weights: np.ndarray | float) -> np.ndarray:
-        heat = np.zeros((side * fine, side * fine), np.float32)
-        for dy, dx in dots:
-            np.add.at(heat, (side * fine - 1 - np.clip(rows + dy, 0, side * fine - 1), columns + dx), weights)
-        soft = np.asarray(Image.fromarray(heat).resize((side, side), Image.Resampling.BOX))
-        return (18 + 225 * (1 - np.exp(-0.8 * soft))).astype(np.uint8)
-
-    if not atlas.classes:
-        return plane(1.0)
-    colours = np.array([_colour(seed % atlas.classes, atlas.classes) for seed in range(atlas.count)], np.float32)
-    return np.stack([plane(one) for one in colours.T], axis=-1)
+def stand(atlas: Atlas, w: np.ndarray, *, method: str | None = None) -> np.ndarray:
+    """Where w [M, w_dim] lie on the map, float64 [M, 2]; see `place`. Raises SettingError for the method."""
+    dots = atlas.points(method)
+    if dots is atlas.pca:
+        return np.asarray((w - atlas.mean) @ atlas.axes.T, np.float64)
+    anchors = atlas.samples
+    if atlas.among and atlas.named.umap is not None:
+        anchors, dots = np.concatenate([anchors, atlas.named.w]), np.concatenate([dots, atlas.named.umap])
+    tiny = 1e-6 * np.square(atlas.samples - atlas.mean).mean() + 1e-12
+    return np.array([_between(one, anchors, dots, tiny=tiny) for one in w], np.float64).reshape(-1, 2)
 
 
-def _colour(label: int, count: int) -> tuple[float, float, float]:
-    """RGB from 0 to 1 of a class; neighbours in number lie far apart in hue, as on the page."""
-    return colorsys.hls_to_rgb(hue(label, count) / 360, 0.6, 0.7)
+def _between(w: np.ndarray, anchors: np.ndarray, dots: np.ndarray, *, tiny: float) -> np.ndarray:
+    """The weighted mean of where the anchors nearest to w [w_dim] lie, or the dot of the anchor that it is."""
+    distances = np.linalg.norm(anchors - w, axis=1)
+    near = np.argpartition(distances, min(_NEAREST, len(anchors) - 1))[:_NEAREST]
+    closest = distances[near].min()
+    # Weights fall off relative to the closest, so the mark moves evenly and lands on a dot when it is one.
+    weights = 1 / (np.square(distances[near]) + tiny)
+    if closest <= 1e-5 * (np.linalg.norm(w) + 1):
+        weights = (distances[near] == closest).astype(float)
+    return np.asarray(weights @ dots[near] / weights.sum())
 
 
-def hue(label: int, count: int) -> float:
-    """The hue of a class in degrees: even steps round the circle for a few, the golden angle for many."""
-    return (360 * label / count + 200) % 360 if count <= 8 else (137.508 * label + 200) % 360
+def nearest(atlas: Atlas, w: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` seeds nearest to w [w_dim] in W, and how far each is, in standard deviations of w as a whole."""
+    distances = np.linalg.norm(atlas.samples - w, axis=1)
+    order = np.argsort(distances, kind="stable")[:count]
+    return order, distances[order] / atlas.spread
+
+
+def _named(studio: Studio, network: Network, *, w_avg: np.ndarray) -> Named:
+    """The pictures kept beside a network; one that cannot be read is left out."""
+    room, names, found = studio.open(network.name), [], []
+    for name in kept.names(network, "points")[:MOST_POINTS]:
+        try:
+            ws = room.point(name).ws
+        except StyloscopeError:
+            continue
+        names.append(name)
+        # A point is shown as it was found, at psi 1: it lies where the seed does that looks like it at 0.7.
+        found.append(w_avg + (ws.mean(axis=0, dtype=np.float64) - w_avg) / PSI)
+    return Named(tuple(names), np.array(found, np.float32).reshape(len(found), len(w_avg)))
 
 
 # --- keeping -----------------------------------------------------------------------------------------------------
@@ -246,35 +260,25 @@ def _checked(studio: Studio, name: str | None, *, samples: int, label: int | Non
     return studio.check(Recipe(checkpoint=network.name, label=label))
 
 
-def _key(network: Network, *, samples: int, label: int | None, by_class: bool = False) -> str:
-    """What a kept map is known by: the network's content, the number of samples, the class."""
-    group = (".classes" if by_class else f".class{label or 0}") if network.classes else ""
-    return f"{network.sha}.{samples}{group}.map.npz"
+def _key(network: Network, atlas: Atlas) -> str:
+    """What a kept map is known by: the network's content, the number of samples, the class, the points among them."""
+    group = (".classes" if atlas.classes else f".class{atlas.label or 0}") if network.classes else ""
+    if atlas.among:
+        group += f".points{hashlib.sha256(np.ascontiguousarray(atlas.named.w).tobytes()).hexdigest()[:12]}"
+    return f"{network.sha}.{atlas.count}{group}.map.npz"
 
 
-def _places(network: Network, *, samples: int, label: int | None, by_class: bool = False) -> list[Path]:
+def _places(network: Network, key: str) -> list[Path]:
     """Where a map is kept: beside the checkpoint, or where that folder cannot be written, in the person's cache."""
-    key = _key(network, samples=samples, label=label, by_class=by_class)
-    return [network.path.with_name(f"{network.path.stem}.{key}"), _cache_folder() / key]
+    return [network.path.with_name(f"{network.path.stem}.{key}"), cache_folder() / key]
 
 
-def _kept(network: Network, *, samples: int, label: int | None, by_class: bool = False) -> list[Path]:
+def _kept(network: Network, key: str) -> list[Path]:
     """The files that hold this map, under whatever name the network had then."""
-    key = _key(network, samples=samples, label=label, by_class=by_class)
-    folders = (network.path.parent, _cache_folder())
+    folders = (network.path.parent, cache_folder())
     return [
         path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.name.endswith(key)
     ]
-
-
-def _cache_folder() -> Path:
-    if sys.platform == "win32":
-        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
-    else:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "styloscope"
 
 
 def _keep(places: list[Path], atlas: Atlas) -> Path:
@@ -283,8 +287,9 @@ def _keep(places: list[Path], atlas: Atlas) -> Path:
         try:
             with writing(path) as temporary:
                 assert atlas.umap is not None
+                more = {} if atlas.named.umap is None else {"points": atlas.named.umap}
                 with open(temporary, "wb") as file:
-                    np.savez_compressed(file, umap=atlas.umap, pca=atlas.pca)
+                    np.savez_compressed(file, umap=atlas.umap, pca=atlas.pca, **more)
             return path
         except OutputError:
             if index == len(places) - 1:
@@ -292,19 +297,24 @@ def _keep(places: list[Path], atlas: Atlas) -> Path:
     raise AssertionError("there is always a place")
 
 
-def _read(places: list[Path], atlas: Atlas) -> np.ndarray | None:
-    """The kept UMAP, or None where there is none that fits these samples."""
+def _read(places: list[Path], atlas: Atlas) -> Atlas:
+    """The map with its kept UMAP, or as it is where there is none that fits these samples."""
     for path in places:
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                found, pca = kept["umap"], kept["pca"]
+            with np.load(path, allow_pickle=False) as held:
+                found, pca = held["umap"], held["pca"]
+                points = held["points"] if atlas.among else None
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             continue  # a damaged map is worked out again
         # The PCA is a fingerprint: a file that was renamed belongs to another network.
         fits = found.shape == pca.shape == atlas.pca.shape and np.isfinite(found).all()
-        if fits and np.allclose(pca, atlas.pca, atol=1e-2 * (np.abs(atlas.pca).max() + 1e-9)):
-            return found.astype(np.float32)
-    return None
+        fits = fits and np.allclose(pca, atlas.pca, atol=1e-2 * (np.abs(atlas.pca).max() + 1e-9))
+        if fits and points is None:
+            return replace(atlas, umap=found.astype(np.float32))
+        if fits and points.shape == (len(atlas.named.names), 2) and np.isfinite(points).all():
+            named = replace(atlas.named, umap=points.astype(np.float32))
+            return replace(atlas, umap=found.astype(np.float32), named=named)
+    return atlas
 
 
 class _Ticks:

@@ -61,6 +61,11 @@ class Network:
         }
 
     @property
+    def w_dim(self) -> int:
+        """Width of w."""
+        return int(self.about["config"]["w_dim"])
+
+    @property
     def crop(self) -> Box:
         """(top, left, height, width) of what people are shown, in pixels of the finished network."""
         top, left, height, width = self.about["picture"]["crop"]

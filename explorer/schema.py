@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from core.errors import SettingError
 from core.latents import SEED_LIMIT, parse_layers
 
-__all__ = ["MOST_ENTRIES", "MOST_TEXT", "RECIPE", "SCHEMA", "SHARED", "checked", "loads"]
+__all__ = ["MOST_ENTRIES", "MOST_TEXT", "NAME", "RECIPE", "SCHEMA", "SHARED", "checked", "loads"]
 
 MOST_ENTRIES = 64
 MOST_TEXT = 1 << 20  # characters of JSON
@@ -52,7 +52,7 @@ def _list(items: Node) -> Node:
 
 
 _SEED = _whole(0, SEED_LIMIT - 1, default=0)
-_NAME: Node = {
+NAME: Node = {
     "type": "string", "pattern": r"^[^\W_][\w .-]{0,79}$",
     "description": "a name of letters, digits, spaces, dots, dashes and underscores, at most 80 of them",
 }  # fmt: skip
@@ -60,9 +60,9 @@ _LAYERS = _or_null({"type": "string", "format": "layers", "description": "layers
 _LABEL = _or_null(_whole(0, 65535))
 
 _MIX = _object(
-    {"seed": _SEED, "point": _or_null(_NAME), "label": _LABEL, "layers": _LAYERS, "amount": _number(0, 1, 1.0)}
+    {"seed": _SEED, "point": _or_null(NAME), "label": _LABEL, "layers": _LAYERS, "amount": _number(0, 1, 1.0)}
 )
-_STEER = _object({"direction": _NAME, "amount": _number(-100, 100, 1.0), "layers": _LAYERS}, ("direction",))
+_STEER = _object({"direction": NAME, "amount": _number(-100, 100, 1.0), "layers": _LAYERS}, ("direction",))
 _SIDE = _whole(1, 1024)
 _GROWN = _object(
     {
@@ -82,7 +82,7 @@ _PICTURE: dict[str, Node] = {
         }
     ),
     "seed": _SEED,
-    "point": _or_null(_NAME),
+    "point": _or_null(NAME),
     "label": _LABEL,
     "psi": _number(-5, 5, 0.7),
     "cutoff": _or_null(_whole(0, MOST_ENTRIES)),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
@@ -15,13 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import core
 from core import latents, pictures
 from core.engine import Engine
 from core.errors import SettingError
 from core.stylegan2 import Noise
+from explorer import kept
+from explorer.kept import Direction, Point
 from explorer.networks import Network, Networks
 from explorer.recipe import Recipe
+from explorer.room import STYLES_AT_ONCE, Room, exactly
 
 __all__ = ["PRECISIONS", "TEXT_KEY", "Frame", "Network", "Room", "Studio"]
 
@@ -29,8 +30,6 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 TEXT_KEY = "styloscope"
 INTENSITY_KEY = "styloscope-intensity"
 _MOST_ROOMS = 3
-_MOST_STYLES = 8192
-_BATCH = 512
 _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
@@ -44,69 +43,6 @@ class Frame:
     precision: str
     device: str
     note: str | None = None
-
-
-class Room:
-    """One loaded network: its generator, its engines, and the styles of seeds met before."""
-
-    def __init__(self, network: Network, *, device: str, precision: str) -> None:
-        self.network = network
-        self.generator = core.load(network.path, generator_only=True).generator
-        self._device = device
-        self._precision = precision
-        self._styles: OrderedDict[tuple[int, int | None], Tensor] = OrderedDict()
-        self._exact: Engine | None = None
-        self._preview: Engine | None = None
-        self._named: dict[str, Engine] = {}
-
-    @property
-    def exact(self) -> Engine:
-        """The engine of everything that is written: float32, unless bfloat16 was asked for by name."""
-        if self._exact is None:
-            self._exact = core.engine.prepare(self.generator, device=self._device, precision=self._written)
-        return self._exact
-
-    @property
-    def _written(self) -> str:
-        return "bfloat16" if self._precision == "bfloat16" else "float32"
-
-    def engine(self, precision: str) -> Engine:
-        """The engine of a precision asked for by name, float32 or bfloat16: one that is there or a new one."""
-        if precision == self._written:
-            return self.exact
-        if precision == "bfloat16" and self._preview is not None and self._preview.precision == precision:
-            return self._preview
-        if precision not in self._named:
-            self._named[precision] = core.engine.prepare(self.generator, device=self._device, precision=precision)
-        return self._named[precision]
-
-    @property
-    def preview(self) -> Engine:
-        """The engine for the hand while it moves; where that is exact too it is the only one, with what it keeps."""
-        if self._preview is None:
-            self._preview = core.engine.prepare(self.generator, device=self._device, precision=self._precision)
-            if self._preview.precision == "float32" and self._preview.steady:
-                self._exact = self._preview
-        return self._preview
-
-    def map_seed(self, seed: int, label: int | None) -> Tensor:
-        """w [1, w_dim] of a seed. One row at a time: a product of two rows rounds otherwise than of one."""
-        key = (seed, label)
-        if key not in self._styles:
-            self._styles[key] = self.map_z(latents.seeds_to_z([seed], self.generator.z_dim), label)
-            if len(self._styles) > _MOST_STYLES:
-                self._styles.popitem(last=False)
-        self._styles.move_to_end(key)
-        return self._styles[key]
-
-    def map_z(self, z: Tensor, label: int | Sequence[int] | None) -> Tensor:
-        """z [N, z_dim] -> w [N, w_dim], on the CPU; label, one for all or one each, None is class 0."""
-        classes = None
-        if self.generator.num_classes:
-            labels = label if isinstance(label, Sequence) else [label or 0] * len(z)
-            classes = torch.tensor(labels, dtype=torch.int64)
-        with _exactly():
-            return self.generator.mapping(z, classes)
 
 
 class Studio:
@@ -193,7 +129,7 @@ class Studio:
     def ws(self, recipe: Recipe) -> Tensor:
         """The finished styles of a recipe, float32 [num_ws, w_dim]."""
         self.check(recipe)
-        with self._drawing, _exactly():
+        with self._drawing, exactly():
             room = self.open(recipe.checkpoint)
             return _styles(room, recipe)[0]
 
@@ -204,9 +140,9 @@ class Studio:
         """
         room = self.open(name)
         batches = []
-        for start in range(0, len(seeds), _BATCH):
-            z = latents.seeds_to_z(list(seeds[start : start + _BATCH]), room.generator.z_dim)
-            own = label[start : start + _BATCH] if isinstance(label, Sequence) else label
+        for start in range(0, len(seeds), STYLES_AT_ONCE):
+            z = latents.seeds_to_z(list(seeds[start : start + STYLES_AT_ONCE]), room.generator.z_dim)
+            own = label[start : start + STYLES_AT_ONCE] if isinstance(label, Sequence) else label
             with self._drawing, torch.inference_mode():
                 batches.append(room.map_z(z, own).float().numpy())
         return np.concatenate(batches)
@@ -260,7 +196,7 @@ class Studio:
             raise SettingError("precision", precision, "auto, float32 or bfloat16")
         self.check(recipe)
         alone = exact if precision == "auto" else precision == "float32"
-        with self._drawing, _exactly() if alone else torch.inference_mode():
+        with self._drawing, exactly() if alone else torch.inference_mode():
             room = self.open(recipe.checkpoint)
             if precision == "auto":
                 engine = room.exact if exact else room.preview
@@ -291,28 +227,22 @@ class Studio:
         return self.open(recipe.checkpoint).exact.warning
 
     def note(self, recipe: Recipe) -> str | None:
-        """One sentence where the recipe was made with another network of that name, else None."""
-        if recipe.sha is None:
-            return None
+        """One sentence where the recipe, or a point or direction in it, is of another network, else None."""
         network = self.network(recipe.checkpoint)
-        if recipe.sha == network.sha:
-            return None
-        return f"this recipe was made with another network named {network.name} ({recipe.sha}, here {network.sha})"
+        if recipe.sha is not None and recipe.sha != network.sha:
+            return f"this recipe was made with another network named {network.name} ({recipe.sha}, here {network.sha})"
+        points, steered = _kept_names(recipe)
+        if points or steered:
+            room = self.open(recipe.checkpoint)
+            found: list[Point | Direction] = [*map(room.point, points), *map(room.direction, steered)]
+            for one in found:
+                sha = one.about.get("sha")
+                if isinstance(sha, str) and sha != network.sha:
+                    return f"{one.name} was found with another network ({sha[:12]}, here {network.sha})"
+        return None
 
 
 # --- from words to numbers ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _exactly() -> Iterator[None]:
-    """Inference on one thread: two threads add up in another order, which moves the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check(recipe: Recipe, network: Network) -> None:
@@ -322,6 +252,9 @@ def _check(recipe: Recipe, network: Network) -> None:
             raise SettingError("grown.size", shown, f"{network.name} grew through {', '.join(known)}")
         reason = f"{network.name} is a {network.architecture}, which does not grow; leave it out"
         raise SettingError("grown", shown, reason)
+    ends = [recipe, recipe.end] if recipe.toward is not None and recipe.toward.space == "z" else []
+    if not recipe.blend and any(one is not None and one.point is not None for one in ends):
+        raise SettingError("toward.space", "z", "a point has no z; walk in w instead")
     for place, one in _named_pictures(recipe):
         if one.label is not None and one.label >= network.classes:
             _refuse_label(f"{place}label", one.label, network)
@@ -330,20 +263,45 @@ def _check(recipe: Recipe, network: Network) -> None:
                 f"{place}cutoff", one.cutoff, f"{network.name} has {network.layers} layers, so 0 to that"
             )
         if one.point is not None:
-            raise SettingError(f"{place}point", one.point, f"no point of that name is kept beside {network.name}")
+            _check_point(f"{place}point", one.point, network)
         for index, source in enumerate(one.mix):
             where = f"{place}mix[{index}]."
             if source.point is not None:
-                raise SettingError(
-                    f"{where}point", source.point, f"no point of that name is kept beside {network.name}"
-                )
+                _check_point(f"{where}point", source.point, network)
             if source.label is not None and source.label >= network.classes:
                 _refuse_label(f"{where}label", source.label, network)
             if source.layers is not None:
                 latents.parse_layers(source.layers, network.layers, field=f"{where}layers")
         for index, steer in enumerate(one.steer):
-            where = f"{place}steer[{index}].direction"
-            raise SettingError(where, steer.direction, f"no direction of that name is kept beside {network.name}")
+            where = f"{place}steer[{index}]."
+            _check_direction(f"{where}direction", steer.direction, network)
+            if steer.layers is not None:
+                latents.parse_layers(steer.layers, network.layers, field=f"{where}layers")
+
+
+def _kept_names(recipe: Recipe) -> tuple[list[str], list[str]]:
+    """The points and the kept directions that a recipe names."""
+    pictures = [one for _, one in _named_pictures(recipe)]
+    named = [source.point for one in pictures for source in one.mix] + [one.point for one in pictures]
+    points = [name for name in named if name is not None]
+    steered = [steer.direction for one in pictures for steer in one.steer]
+    return points, [name for name in steered if not kept.BUILT_IN.fullmatch(name)]
+
+
+def _check_point(place: str, name: str, network: Network) -> None:
+    if name not in kept.names(network, "points"):
+        raise SettingError(place, name, f"no point of that name is kept beside {network.name}")
+
+
+def _check_direction(place: str, name: str, network: Network) -> None:
+    found = kept.BUILT_IN.fullmatch(name)
+    if found is None:
+        if name not in kept.names(network, "directions"):
+            raise SettingError(place, name, f"no direction of that name is kept beside {network.name}")
+    elif int(found[2]) >= network.w_dim or (found[3] is not None and found[1] == "pca"):
+        raise SettingError(place, name, f"{found[1]}-0 to {found[1]}-{network.w_dim - 1} are there")
+    elif found[3] is not None:
+        latents.parse_layers(f"{found[3]}-{found[4]}", network.layers, field=place)
 
 
 def _refuse_label(place: str, label: int, network: Network) -> None:
@@ -369,35 +327,55 @@ def _styles(room: Room, recipe: Recipe) -> tuple[Tensor, Noise]:
         return _finished(room, recipe, room.map_z(z, recipe.label)), recipe.noise
     parts = recipe.pictures()
     weights = [weight for weight, _ in parts]
-    finished = [_finished(room, one, room.map_seed(one.seed, one.label)) for _, one in parts]
+    finished = [_finished(room, one, room.source(one, one.label)) for _, one in parts]
     if toward is not None and not recipe.blend and len(parts) == 2:
         ws = latents.lerp(finished[0], finished[1], toward.t)
     else:
         ws = finished[0] if len(parts) == 1 else latents.weighted(finished, weights)
-    return ws, _noise(room, [one.noise for _, one in parts], weights)
+    return ws, _noise(room, [_noise_of(room, one) for _, one in parts], weights)
 
 
 def _finished(room: Room, recipe: Recipe, w: Tensor) -> Tensor:
-    """ws [num_ws, w_dim] of a plain picture whose w [1, w_dim] is known: truncated, then mixed."""
+    """ws [num_ws, w_dim] of a plain picture: its w [1, w_dim] or ws [1, num_ws, w_dim] truncated, mixed, steered."""
     generator = room.generator
     ws = generator.truncate(w, psi=recipe.psi, cutoff=recipe.cutoff)[0]
     for entry in recipe.mix:
         label = recipe.label if entry.label is None else entry.label
-        source = generator.truncate(room.map_seed(entry.seed, label), psi=recipe.psi, cutoff=recipe.cutoff)[0]
-        layers = latents.parse_layers(entry.layers, generator.num_ws) if entry.layers else range(generator.num_ws)
-        ws = latents.mix(ws, source, layers, entry.amount)
+        source = generator.truncate(room.source(entry, label), psi=recipe.psi, cutoff=recipe.cutoff)[0]
+        ws = latents.mix(ws, source, _layers(entry.layers, generator.num_ws), entry.amount)
+    for steer in recipe.steer:
+        if steer.amount:
+            direction = room.direction(steer.direction)
+            step = torch.from_numpy(direction.vector) * (steer.amount * direction.sd)
+            ws = ws.clone()
+            ws[list(_layers(steer.layers, generator.num_ws))] += step.to(ws)
     return ws
 
 
-def _noise(room: Room, words: list[str | int], weights: list[float]) -> Noise:
+def _layers(words: str | None, count: int) -> Sequence[int]:
+    return range(count) if words is None else latents.parse_layers(words, count)
+
+
+def _noise_of(room: Room, recipe: Recipe) -> str | int | Point:
+    """The noise of a plain picture: a point's own maps, where it was found with some, are its `const`."""
+    if recipe.noise == "const" and recipe.point is not None:
+        point = room.point(recipe.point)
+        if point.noise is not None:
+            return point
+    return recipe.noise
+
+
+def _noise(room: Room, words: list[str | int | Point], weights: list[float]) -> Noise:
     """The noise of a sum of pictures: their common word, or the weighted sum of their maps."""
     counting = [(word, weight) for word, weight in zip(words, weights, strict=True) if weight != 0]
-    if len({word for word, _ in counting}) == 1:
-        return counting[0][0]
+    first = counting[0][0]
+    if all(word is first or (not isinstance(word, Point) and word == first) for word, _ in counting):
+        return [torch.from_numpy(one) for one in first.noise or ()] if isinstance(first, Point) else first
     total: dict[int, Tensor] = {}
     synthesis = room.generator.synthesis
     for word, weight in counting:
-        for layer, one in enumerate(synthesis.noise_maps(word, 1, room.generator.w_avg)):
+        given: Noise = [torch.from_numpy(one) for one in word.noise or ()] if isinstance(word, Point) else word
+        for layer, one in enumerate(synthesis.noise_maps(given, 1, room.generator.w_avg)):
             if one is not None:
                 total[layer] = total.get(layer, torch.zeros_like(one)) + weight * one
     zeros = [torch.zeros(shape) for shape in room.generator.noise_shapes]

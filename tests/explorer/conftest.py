@@ -19,9 +19,8 @@ def toy(
 ) -> Path:
     """Write a random network whose noise counts; returns the path."""
     torch.manual_seed(seed)
-    config = GeneratorConfig(
-        size=size, filters=filters(size, base=64, maximum=16), z_dim=8, w_dim=8, mapping_layers=2, **more
-    )  # type: ignore[arg-type]
+    settings: dict[str, Any] = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, **more}
+    config = GeneratorConfig(size=size, filters=filters(size, base=64, maximum=16), **settings)
     generator = core.build_generator(config)
     with torch.no_grad():
         generator.w_avg.normal_()

@@ -116,7 +116,7 @@ def test_a_class_left_out_is_this_recipes(studio: Studio) -> None:
         ({"blend": [{"seed": 2, "mix": [{"label": 1}]}]}, r"blend\[0\]\.mix\[0\]\.label"),
         ({"point": "ann"}, "point cannot be 'ann'.*beside brain"),
         ({"mix": [{"point": "ann"}]}, r"mix\[0\].point.*'ann'"),
-        ({"steer": [{"direction": "sefa-3"}]}, r"steer\[0\].direction.*'sefa-3'.*beside brain"),
+        ({"steer": [{"direction": "older"}]}, r"steer\[0\].direction.*'older'.*beside brain"),
         ({"grown": {"size": [7, 6], "alpha": 0.5}}, "grown cannot be '7x6'.*does not grow"),
     ],
 )
