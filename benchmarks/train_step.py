@@ -28,11 +28,11 @@ from torch.utils.flop_counter import flop_registry
 from benchmarks.timing import median, peak
 from core.command import Parser, run
 from core.errors import SettingError
+from core.frame import Frame
 from core.layers import ModulatedConv, fir
 from train import machine
 from train.config import Config, parse_size
 from train.data import Phantoms
-from train.frame import Frame
 from train.loop import Reals, Trainer
 from train.networks import build
 

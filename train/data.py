@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core import pictures
+from core import people, pictures, sources
 from core.errors import DataError
+from core.frame import Frame, as_planes, at_depth
 from core.intensity import Intensity
-from train import people, phantoms, schedule, sources
-from train.frame import Frame
+from train import phantoms, schedule
 from train.items import Item
 from train.pyramid import averaged
 from train.survey import Survey, judge, survey, ten
@@ -139,7 +139,7 @@ class Frames:
         kept, pixels = _room(shape, dtype, folder=folder, memory=_free() // (2 * sharing) if memory is None else memory)
 
         def put(row: int, picture: np.ndarray) -> None:
-            pixels[row] = _planes(frame.place(_depth(picture, dtype)), planes)
+            pixels[row] = as_planes(frame.place(at_depth(picture, dtype)), planes)
 
         read, broken = _read(found, put, each=each)
         judge(found.source.path, broken, found.files)
@@ -280,7 +280,7 @@ class Phantoms:
         """Head `index`, uint8 [C, H, W]."""
         frame = self._drawn
         head = _head(self.heads[0] + index, frame.picture)
-        return averaged(_planes(frame.place(head), self.channels)[None], self.frame.size)[0]
+        return averaged(as_planes(frame.place(head), self.channels)[None], self.frame.size)[0]
 
     def at(self, size: tuple[int, int]) -> Phantoms:
         """The same heads, drawn alike, at a size of which theirs is a multiple."""
@@ -361,23 +361,6 @@ def _read(
 def _floats(pixels: np.ndarray) -> Tensor:
     half = np.float32(np.iinfo(pixels.dtype).max / 2)
     return torch.from_numpy(pixels.astype(np.float32)).div_(float(half)).sub_(1)
-
-
-def _depth(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """8-bit levels among 16-bit ones: x 257 takes 255 to 65535."""
-    if dtype == np.uint8:
-        return pictures.as_8bit(array)
-    return array if array.dtype == np.uint16 else array.astype(np.uint16) * 257
-
-
-def _planes(array: np.ndarray, channels: int) -> np.ndarray:
-    """[h, w] or [h, w, 3] -> [channels, h, w]; RGB becomes gray by ITU-R 601 luma."""
-    if array.ndim == 2:
-        return np.broadcast_to(array, (channels, *array.shape))
-    if channels == 3:
-        return array.transpose(2, 0, 1)
-    luma = array.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    return np.rint(luma).astype(array.dtype)[None]
 
 
 def _compact(pixels: np.ndarray, good: list[int]) -> np.ndarray:

@@ -16,9 +16,9 @@ from core import pictures
 from core.errors import DataError, PictureError
 from core.intensity import Intensity
 from core.pictures import Header
+from core.sources import Folder, Zip, reason
 from train.items import Shot
 from train.slicing import BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled, squared
-from train.sources import Folder, Zip, reason
 
 __all__ = ["Scan", "SeriesItem", "group", "look"]
 

@@ -14,8 +14,8 @@ from core import pictures
 from core.errors import PictureError
 from core.intensity import Intensity
 from core.pictures import Header
+from core.sources import Folder, Zip
 from train.slicing import BYTES_LIMIT, Slicing, levels, sampled
-from train.sources import Folder, Zip
 
 __all__ = ["ArrayItem", "Item", "OneFile", "PictureItem", "Shot", "StackItem"]
 

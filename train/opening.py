@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from core import pictures
+from core import pictures, sources
 from core.errors import DataError
-from train import sources
+from core.frame import Frame
 from train.config import Config, parse_size
 from train.console import watched
 from train.data import Data, Frames, Phantoms, Survey, survey
-from train.frame import Frame
 from train.growth import Growth
 from train.phantoms import SHAPE
 from train.slicing import Slicing

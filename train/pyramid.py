@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.frame import averaged
 from train.growth import Stage
 
 if TYPE_CHECKING:
@@ -32,15 +33,3 @@ def blend(coarse: Tensor, fine: Tensor, alpha: float) -> Tensor:
     coarse [N, C, h, w], fine [N, C, 2 h, 2 w], alpha from 0 to 1 -> [N, C, 2 h, 2 w].
     """
     return torch.lerp(functional.interpolate(coarse, scale_factor=2, mode="nearest"), fine, alpha)
-
-
-def averaged(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Whole levels [N, C, H, W] as means of equal rectangles [N, C, *size], rounded: dtype is kept.
-
-    Means of whole levels in float64 are exact, so the same on every machine. H and W are multiples of `size`.
-    """
-    height, width = pixels.shape[2] // size[0], pixels.shape[3] // size[1]
-    if (height, width) == (1, 1):
-        return pixels
-    means = functional.avg_pool2d(torch.from_numpy(pixels.astype(np.float64)), (height, width))
-    return np.rint(means.numpy()).astype(pixels.dtype)

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+
+from core.streams import stream
 
 __all__ = ["Adam", "ema_beta", "lazy_adam", "next_tick", "shuffled", "stream"]
 
@@ -47,15 +48,6 @@ def ema_beta(images: int, *, batch: int, half_life_kimg: float, ramp: float) -> 
 def next_tick(images: int, *, tick: int) -> int:
     """The first multiple of `tick` images after `images`."""
     return (images // tick + 1) * tick
-
-
-def stream(*names: int | str) -> int:
-    """A seed below 2^63 for the random stream called `names`, such as (seed, rank, images seen, "main").
-
-    Different names give unrelated streams: the seed is a hash (BLAKE2b), not a sum.
-    """
-    text = "/".join(str(name) for name in names)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def shuffled(seed: int, epoch: int, count: int) -> np.ndarray:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core import pictures
+from core import people, pictures, sources
 from core.errors import DataError
-from train import dicom, people, sources
+from core.manifest import Manifest
+from train import dicom
 from train.items import ArrayItem, Item, PictureItem, StackItem
-from train.manifest import Manifest
 from train.slicing import Slicing, is_square
 from train.volumes import VolumeItem, remarks
 

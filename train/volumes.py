@@ -20,9 +20,9 @@ from core import pictures
 from core.errors import DataError, PictureError
 from core.intensity import Intensity
 from core.pictures import Header
+from core.sources import Folder, Zip
 from train.items import OneFile, Shot
 from train.slicing import BYTES_LIMIT, Slicing, floor, is_empty, levels, sampled, squared
-from train.sources import Folder, Zip
 
 __all__ = ["VolumeItem", "remarks"]
 

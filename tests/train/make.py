@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from core.frame import Frame
 from train.config import Config
 from train.data import Phantoms
-from train.frame import Frame
 from train.loop import Trainer
 from train.networks import build
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from core import sources
 from core.errors import DataError
+from core.frame import Frame
 from tests.train import make
-from train import phantoms, sources
+from train import phantoms
 from train.config import Config
 from train.data import Frames, Phantoms, survey
-from train.frame import Frame
 from train.opening import glance, open_data, plan
 
 CPU = torch.device("cpu")

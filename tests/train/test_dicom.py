@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core import sources
 from core.errors import DataError, PictureError
 from tests.train import make, scans
-from train import dicom, sources
+from train import dicom
 from train.config import Config
 from train.data import Frames, survey
 from train.opening import open_data, plan

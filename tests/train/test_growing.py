@@ -12,13 +12,13 @@ from torch import Tensor
 import core
 from core import pictures, runs
 from core.errors import SettingError
+from core.frame import Frame
 from tests.train import make
 from tests.train.test_init import opened
 from tests.train.test_processes import ended, start
 from tests.train.test_run import run, states
 from train import networks as nets
 from train.data import Frames
-from train.frame import Frame
 from train.loop import Trainer
 
 GROWS: dict[str, Any] = {"arch": "stylegan", "fade": "0.016", "stable": "0.016"}

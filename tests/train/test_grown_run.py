@@ -11,12 +11,12 @@ import torch
 
 import core
 from core import latents, pictures, runs
+from core.frame import Frame
 from core.sizes import crop_at
 from tests.train import make
 from train import evolution, keep, measuring, watch
 from train.config import Config
 from train.data import Phantoms
-from train.frame import Frame
 from train.loop import Trainer
 from train.metrics import cli, evaluate, names
 from train.networks import build

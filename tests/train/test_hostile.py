@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from core import sources
 from core.errors import DataError, PictureError
 from tests.train import make
-from train import sources
 from train.config import Config
 from train.data import Frames, survey
 from train.items import ArrayItem

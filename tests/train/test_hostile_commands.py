@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import command, pictures
+from core import command, pictures, sources
 from tests.train import make, scans
 from tests.train.test_run import run
-from train import sources
 from train.prepare.__main__ import main as prepare
 
 TOY = [

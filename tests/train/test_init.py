@@ -10,9 +10,9 @@ import torch
 
 import core
 from core.errors import SettingError
+from core.frame import Frame
 from train.config import Config
 from train.data import Phantoms
-from train.frame import Frame
 from train.loop import Trainer
 from train.networks import Networks, build
 

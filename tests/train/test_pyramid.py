@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from core.frame import Frame
 from tests.train import make
 from tests.train.test_data import opened
 from train.data import Frames, Phantoms
-from train.frame import Frame
 from train.growth import Stage
 from train.pyramid import averaged, blend, shown
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import pictures
+from core import pictures, sources
 from core.errors import DataError, PictureError
 from tests.train import make
-from train import items, sources
+from train import items
 from train.config import Config
 from train.data import Frames, survey
 from train.opening import open_data, plan

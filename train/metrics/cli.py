@@ -18,19 +18,17 @@ from core.checkpoint import read_about
 from core.command import Parser
 from core.engine import choose_device
 from core.errors import SettingError
+from core.frame import FITS, Frame
 from core.sizes import LARGEST
 from train.config import Config
 from train.console import say, watched
 from train.data import Data
-from train.frame import Frame
 from train.metrics.evaluation import chosen, evaluate, steps
 from train.metrics.measures import read_names
 from train.metrics.record import append, line, table
 from train.opening import Plan, open_data, plan
 
 __all__ = ["parser", "work"]
-
-FITS = ("native", "pad", "crop", "stretch")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -153,10 +151,9 @@ def _data(
 
 
 def _frame(planned: Plan, opened: core.Opened, fit: str | None) -> Frame:
-    """The frame that the training used: by name where it is known, else the first that shows what the file shows."""
+    """The frame that the training used."""
     size, full = opened.generator.size, _full(opened)
-    frames = [Frame.of(planned.frame.picture, size=full, fit=one) for one in ([fit] if fit in FITS else FITS)]
-    return next((frame for frame in frames if dataclasses.replace(frame, size=size).crop == opened.crop), frames[0])
+    return Frame.showing(planned.frame.picture, size=size, full=full, crop=opened.crop, fit=fit)
 
 
 def _full(opened: core.Opened) -> tuple[int, int]:

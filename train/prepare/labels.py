@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from core.errors import DataError
+from core.people import person, stem
 from train.items import Item
-from train.people import person, stem
 from train.survey import Survey
 
 __all__ = ["classes"]

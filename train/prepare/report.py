@@ -12,8 +12,8 @@ import numpy as np
 
 from core import pictures
 from core.errors import SettingError
+from core.frame import Frame
 from core.intensity import Intensity
-from train.frame import Frame
 from train.survey import Survey, ten
 
 if TYPE_CHECKING:

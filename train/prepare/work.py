@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from core import pictures
+from core import pictures, sources
 from core.errors import DataError, OutputError
 from core.files import sweep, usable_folder, writing
-from train import sources
+from core.people import stem
 from train.data import WORKING_BYTES
 from train.items import Item, Shot
 from train.opening import bar
-from train.people import stem
 from train.prepare import labels, report
 from train.slicing import Slicing
 from train.survey import Survey, judge, survey

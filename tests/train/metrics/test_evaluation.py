@@ -12,10 +12,10 @@ import torch
 
 import core
 from core.errors import DataError, SettingError
+from core.frame import Frame
 from tests.train import make
 from train.config import Config
 from train.data import Phantoms
-from train.frame import Frame
 from train.metrics import draw, evaluate, names, rank, read_names
 from train.metrics.bench import Bench, divide
 from train.metrics.evaluation import chosen, default_count, steps

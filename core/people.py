@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from core.errors import DataError
-from train.schedule import stream
+from core.streams import stream
 
 __all__ = ["Split", "person", "split", "stem"]
 

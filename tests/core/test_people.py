@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from core.errors import DataError
+from core.people import person, split
 from tests.train import make
 from train.config import Config
 from train.data import Frames, Phantoms
 from train.opening import open_data, plan
-from train.people import person, split
 
 
 def opened(path: Path, **settings: object) -> Frames:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import SettingError
-from train.frame import Frame
+from core.frame import Frame
 
 
 def place(size: tuple[int, int], frame: Frame, *, value: int = 200) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core import pictures, sizes
 
-__all__ = ["Frame"]
+__all__ = ["FITS", "Frame", "as_planes", "at_depth", "averaged"]
+
+FITS = ("native", "pad", "crop", "stretch")
 
 Size = tuple[int, int]
 
@@ -42,6 +44,17 @@ class Frame:
             auto = sizes.smallest_size(picture)
             whole = auto if sizes.halved_start(size, auto) is not None else size
         return cls(size=size, whole=whole, picture=picture, fit=fit)
+
+    @classmethod
+    def showing(
+        cls, picture: Size, *, size: Size, full: Size, crop: tuple[int, int, int, int], fit: str | None = None
+    ) -> Frame:
+        """The frame that a network of `size`, in the end of `full`, was trained with, and that shows its `crop`.
+
+        By its name `fit` where that is known, else the first of FITS that shows the same; the first of all where none.
+        """
+        frames = [cls.of(picture, size=full, fit=one) for one in ([fit] if fit in FITS else FITS)]
+        return next((frame for frame in frames if replace(frame, size=size).crop == crop), frames[0])
 
     @property
     def crop(self) -> tuple[int, int, int, int]:
@@ -92,3 +105,32 @@ def _within(picture: Size, box: Size, *, grow: bool) -> Size:
     if scale >= 1 and not grow:
         return picture
     return min(box[0], max(1, round(picture[0] * scale))), min(box[1], max(1, round(picture[1] * scale)))
+
+
+def at_depth(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A picture as uint8 or uint16: 8-bit levels among 16-bit ones x 257, which takes 255 to 65535."""
+    if dtype == np.uint8:
+        return pictures.as_8bit(array)
+    return array if array.dtype == np.uint16 else array.astype(np.uint16) * 257
+
+
+def as_planes(array: np.ndarray, channels: int) -> np.ndarray:
+    """[h, w] or [h, w, 3] -> [channels, h, w]; RGB becomes gray by ITU-R 601 luma."""
+    if array.ndim == 2:
+        return np.broadcast_to(array, (channels, *array.shape))
+    if channels == 3:
+        return array.transpose(2, 0, 1)
+    luma = array.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return np.rint(luma).astype(array.dtype)[None]
+
+
+def averaged(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Whole levels [N, C, H, W] as means of equal rectangles [N, C, *size], rounded: dtype is kept.
+
+    Means of whole levels in float64 are exact, so the same on every machine. H and W are multiples of `size`.
+    """
+    height, width = pixels.shape[2] // size[0], pixels.shape[3] // size[1]
+    if (height, width) == (1, 1):
+        return pixels
+    parts = pixels.reshape(*pixels.shape[:2], size[0], height, size[1], width)
+    return np.rint(parts.mean(axis=(3, 5), dtype=np.float64)).astype(pixels.dtype)

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import DataError
 from core.intensity import Intensity
-from train.sources import MANIFEST, UNREADABLE, Folder, Zip
+from core.sources import MANIFEST, UNREADABLE, Folder, Zip
 
 __all__ = ["Manifest"]
 
