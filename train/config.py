@@ -139,7 +139,7 @@ class Config:
     )
     z_dim: int = whole(512, "numbers in z", group=_NET, low=1, high=4096)
     w_dim: int = whole(512, "numbers in w", group=_NET, low=1, high=4096)
-    mapping_layers: int = whole(8, "layers from z to w", group=_NET, low=1, high=32)
+    mapping_layers: int = whole(8, "layers from z to w", group=_NET, low=0, high=32)
     mapping_lr: float = decimal(
         0.01, "learning rate of those layers, as a share of the generator's", group=_NET, low=1e-6, high=1.0
     )

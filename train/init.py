@@ -58,6 +58,8 @@ def _check(theirs: Any, ours: Any, *, name: str) -> None:
     free = {"size", "start", "filters", "channels"}
     if hasattr(theirs, "map_dim") and theirs.num_classes == ours.num_classes == 0:
         free |= {"map_dim", "mapping_layers", "mapping_lr"}  # of the classes' mapping, which neither has
+    if getattr(theirs, "group_size", 0) is None:
+        free.add("group_size")  # the whole batch there, as many as --group says here
     for field in a:
         if field not in free and a[field] != b[field]:
             wrong.append(f"its {field} is {a[field]}, and this run's is {b[field]}; give the same")

@@ -167,6 +167,7 @@ class Trainer:
         """(|J^T y| - a)^2, a the moving mean of the lengths before this step; times the interval, since it is lazy."""
         with self._autocast():
             made = self._made("path length", part)
+            made.ws.requires_grad_()  # where the mapping has no layers w is z, which nothing leads to
             images = self.networks.g.synthesis(made.ws, noise=made.noise)
             lengths = losses.path_lengths(images, made.ws, made.y.view_as(images))
         loss = (lengths - self.mean_path).square().mean()

@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import core
-from core.errors import SettingError
+from core import checkpoint
+from core.errors import CheckpointError, SettingError
+from core.generator import ARCHITECTURES
 from train.config import Config
 from train.growth import Stage
 from train.init import start_from
 from train.schedule import Adam, lazy_adam, stream
 
-__all__ = ["Networks", "Reached", "adam_tensors", "bare", "build", "reached", "restore_adam", "trained"]
+__all__ = [
+    "Networks",
+    "Reached",
+    "Shapes",
+    "adam_tensors",
+    "bare",
+    "build",
+    "reached",
+    "restore_adam",
+    "shapes_of",
+    "trained",
+]
+
+# What no setting says. A network that a run begins with, or goes on from, keeps its own.
+_UNSAID = {
+    "conv_clamp", "use_noise", "noise", "blur_bias", "std_channels", "rgb_activation", "widen_first", "map_dim",
+    "embed_dim", "hidden_dim",
+}  # fmt: skip
+# What a setting says for both networks. It is the generator's: a discriminator that has another keeps its own.
+_SHARED = {"resample_filter"}
+_SHARED_OF_CLASSES = {"mapping_layers", "mapping_lr"}
 
 
 @dataclass
@@ -28,6 +53,34 @@ class Networks:
     d: core.Discriminator
     g_adam: torch.optim.Adam
     d_adam: torch.optim.Adam
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The configurations of networks that there are already; no `d` where there is no discriminator."""
+
+    g: core.GeneratorConfig | core.stylegan.GeneratorConfig
+    d: core.DiscriminatorConfig | core.stylegan.DiscriminatorConfig | None
+
+    def facts(self) -> dict[str, Any]:
+        """As a network file has them in its header."""
+        arch = next(name for name, one in ARCHITECTURES.items() if type(self.g) is one.generator)
+        inside = None if self.d is None else dataclasses.asdict(self.d)
+        return {"arch": arch, "config": {**dataclasses.asdict(self.g), "discriminator": inside}}
+
+    @classmethod
+    def read(cls, path: Path, facts: Any) -> Shapes:
+        """What `facts` gave, after JSON. Raises CheckpointError for anything else; `path` is said to have it."""
+        match facts:
+            case {"arch": str(arch), "config": dict()} if arch in ARCHITECTURES:
+                return cls(*checkpoint.configs(path, facts))
+        raise CheckpointError(f"{path} does not say how its networks are built; begin a new run with --init")
+
+
+def shapes_of(opened: core.Opened) -> Shapes:
+    """The configurations of the networks of a file."""
+    d = opened.discriminator
+    return Shapes(opened.generator.config, None if d is None else d.config)
 
 
 @dataclass(frozen=True)
@@ -47,9 +100,14 @@ def build(
     classes: int = 0,
     device: torch.device,
     init: core.Opened | None = None,
+    like: Shapes | None = None,
 ) -> Networks:
-    """Fresh networks from the run's seed, or those of `init`. Raises SettingError."""
-    g, d = bare(config, size=size, channels=channels, classes=classes)
+    """Fresh networks from the run's seed, or those of `init`; `like` is how those of a run that goes on are built.
+
+    Raises SettingError.
+    """
+    like = shapes_of(init) if init is not None else like
+    g, d = bare(config, size=size, channels=channels, classes=classes, like=like)
     g_ema = copy.deepcopy(g).requires_grad_(False).eval()
     if init is not None:
         start_from(init, g=g, g_ema=g_ema, d=d)
@@ -68,9 +126,12 @@ def build(
 
 
 def bare(
-    config: Config, *, size: tuple[int, int], channels: int, classes: int = 0
+    config: Config, *, size: tuple[int, int], channels: int, classes: int = 0, like: Shapes | None = None
 ) -> tuple[core.Generator, core.Discriminator]:
-    """A generator and a discriminator, on the CPU, from the run's seed."""
+    """A generator and a discriminator, on the CPU, from the run's seed.
+
+    What no setting says, such as where a network is clamped, they have from `like`. Raises SettingError.
+    """
     torch.manual_seed(stream(config.seed, "networks"))
     both: dict[str, Any] = {
         "size": size,
@@ -81,20 +142,30 @@ def bare(
         "mapping_layers": config.mapping_layers,
         "mapping_lr": config.mapping_lr,
     }
+    arch = ARCHITECTURES[config.arch]
+    if config.arch == "stylegan2":
+        both["resample_filter"] = config.taps()
     g = {**both, "z_dim": config.z_dim, "w_dim": config.w_dim}
     d = {**both, "group_size": config.group}
-    if config.arch == "stylegan":
-        return (
-            core.build_generator(core.stylegan.GeneratorConfig(**g)),
-            core.build_discriminator(core.stylegan.DiscriminatorConfig(**d)),
-        )
-    taps = config.taps()
-    return (
-        core.build_generator(core.GeneratorConfig(**g, architecture=config.g_architecture, resample_filter=taps)),
-        core.build_discriminator(
-            core.DiscriminatorConfig(**d, architecture=config.d_architecture, resample_filter=taps)
-        ),
-    )
+    if config.arch == "stylegan2":
+        g["architecture"], d["architecture"] = config.g_architecture, config.d_architecture
+    if like is not None and type(like.g) is arch.generator:
+        g |= _kept(like.g, _UNSAID)
+        if like.d is not None:
+            d |= _own_of(like.d, both)
+    return core.build_generator(arch.generator(**g)), core.build_discriminator(arch.discriminator(**d))
+
+
+def _kept(config: Any, names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(config).items() if name in names}
+
+
+def _own_of(theirs: Any, both: Mapping[str, Any]) -> dict[str, Any]:
+    """What a discriminator keeps of its own: what no setting says, and where it is not built as its generator is."""
+    classes = _SHARED_OF_CLASSES if theirs.num_classes and both["num_classes"] else set()
+    # A finer level than it has is one of the run's settings.
+    filters = (*theirs.filters, *both["filters"][len(theirs.filters) :])[: len(both["filters"])]
+    return {**_kept(theirs, _UNSAID | _SHARED | classes), "filters": filters}
 
 
 def freeze(d: core.Discriminator, levels: int) -> None:

@@ -10,10 +10,11 @@ from train import state
 from train.config import Config, settings
 from train.console import say
 from train.data import Data
+from train.networks import Shapes
 from train.output import Run
 from train.processes import Processes, launch, restarted
 
-__all__ = ["compare", "goes_on", "same_micro", "same_pictures"]
+__all__ = ["compare", "goes_on", "same_micro", "same_pictures", "shapes"]
 
 # Without these the networks would have other shapes, or other classes: no state fits them.
 SHAPES = frozenset(
@@ -63,6 +64,15 @@ def same_pictures(data: Data, saved: state.State, *, anyway: bool) -> None:
     if not anyway:
         raise SettingError("data", "changed", f"{differ}; put them back, or say --resume-anyway")
     say(f"resuming although {differ}")
+
+
+def shapes(saved: state.State, where: Path) -> Shapes | None:
+    """How the networks of the run are built; None for a state from before it was said: then settings said all.
+
+    Raises CheckpointError.
+    """
+    said = saved.facts.get("networks")
+    return None if said is None else Shapes.read(where, said)
 
 
 def same_micro(config: Config, saved: state.State) -> bool:

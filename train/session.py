@@ -20,7 +20,7 @@ from train.console import command, images_bar, say
 from train.data import Data, Frames
 from train.loop import Trainer
 from train.measuring import Measuring
-from train.networks import build
+from train.networks import Shapes, build
 from train.opening import open_data, plan
 from train.output import Run, columns, draw, log_line
 from train.processes import Missing, Processes, alike, check_batch, joined, launch
@@ -102,7 +102,8 @@ class _Session:
             if saved is not None:
                 resume.same_pictures(data, saved, anyway=asked.anyway)
             shape = {"size": data.frame.size, "channels": data.channels, "classes": len(data.classes)}
-            networks = build(config, **shape, device=device, init=init)  # type: ignore[arg-type]
+            like = None if saved is None else resume.shapes(saved, run.state)
+            networks = build(config, **shape, device=device, init=init, like=like)  # type: ignore[arg-type]
             trainer = Trainer(config, networks, data, device=device, processes=processes, say=say)
             if saved is not None:
                 trainer.restore(saved.tensors, saved.facts, micro=resume.same_micro(config, saved))
@@ -268,6 +269,7 @@ class _Session:
             "seconds": self.seconds,
             "settings": self.config.values(),
             "pictures": trainer.data.fingerprint,
+            "networks": Shapes(trainer.networks.g.config, trainer.networks.d.config).facts(),
         }
         state.save(self.run.state, trainer.tensors(), {**trainer.facts(), **said}, images=trainer.images)
         self._prune()
