@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["Layout", "grid"]
+__all__ = ["Layout", "grid", "lettering"]
 
 _PAPER = 18
 _INK = 225
@@ -129,12 +129,17 @@ def _font_size(cell: tuple[int, int]) -> int:
 
 
 def _font(cell: tuple[int, int]) -> ImageFont.FreeTypeFont:
+    return lettering(_font_size(cell))
+
+
+def lettering(size: int) -> ImageFont.FreeTypeFont:
+    """The font of everything that is written on pictures, `size` pixels high."""
     # Pillow's own font has the letters of ASCII alone; the first of these that the system has knows many alphabets.
     for name in _FONTS:
         try:
-            return ImageFont.truetype(name, size=_font_size(cell))
+            return ImageFont.truetype(name, size=size)
         except OSError:
             continue
-    font = ImageFont.load_default(size=_font_size(cell))
+    font = ImageFont.load_default(size=size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font

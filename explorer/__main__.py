@@ -174,6 +174,10 @@ def _map(made: argparse.ArgumentParser) -> None:
     _number(made, "samples", whole, SAMPLES, default=5000, help="seeds 0 to N-1; 5000 when not given")
     made.add_argument("--method", default="umap", metavar="NAME", help="umap, or pca, which is there at once")
     made.add_argument("--by-class", action="store_true", help="all classes, coloured: seed k of class k modulo theirs")
+    words = "colours: seed, psi, class, brightness, the name of a direction, or FILE.csv:COLUMN"
+    made.add_argument("--color", metavar="NAME", help=words)
+    made.add_argument("--points", action="store_true", help="kept pictures among the samples of the UMAP")
+    made.add_argument("--pictures", action="store_true", help="small pictures in place of dots, where they have room")
     _out(made, "X.csv; the picture goes to X.png")
 
 

@@ -105,6 +105,10 @@ class Atlas:
             raise SettingError("method", method, "umap once it has been worked out, or pca")
         return self.pca if method == "pca" or self.umap is None else self.umap
 
+    def stand_named(self, method: str | None = None) -> np.ndarray:
+        """[P, 2] of the kept pictures; see `stand`."""
+        return stand(self, self.named.w, method=method) if self.named.names else np.zeros((0, 2))
+
 
 def check(*, samples: int = 5000, method: str = "umap") -> None:
     """Raise SettingError for a number of samples or a method that no map can have."""
@@ -287,9 +291,11 @@ def _keep(places: list[Path], atlas: Atlas) -> Path:
         try:
             with writing(path) as temporary:
                 assert atlas.umap is not None
-                more = {} if atlas.named.umap is None else {"points": atlas.named.umap}
+                held = {"umap": atlas.umap, "pca": atlas.pca}
+                if atlas.named.umap is not None:
+                    held["points"] = atlas.named.umap
                 with open(temporary, "wb") as file:
-                    np.savez_compressed(file, umap=atlas.umap, pca=atlas.pca, **more)
+                    np.savez_compressed(file, **held)  # type: ignore[arg-type]
             return path
         except OutputError:
             if index == len(places) - 1:
@@ -303,17 +309,16 @@ def _read(places: list[Path], atlas: Atlas) -> Atlas:
         try:
             with np.load(path, allow_pickle=False) as held:
                 found, pca = held["umap"], held["pca"]
-                points = held["points"] if atlas.among else None
+                points = held["points"] if atlas.among else np.zeros((len(atlas.named.names), 2))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             continue  # a damaged map is worked out again
         # The PCA is a fingerprint: a file that was renamed belongs to another network.
         fits = found.shape == pca.shape == atlas.pca.shape and np.isfinite(found).all()
         fits = fits and np.allclose(pca, atlas.pca, atol=1e-2 * (np.abs(atlas.pca).max() + 1e-9))
-        if fits and points is None:
-            return replace(atlas, umap=found.astype(np.float32))
-        if fits and points.shape == (len(atlas.named.names), 2) and np.isfinite(points).all():
-            named = replace(atlas.named, umap=points.astype(np.float32))
-            return replace(atlas, umap=found.astype(np.float32), named=named)
+        if not fits or points.shape != (len(atlas.named.names), 2) or not np.isfinite(points).all():
+            continue
+        named = replace(atlas.named, umap=points.astype(np.float32)) if atlas.among else atlas.named
+        return replace(atlas, umap=found.astype(np.float32), named=named)
     return atlas
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from core import latents, pictures
 from core.errors import SettingError
-from explorer import animate, atlas, compare, sheets
+from explorer import animate, compare, sheets
+from explorer.charting import do_map
 from explorer.converting import do_convert
 from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of
 from explorer.inspection import do_inspect
@@ -191,33 +192,6 @@ def _say_apart(
     say(flags, [out], **told)
     if known and not flags.json:
         print(f"difference: {told['mean']:.3f} gray levels on average, {told['max']} at most", file=sys.stderr)
-
-
-def do_map(flags: argparse.Namespace) -> None:
-    """Write the map as CSV and as a picture."""
-    out = needed(flags.out, "X.csv")
-    if out.suffix.lower() != ".csv":
-        raise SettingError("out", out, "a map is written as .csv, with its picture as .png beside it")
-    atlas.check(samples=flags.samples, method=flags.method)
-    studio, base = recipe_of(flags)
-    network = studio.check(base)
-    if flags.by_class:
-        atlas.check_by_class(network, label=base.label)
-    picture = out.with_suffix(".png")
-    for path in (out, picture):
-        place_for(path)
-    method = flags.method
-    if method == "umap" and flags.samples < atlas.FEWEST_FOR_UMAP:
-        method = "pca"
-        print(f"note: UMAP needs {atlas.FEWEST_FOR_UMAP} samples or more, so this map is a PCA", file=sys.stderr)
-    about = {"samples": flags.samples, "label": base.label, "by_class": flags.by_class}
-    found = atlas.survey(studio, base.checkpoint, **about)
-    if method == "umap":
-        found = atlas.with_umap(studio, found, base.checkpoint, progress=Steps(flags, None).at)
-    told = {"verb": "map", "method": method, **about}
-    text = {TEXT_KEY: json.dumps({**told, "checkpoint": network.name, "sha": network.sha})}
-    atlas.write(out, picture, found, method=method, text=text)
-    say(flags, [out, picture], samples=flags.samples, method=method)
 
 
 def _write_sheet(flags: argparse.Namespace, studio: Studio, sheet: sheets.Sheet, *, out: Path, **told: Any) -> None:

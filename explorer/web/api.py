@@ -158,10 +158,14 @@ class _Verbs:
         label: int | None = None,
         checkpoint: str | None = None,
         by_class: bool = False,
+        color: str | None = None,
+        points: bool = False,
+        pictures: bool = False,
     ) -> list:
         """Seed, x, y of the samples as CSV, and the picture of the map as PNG."""
         settings = {"samples": samples, "method": method, "label": label, "checkpoint": checkpoint}
-        made = self._made("map", {**settings, "by_class": by_class})
+        more = {"by_class": by_class, "color": color, "points": points, "pictures": pictures}
+        made = self._made("map", {**settings, **more})
         return [_file(made), _file(made.with_suffix(".png"))]
 
     def _made(self, verb: str, settings: dict[str, Any]) -> Path:

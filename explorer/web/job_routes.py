@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError, StyloscopeError
 from core.latents import parse_layers, parse_seeds
-from explorer import atlas, compare, sheets
+from explorer import atlas, atlas_values, compare, sheets
 from explorer.animate import FPS, Walk
 from explorer.recipe import Recipe, parse_grown
 from explorer.web.answers import read_object, refusal
@@ -89,11 +89,7 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
     if verb == "mix":
         _matrix(base, clean, seeds=seeds)
     if verb == "map":
-        atlas.check(**{key: clean[key] for key in ("samples", "method") if key in clean})
-        if not isinstance(clean.get("by_class", False), bool):
-            raise SettingError("by_class", clean["by_class"], "true or false")
-        if clean.get("by_class"):
-            atlas.check_by_class(network, label=base.label)
+        _map(clean, network, label=base.label)
     ends = points or [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds.get("seeds", [])]
     if verb == "interpolate":
         walk = {key: clean[key] for key in ("steps", "space", "loop", "fps", "ease") if key in clean}
@@ -133,6 +129,18 @@ def _walk(ends: tuple[Recipe, ...], **settings: Any) -> None:
     if not isinstance(settings.get("loop", False), bool):
         raise SettingError("loop", settings["loop"], "true or false")
     Walk(ends, **settings)
+
+
+def _map(settings: Mapping[str, Any], network: Network, *, label: int | None) -> None:
+    atlas.check(**{key: settings[key] for key in ("samples", "method") if key in settings})
+    for key in ("by_class", "points", "pictures"):
+        if not isinstance(settings.get(key, False), bool):
+            raise SettingError(key, settings[key], "true or false")
+    if settings.get("by_class"):
+        atlas.check_by_class(network, label=label)
+    if "color" in settings:
+        # A file of this machine is for the command line alone.
+        atlas_values.check(network, settings["color"], by_class=bool(settings.get("by_class")))
 
 
 def _matrix(base: Recipe, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]]) -> None:

@@ -63,7 +63,9 @@ VERBS: Mapping[str, Verb] = {
         ("png",),
         frozenset({"recipe"}),
     ),
-    "map": Verb(_COMMON | {"samples", "method", "by_class"}, ("csv",), lane="maps"),
+    "map": Verb(
+        _COMMON | {"samples", "method", "by_class", "color", "points", "pictures"}, ("csv",), lane="maps"
+    ),
 }
 
 

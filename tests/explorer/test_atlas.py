@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from core.errors import OutputError, SettingError
-from explorer import atlas
+from explorer import atlas, atlas_picture
 from explorer.recipe import Recipe
 from explorer.studio import Studio
 
@@ -29,6 +29,12 @@ def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio
 def _pretend(found: atlas.Atlas) -> atlas.Atlas:
     """The map with a UMAP that nobody had to wait for: the PCA turned by a right angle."""
     return replace(found, umap=np.ascontiguousarray(found.pca[:, ::-1] * [1, -1]).astype(np.float32))
+
+
+def _hold(own: Studio, found: atlas.Atlas, name: str) -> Path:
+    """Keep a map where its own folder is."""
+    network = own.network(name)
+    return atlas._keep(atlas._places(network, atlas._key(network, found)), found)
 
 
 def test_pca_by_hand_and_places(own: Studio) -> None:
@@ -56,11 +62,11 @@ def test_places_on_the_umap_are_dots_for_seeds_and_between_them_else(own: Studio
 
 def test_a_kept_map_is_found_by_content(own: Studio, tmp_path: Path) -> None:
     found = _pretend(atlas.survey(own, "brain", samples=40))
-    assert not atlas.cached(own, "brain", samples=40)
+    assert not atlas.cached(own, found, "brain")
     network = own.network("brain")
-    path = atlas._keep(atlas._places(network, samples=40, label=None), found)
+    path = _hold(own, found, "brain")
     assert path.parent == tmp_path / "checkpoints" and network.sha in path.name and path.stat().st_size < 4000
-    assert atlas.cached(own, "brain", samples=40) and not atlas.cached(own, "brain", samples=41)
+    assert atlas.cached(own, found, "brain") and atlas.survey(own, "brain", samples=41).umap is None
     again = atlas.survey(own, "brain", samples=40)
     assert again.umap is not None and np.array_equal(again.umap, found.umap)
     (tmp_path / "checkpoints" / "brain.safetensors").rename(tmp_path / "checkpoints" / "skull.safetensors")
@@ -76,7 +82,7 @@ def test_a_folder_that_cannot_be_written_falls_back_to_the_persons_cache(
     found = _pretend(atlas.survey(own, "brain", samples=40))
     closed = tmp_path / "checkpoints"
     monkeypatch.setattr("core.files.os.access", lambda path, mode: Path(path) != closed)
-    path = atlas._keep(atlas._places(own.network("brain"), samples=40, label=None), found)
+    path = _hold(own, found, "brain")
     assert closed not in path.parents
     assert atlas.survey(own, "brain", samples=40).umap is not None
 
@@ -87,20 +93,20 @@ def test_table_and_picture_are_written_both_or_neither(own: Studio, tmp_path: Pa
     picture.mkdir(parents=True)
     table.write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match="map.png"):
-        atlas.write(table, picture, found)
+        atlas_picture.write(table, picture, found)
     assert table.read_text(encoding="utf-8") == "mine"
     assert sorted(path.name for path in table.parent.iterdir()) == ["map.csv", "map.png"]
 
 
 def test_csv_and_picture(own: Studio, tmp_path: Path) -> None:
     found = atlas.survey(own, "colour", samples=3, label=2)
-    atlas.write(tmp_path / "map.csv", tmp_path / "map.png", found)
+    atlas_picture.write(tmp_path / "map.csv", tmp_path / "map.png", found)
     with open(tmp_path / "map.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["seed"] for row in rows] == ["0", "1", "2"] and float(rows[1]["x"]) == pytest.approx(
         found.pca[1, 0], 1e-4
     )
-    picture = atlas.drawn(found, side=120)
+    picture = atlas_picture.drawn(found, side=120)
     assert (
         picture.shape == (120, 120) and picture.dtype == np.uint8 and picture.max() > 120 and np.median(picture) == 18
     )
@@ -115,15 +121,14 @@ def test_a_map_by_class(own: Studio, tmp_path: Path) -> None:
         assert not np.allclose(found.samples[(label + 1) % 3 :: 3], alone[(label + 1) % 3 :: 3], atol=1e-3)
     recipe = Recipe(checkpoint="colour", seed=8, label=8 % 3)
     assert atlas.place(own, found, recipe) == pytest.approx(found.pca[8], abs=1e-3)
-    atlas.write(tmp_path / "map.csv", tmp_path / "map.png", found)
+    atlas_picture.write(tmp_path / "map.csv", tmp_path / "map.png", found)
     with open(tmp_path / "map.csv", encoding="utf-8") as file:
         assert [int(row["class"]) for row in csv.DictReader(file)] == [seed % 3 for seed in range(40)]
-    picture = atlas.drawn(found, side=120)
+    picture = atlas_picture.drawn(found, side=120)
     assert picture.shape == (120, 120, 3) and len(np.unique(picture.reshape(-1, 3).argmax(axis=1))) == 3
-    network, labels = own.network("colour"), {"samples": 40, "label": None}
-    path = atlas._keep(atlas._places(network, **labels, by_class=True), _pretend(found))  # type: ignore[arg-type]
-    assert ".classes." in path.name and not atlas.cached(own, "colour", samples=40)
-    assert atlas.cached(own, "colour", samples=40, by_class=True)
+    path = _hold(own, _pretend(found), "colour")
+    assert ".classes." in path.name and atlas.survey(own, "colour", samples=40).umap is None
+    assert atlas.survey(own, "colour", samples=40, by_class=True).umap is not None
     with pytest.raises(SettingError, match="by_class cannot be 'true': brain has no classes"):
         atlas.survey(own, "brain", by_class=True)
     with pytest.raises(SettingError, match="by_class.*not both"):
@@ -150,4 +155,4 @@ def test_umap_itself(own: Studio) -> None:
         own, atlas.survey(own, "brain", samples=60), "brain", progress=lambda done, total: seen.append((done, total))
     )
     assert found.umap is not None and found.umap.shape == (60, 2) and np.isfinite(found.umap).all()
-    assert seen and seen[-1][0] <= seen[-1][1] and atlas.cached(own, "brain", samples=60)
+    assert seen and seen[-1][0] <= seen[-1][1] and atlas.cached(own, found, "brain")
