@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from core.carried import CARRIED_NAME, exif, gif_comment, marked
 from core.encoding import as_8bit, encode
 from core.errors import OutputError, SettingError, StyloscopeError
 from core.files import sweep, temporary_beside, usable_folder, writing
@@ -46,6 +47,7 @@ def write_animation(
     count: int,
     loop: bool = True,
     text: Text | None = None,
+    carried: str | None = None,
 ) -> None:
     """Write `count` frames of one shape ([H, W] or [H, W, 3]) at `fps`, whole or not at all; the suffix is the format.
 
@@ -53,26 +55,30 @@ def write_animation(
     whole hundredths of a second, never less than two, because browsers slow anything faster. WebP: lossless. In both,
     equal frames stay separate frames, and `loop` plays them for ever. MP4: H.264, odd sides padded by their last row or
     column. A folder has 000000.png and so on, with the text chunks `text(index)`; one with something in it is refused.
+    `carried` is a text of ASCII that the film carries inside, for core.carried; in a folder it is timeline.json.
 
     Raises SettingError (suffix), OutputError (the path, or no av for MP4), and ValueError where `count` does not hold.
     """
     suffix = animation_suffix(path)
+    inside = None if carried is None else marked(carried)
     counted = _counted(frames, count=count)
     if suffix == "":
         with _writing_folder(Path(path)) as folder:
             for index, frame in enumerate(counted):
                 data = encode(frame, "png", text(index) if text else None, level=6)
                 (folder / f"{index:06d}.png").write_bytes(data)
+            if carried is not None:
+                (folder / CARRIED_NAME).write_text(carried + "\n", encoding="ascii")
         return
     with writing(path) as temporary:
         if suffix == ".mp4":
-            _write_mp4(temporary, counted, fps=fps)
+            _write_mp4(temporary, counted, fps=fps, inside=inside)
             return
         with open(temporary, "wb") as file:
             if suffix == ".gif":
-                _write_gif(file, counted, fps=fps, loop=loop)
+                _write_gif(file, counted, fps=fps, loop=loop, inside=inside)
             else:
-                _write_webp(file, counted, fps=fps, loop=loop)
+                _write_webp(file, counted, fps=fps, loop=loop, inside=inside)
 
 
 def _counted(frames: Iterable[np.ndarray], *, count: int) -> Iterator[np.ndarray]:
@@ -115,7 +121,9 @@ def _ticks(index: int, *, fps: float, per_second: int) -> int:
     return round((index + 1) * per_second / fps) - round(index * per_second / fps)
 
 
-def _write_gif(file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool) -> None:
+def _write_gif(
+    file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool, inside: bytes | None = None
+) -> None:
     """GIF89a: every frame whole, with a colour table of its own, no disposal, no transparency."""
     for index, frame in enumerate(frames):
         if index == 0:
@@ -123,6 +131,8 @@ def _write_gif(file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop
             file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
             if loop:
                 file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+            if inside is not None:
+                file.write(gif_comment(inside))
         delay = max(2, _ticks(index, fps=fps, per_second=100))
         file.write(b"\x21\xf9\x04" + struct.pack("<BHB", 0x04, min(delay, 65535), 0) + b"\x00")
         file.write(_gif_image(frame))
@@ -165,15 +175,20 @@ def _indexed(frame: np.ndarray) -> Image.Image:
     return exact
 
 
-def _write_webp(file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool) -> None:
-    """A RIFF of one ANMF chunk a frame, each a lossless picture."""
+def _write_webp(
+    file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool, inside: bytes | None = None
+) -> None:
+    """A RIFF of one ANMF chunk a frame, each a lossless picture. EXIF may stand anywhere; first, it is soon found."""
     for index, frame in enumerate(frames):
         if index == 0:
             height, width = frame.shape[:2]
             canvas = _u24(width - 1) + _u24(height - 1)
             file.write(b"RIFF\x00\x00\x00\x00WEBP")
-            file.write(_chunk(b"VP8X", b"\x02\x00\x00\x00" + canvas))
+            flags = 0x02 | (0x08 if inside is not None else 0)  # it moves; it has EXIF
+            file.write(_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + canvas))
             file.write(_chunk(b"ANIM", struct.pack("<IH", 0xFF000000, 0 if loop else 1)))
+            if inside is not None:
+                file.write(_chunk(b"EXIF", exif(inside)))
         single = io.BytesIO()
         Image.fromarray(frame).save(single, "WEBP", lossless=True, quality=50, method=2)
         lasting = _u24(min(_ticks(index, fps=fps, per_second=1000), 0xFFFFFF))
@@ -192,7 +207,7 @@ def _u24(number: int) -> bytes:
     return number.to_bytes(3, "little")
 
 
-def _write_mp4(path: Path, frames: Iterable[np.ndarray], *, fps: float) -> None:
+def _write_mp4(path: Path, frames: Iterable[np.ndarray], *, fps: float, inside: bytes | None = None) -> None:
     try:
         import av
     except ImportError as wrong:
@@ -203,6 +218,8 @@ def _write_mp4(path: Path, frames: Iterable[np.ndarray], *, fps: float) -> None:
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as film:
             stream = film.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "15"})
             stream.pix_fmt = "yuv420p"
+            if inside is not None:
+                film.metadata["comment"] = inside.decode("ascii")
             for index, frame in enumerate(frames):
                 even = _even(frame)
                 if index == 0:

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from core.errors import SettingError
 
 __all__ = [
+    "EASES",
     "MOST_SEEDS",
     "SEED_LIMIT",
     "corners",
@@ -34,6 +34,7 @@ __all__ = [
     "weighted",
 ]
 
+EASES = ("linear", "smooth", "in", "out", "hold")
 SEED_LIMIT = 2**32
 MOST_SEEDS = 4096
 _RANGE = re.compile(r"\s*([0-9]{1,10})\s*(?:-\s*([0-9]{1,10})\s*)?", re.ASCII)
@@ -157,9 +158,18 @@ def weighted(ws: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return torch.stack([one.double() * weight for one, weight in used]).sum(0).to(ws[0].dtype)
 
 
-def ease(t: float, how: Literal["linear", "smooth"] = "linear") -> float:
-    """`smooth` rests at both ends (3 t^2 - 2 t^3); 0 and 1 stay 0 and 1."""
-    return t * t * (3 - 2 * t) if how == "smooth" else t
+def ease(t: float, how: str = "linear") -> float:
+    """The share of the way after the share t of the time, one of EASES; 0 and 1 stay 0 and 1.
+
+    `smooth` rests at both ends (3 t^2 - 2 t^3), `in` at the first (t^2), `out` at the last; `hold` waits, then jumps.
+    """
+    if how == "smooth":
+        return t * t * (3 - 2 * t)
+    if how == "in":
+        return t * t
+    if how == "out":
+        return t * (2 - t)
+    return float(t >= 1) if how == "hold" else t
 
 
 def path(points: int, steps: int, *, loop: bool = False) -> list[tuple[int, int, float]]:

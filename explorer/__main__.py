@@ -130,11 +130,13 @@ def _mix(made: argparse.ArgumentParser) -> None:
 def _interpolate(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seeds", metavar="LIST", help="two or more")
     made.add_argument("--recipes", metavar="JSON|@FILE", help="a JSON list of recipes instead of seeds")
-    _number(made, "steps", whole, "1 or more", default=24, help="frames from one to the next; 24 when not given")
-    made.add_argument("--space", default="w", metavar="w|z", help="straight in w, or around in z")
+    words = "keys at times instead, with all below: JSON, or @FILE with JSON or a film that carries one"
+    made.add_argument("--timeline", metavar="JSON|@FILE", help=words)
+    _number(made, "steps", whole, "1 or more", help="frames from one to the next; 24 when not given")
+    made.add_argument("--space", metavar="w|z", help="straight in w, which is when not given, or around in z")
     made.add_argument("--loop", action="store_true", help="close the walk to a loop")
-    _number(made, "fps", real, FPS, default=24.0, help="frames a second; 24 when not given")
-    made.add_argument("--ease", default="linear", metavar="NAME", help="linear, or smooth: rest at each picture")
+    _number(made, "fps", real, FPS, help="frames a second; 24 when not given")
+    made.add_argument("--ease", metavar="NAME", help="linear when not given, or smooth: rest at each picture")
     _recipe(made)
     _out(made, "X.gif, X.webp, X.mp4 or a new folder for PNG")
 

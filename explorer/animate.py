@@ -1,27 +1,29 @@
-"""Recipes -> a walk between them -> GIF, WebP, MP4 or a folder of PNG. Each frame is the exact picture of a recipe."""
+"""Recipes -> a walk or timeline between them -> GIF, WebP, MP4 or a folder of PNG, which carries the timeline inside.
+
+Each frame is the exact picture of a recipe.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from core import latents, pictures
+from core import pictures
 from core.animation import animation_suffix
+from core.carried import MARK, MOST_CARRIED
 from core.errors import OutputError, SettingError
-from explorer.recipe import Recipe, between
+from explorer.recipe import Recipe
 from explorer.sheets import Progress
 from explorer.studio import Studio
+from explorer.timeline import FEWEST_FPS, FPS, MOST_FPS, MOST_FRAMES, MOST_KEYS, Key, Timeline
 
-__all__ = ["FEWEST_FPS", "FPS", "MOST_BYTES", "MOST_FPS", "MOST_FRAMES", "Walk", "write"]
+__all__ = ["FPS", "MOST_BYTES", "MOST_FRAMES", "Walk", "carried", "check", "write"]
 
-MOST_FRAMES = 5000
 MOST_BYTES = 4 << 30
-FEWEST_FPS = 0.1
-MOST_FPS = 240
-FPS = f"a number from {FEWEST_FPS} to {MOST_FPS}"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Walk:
     """A walk from picture to picture: K of them with S steps give (K-1) S + 1 frames, K S closed to a loop.
 
     Frame k of a stretch is the share ease(k/S) of the way; the ends of each stretch are the pictures themselves.
-    `space` w or z, `ease` linear or smooth. Raises SettingError naming what is out of range.
+    `space` w or z, `ease` linear or smooth. It is a timeline whose keys stand `steps` frames apart. Raises SettingError
+    naming what is out of range.
     """
 
     recipes: tuple[Recipe, ...]
@@ -52,8 +55,7 @@ class Walk:
             raise SettingError("fps", self.fps, FPS)
         if self.count > MOST_FRAMES:
             raise SettingError("steps", self.steps, f"a film has at most {MOST_FRAMES} frames, not {self.count}")
-        for a, b in zip(self.recipes, (*self.recipes[1:], self.recipes[0]), strict=True):
-            between(a, b, 0.5, space=self.space)
+        self.timeline  # noqa: B018 - looks at each stretch
 
     @property
     def count(self) -> int:
@@ -61,32 +63,50 @@ class Walk:
         stretches = len(self.recipes) - (not self.loop)
         return stretches * self.steps + (not self.loop)
 
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The same frames as keys at times."""
+        keys = tuple(Key(recipe, index * self.steps / self.fps, self.ease) for index, recipe in enumerate(self.recipes))
+        whole = len(keys) * self.steps / self.fps if self.loop else None
+        return Timeline(keys, fps=self.fps, loop=self.loop, space=self.space, duration=whole)
+
     def frames(self) -> list[Recipe]:
         """The recipe of each frame."""
-        ends = self.recipes
-        return [
-            between(ends[i], ends[j], latents.ease(t, self.ease), space=self.space)  # type: ignore[arg-type]
-            for i, j, t in latents.path(len(ends), self.steps, loop=self.loop)
-        ]
+        return self.timeline.frames()
 
 
-def write(studio: Studio, walk: Walk, path: str | Path, *, progress: Progress | None = None) -> None:
+def write(studio: Studio, walk: Walk | Timeline, path: str | Path, *, progress: Progress | None = None) -> None:
     """Draw and write the walk, one frame in memory at a time. GIF and WebP play for ever.
 
     Everything that can be wrong is looked for before the network is loaded. Raises SettingError and OutputError.
     """
     check(studio, walk, path)
-    frames = walk.frames()
+    timeline = _timeline(walk)
+    frames = timeline.frames()
     pictures.write_animation(
         path,
         _drawn(studio, frames, progress=progress),
-        fps=walk.fps,
+        fps=timeline.fps,
         count=len(frames),
         text=lambda index: studio.text(frames[index]),
+        carried=carried(studio, timeline),
     )
 
 
-def check(studio: Studio, walk: Walk, path: str | Path) -> None:
+def carried(studio: Studio, walk: Walk | Timeline) -> str | None:
+    """The JSON that a film of this walk carries, its networks by full name and sha; None for one too long to carry."""
+    timeline = _timeline(walk)
+    if len(timeline.keys) > MOST_KEYS:
+        return None
+    told = []
+    for recipe in timeline.recipes:
+        network = studio.network(recipe.checkpoint)
+        told.append(replace(recipe, checkpoint=network.name, sha=network.sha))
+    text = timeline.with_recipes(told).json()
+    return text if len(MARK) + len(text) <= MOST_CARRIED else None
+
+
+def check(studio: Studio, walk: Walk | Timeline, path: str | Path) -> None:
     """Check a walk against its network's header and the place it shall go to. Raises SettingError and OutputError."""
     path = Path(path)
     if animation_suffix(path) == "" and path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -95,7 +115,12 @@ def check(studio: Studio, walk: Walk, path: str | Path) -> None:
         network = studio.check(recipe)
     total = walk.count * network.pixels(walk.recipes[0].grown) * network.channels
     if total > MOST_BYTES:
-        raise SettingError("steps", walk.steps, f"a film has at most 4 GiB of pixels, not {total / (1 << 30):.1f}")
+        field, value = ("steps", walk.steps) if isinstance(walk, Walk) else ("duration", walk.seconds)
+        raise SettingError(field, value, f"a film has at most 4 GiB of pixels, not {total / (1 << 30):.1f}")
+
+
+def _timeline(walk: Walk | Timeline) -> Timeline:
+    return walk.timeline if isinstance(walk, Walk) else walk
 
 
 def _drawn(studio: Studio, frames: Sequence[Recipe], *, progress: Progress | None) -> Iterator[np.ndarray]:

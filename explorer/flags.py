@@ -14,13 +14,26 @@ from typing import Any
 from tqdm import tqdm
 
 from core import latents, pictures
+from core.carried import is_film, read_carried
 from core.engine import choose_device
 from core.errors import OutputError, PictureError, SettingError
 from explorer import schema
 from explorer.recipe import Recipe, parse_grown
 from explorer.studio import PRECISIONS, TEXT_KEY, Studio
+from explorer.timeline import Timeline
 
-__all__ = ["Steps", "needed", "needed_png", "note", "place_for", "recipe_of", "say", "several", "studio_of"]
+__all__ = [
+    "Steps",
+    "needed",
+    "needed_png",
+    "note",
+    "place_for",
+    "recipe_of",
+    "say",
+    "several",
+    "studio_of",
+    "timeline_of",
+]
 
 
 def studio_of(flags: argparse.Namespace) -> Studio:
@@ -69,6 +82,34 @@ def several(flags: argparse.Namespace) -> tuple[Studio, list[Recipe]]:
     if flags.checkpoint is not None:
         return studio, [replace(one, checkpoint=base.checkpoint) for one in parsed]
     return studio, [replace(one, checkpoint=studio.network(one.checkpoint).name) for one in parsed]
+
+
+def timeline_of(flags: argparse.Namespace) -> tuple[Studio, Timeline]:
+    """The studio, and the timeline of --timeline: what its recipes leave out is as the flags say, as in --recipes."""
+    found = Timeline.parse(_timeline_text(flags.timeline), base=_flagged(flags))
+    studio, base = recipe_of(flags)
+    named = [
+        replace(one, checkpoint=studio.network(one.checkpoint).name if flags.checkpoint is None else base.checkpoint)
+        for one in found.recipes
+    ]
+    return studio, found.with_recipes(named)
+
+
+def _timeline_text(text: str) -> str:
+    """JSON given on the command line, in a file (@FILE), or inside a film (@FILE.gif)."""
+    if text.startswith("@"):
+        path = Path(text[1:])
+        try:
+            with path.open("rb") as file:
+                film = is_film(file.read(12))
+        except (OSError, ValueError):
+            return _content(text, name="timeline")  # which says why
+        if film:
+            found = read_carried(path)
+            if found is None:
+                raise PictureError(f"{path} carries no timeline; only a film that Styloscope wrote does")
+            return found
+    return _content(text, name="timeline")
 
 
 def _flagged(flags: argparse.Namespace) -> dict[str, Any]:
@@ -142,11 +183,11 @@ def say(flags: argparse.Namespace, written: Sequence[Path], **told: Any) -> None
             print(path)
 
 
-def note(studio: Studio, recipe: Recipe) -> None:
-    """Say on stderr where a recipe was made with another network of that name, or not drawn where it was asked for."""
-    for sentence in (studio.note(recipe), studio.warning(recipe)):
-        if sentence:
-            print(f"note: {sentence}", file=sys.stderr)
+def note(studio: Studio, *recipes: Recipe) -> None:
+    """Say on stderr, once, where recipes were made with another network of that name, or not drawn where asked for."""
+    said = [sentence for recipe in recipes for sentence in (studio.note(recipe), studio.warning(recipe))]
+    for sentence in filter(None, dict.fromkeys(said)):
+        print(f"note: {sentence}", file=sys.stderr)
 
 
 class Steps:

@@ -15,11 +15,12 @@ from core.errors import SettingError
 from explorer import animate, compare, sheets
 from explorer.charting import do_map
 from explorer.converting import do_convert
-from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of
+from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of, timeline_of
 from explorer.inspection import do_inspect
 from explorer.recipe import Recipe
 from explorer.studio import TEXT_KEY, Studio
 
+from explorer.timeline import Timeline, alone
 __all__ = [
     "do_bilinear",
     "do_compare",
@@ -133,8 +134,9 @@ def do_interpolate(flags: argparse.Namespace) -> None:
     animate.check(studio, walk, out)
     place_for(out)
     animate.write(studio, walk, out, progress=Steps(flags, walk.count).at)
-    for recipe in walk.recipes:
-        note(studio, recipe)
+    note(studio, *walk.recipes)
+    if animate.carried(studio, walk) is None:
+        print(f"note: the film carries no timeline: {len(walk.recipes)} keys are too many to carry", file=sys.stderr)
     say(flags, [out], frames=walk.count, recipes=[recipe.to_dict() for recipe in walk.recipes])
 
 
@@ -204,8 +206,13 @@ def _write_sheet(flags: argparse.Namespace, studio: Studio, sheet: sheets.Sheet,
     say(flags, [out], **told)
 
 
-def _walk(flags: argparse.Namespace) -> tuple[animate.Walk, Studio]:
-    settings = {name: getattr(flags, name) for name in ("steps", "loop", "ease", "space", "fps")}
+def _walk(flags: argparse.Namespace) -> tuple[animate.Walk | Timeline, Studio]:
+    asked = {name: getattr(flags, name) for name in ("steps", "loop", "ease", "space", "fps")}
+    if flags.timeline is not None:
+        alone({**asked, "seeds": flags.seeds, "recipes": flags.recipes, "recipe": flags.recipe})
+        studio, timeline = timeline_of(flags)
+        return timeline, studio
+    settings: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     # Flags first, with stand-ins for the pictures, so that a wrong one is said before a network is looked for.
     animate.Walk((Recipe(), Recipe()), **settings)
     if flags.seeds is not None and flags.recipes is None:

@@ -122,10 +122,17 @@ class _Verbs:
         checkpoint: str | None = None,
         recipe: Words | None = None,
         recipes: list | None = None,
+        timeline: Words | None = None,
     ) -> dict:
-        """The frames between neighbours as gif, webp or mp4, or as a zip of png."""
+        """The frames between neighbours, or of a timeline, as gif, webp or mp4, or as a zip of png."""
         base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
-        settings = {"seeds": seeds, "steps": steps, "space": space, "loop": loop, "fps": fps, "ease": ease}
+        settings: dict[str, Any] = {"seeds": seeds, "steps": steps, "space": space}
+        settings |= {"loop": loop, "fps": fps, "ease": ease}
+        if timeline is not None:
+            # What a client leaves out comes as its default, which a timeline does not go with.
+            usual = {"steps": 24, "space": "w", "loop": False, "fps": 24.0, "ease": "linear"}
+            settings = {key: value for key, value in settings.items() if value != usual.get(key)}
+            settings["timeline"] = timeline
         return _file(self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
 
     def compare(

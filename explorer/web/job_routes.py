@@ -17,6 +17,8 @@ from core.latents import parse_layers, parse_seeds
 from explorer import atlas, atlas_values, compare, sheets
 from explorer.animate import FPS, Walk
 from explorer.recipe import Recipe, parse_grown
+from explorer.schema import loads
+from explorer.timeline import Timeline, alone
 from explorer.web.answers import read_object, refusal
 from explorer.web.jobs import Jobs, UnknownJobError
 from explorer.web.routes import PIXEL_LIMIT
@@ -77,11 +79,17 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
     given: dict[str, Any] = {key: clean[key] for key in _FIELDS if key in clean}
     if isinstance(given.get("grown"), str):
         given["grown"] = parse_grown(given["grown"])
+    points: list[Recipe] = []
+    if "timeline" in clean:
+        clean["timeline"], timeline = _timeline(clean, base=given)
+        points = list(timeline.recipes)
+        given.setdefault("checkpoint", points[0].checkpoint)
     base = Recipe.parse({**Recipe.parse(clean.get("recipe", {})).to_dict(), **given})
     network = check(base)
     if "grown" in clean:
         clean["grown"] = str(base.grown)
-    points = [Recipe.parse(point) for point in _listed(clean["recipes"])] if "recipes" in clean else []
+    if "recipes" in clean:
+        points = [Recipe.parse(point) for point in _listed(clean["recipes"])]
     for point in points:
         check(replace(point, checkpoint=network.name))
     if "layers" in clean:
@@ -91,7 +99,7 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
     if verb == "map":
         _map(clean, network, label=base.label)
     ends = points or [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds.get("seeds", [])]
-    if verb == "interpolate":
+    if verb == "interpolate" and "timeline" not in clean:
         walk = {key: clean[key] for key in ("steps", "space", "loop", "fps", "ease") if key in clean}
         _walk(tuple(ends), **walk)
     if verb == "bilinear":
@@ -131,16 +139,12 @@ def _walk(ends: tuple[Recipe, ...], **settings: Any) -> None:
     Walk(ends, **settings)
 
 
-def _map(settings: Mapping[str, Any], network: Network, *, label: int | None) -> None:
-    atlas.check(**{key: settings[key] for key in ("samples", "method") if key in settings})
-    for key in ("by_class", "points", "pictures"):
-        if not isinstance(settings.get(key, False), bool):
-            raise SettingError(key, settings[key], "true or false")
-    if settings.get("by_class"):
-        atlas.check_by_class(network, label=label)
-    if "color" in settings:
-        # A file of this machine is for the command line alone.
-        atlas_values.check(network, settings["color"], by_class=bool(settings.get("by_class")))
+def _timeline(settings: Mapping[str, Any], *, base: Mapping[str, Any]) -> tuple[dict[str, Any], Timeline]:
+    """The JSON value of a timeline, and what it says; beside it nothing else says how the film goes."""
+    alone({key: settings.get(key) for key in ("steps", "space", "loop", "fps", "ease", "seeds", "recipes", "recipe")})
+    given = settings["timeline"]
+    value = loads(given) if isinstance(given, str) else given
+    return value, Timeline.parse(value, base={key: base[key] for key in base if key != "checkpoint"})
 
 
 def _matrix(base: Recipe, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]]) -> None:

@@ -54,7 +54,7 @@ VERBS: Mapping[str, Verb] = {
     "interpolate": Verb(
         _COMMON | {"seeds", "steps", "space", "ease", "loop", "fps"},
         ("gif", "webp", "mp4", "png"),
-        frozenset({"recipe", "recipes"}),
+        frozenset({"recipe", "recipes", "timeline"}),
     ),
     "mix": Verb(_COMMON | {"rows", "columns", "layers", "amount", "title"}, ("png",), frozenset({"recipe"})),
     "bilinear": Verb(_COMMON | {"seeds", "steps", "title"}, ("png",), frozenset({"recipe", "recipes"})),

@@ -157,7 +157,7 @@ def test_interpolate_between_recipes(do: Do, studio: Studio) -> None:
     blend = {"blend": [{"seed": 1, "weight": 0.5}, {"seed": 2, "weight": 0.5}]}
     Path("walk.json").write_text(json.dumps([{"seed": 3, "psi": 1.0}, blend]), encoding="utf-8")
     assert do("interpolate", "--recipes", "@walk.json", "--steps", "3", "--out", "frames") == ["frames"]
-    files = sorted(Path("frames").iterdir())
+    files = sorted(Path("frames").glob("*.png"))
     assert len(files) == 4
     assert np.array_equal(pictures.read(files[0]), studio.exact(Recipe(checkpoint="brain", seed=3, psi=1.0)))
     assert np.array_equal(pictures.read(files[3]), studio.exact(Recipe.parse({"checkpoint": "brain", **blend})))

@@ -16,6 +16,7 @@ from explorer import animate, sheets
 from explorer.animate import Walk
 from explorer.recipe import Mix, Recipe
 from explorer.studio import Studio
+from explorer.timeline import Timeline
 from tests.core.gif import decode_gif
 
 BRAIN = Recipe(checkpoint="brain")
@@ -87,8 +88,9 @@ def test_a_walk_has_its_frames_and_its_ends(studio: Studio, tmp_path: Path, spac
 def test_a_loop_closes(studio: Studio, tmp_path: Path) -> None:
     walk = Walk(_seeds(3, 9, 3), steps=2, loop=True)
     animate.write(studio, walk, tmp_path / "frames")
-    files = sorted((tmp_path / "frames").iterdir())
+    files = sorted((tmp_path / "frames").glob("*.png"))
     assert len(files) == walk.count == 6
+    assert Timeline.parse((tmp_path / "frames" / "timeline.json").read_bytes()).frames() == walk.frames()
     told = Recipe.parse(pictures.read_text(files[1])["styloscope"])
     assert np.array_equal(studio.exact(told), pictures.read(files[1]))
     assert np.array_equal(pictures.read(files[4]), pictures.read(files[0]))
