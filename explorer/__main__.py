@@ -47,6 +47,7 @@ def parser() -> Parser:
     _interpolate(verb("interpolate", "the frames between neighbours as .gif, .webp, .mp4 or a folder of PNG"))
     _bilinear(verb("bilinear", "the sheet between four corners, weights linear in w"))
     _compare(verb("compare", "two networks, or one in two precisions, side by side with their difference"))
+    _layers(verb("layers", "what a network makes on the way to a picture: a list, or one layer as a picture"))
     _convert(verb("convert", "a network of another program as a file of ours"))
     _map(verb("map", "seed, x, y of many seeds as CSV, and the picture of the map beside it"))
     return top
@@ -161,6 +162,21 @@ def _compare(made: argparse.ArgumentParser) -> None:
     made.add_argument("--title", metavar="TEXT", help="written above, in place of the names")
     _recipe(made)
     _out(made, "X.png")
+
+
+def _layers(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--seeds", metavar="SEED", help="one seed")
+    made.add_argument("--layer", metavar="NAME|N", help="one of those that the verb lists, by name or number")
+    made.add_argument("--view", default="channels", metavar="NAME", help="channels, spectrum or growing")
+    made.add_argument("--sort", metavar="NAME", help="channels by index, or by deviation, the largest first")
+    made.add_argument("--scale", metavar="NAME", help="gray levels common to all channels, or each its own")
+    for name, words in (("first", "skip so many channels"), ("count", "show so many; 64 when not given")):
+        _number(made, name, whole, "a whole number, 0 or more", help=words)
+    _number(made, "columns", whole, "a whole number, 1 or more", help="channels in a row")
+    _number(made, "cell", whole, "a whole number, 8 to 1024", help="pixels of a picture's longer side")
+    made.add_argument("--title", metavar="TEXT", help="written above, in place of the layer's name")
+    _recipe(made)
+    _out(made, "X.png; without it the layers are listed")
 
 
 def _convert(made: argparse.ArgumentParser) -> None:

@@ -133,6 +133,13 @@ class Studio:
             room = self.open(recipe.checkpoint)
             return _styles(room, recipe)[0]
 
+    def inputs(self, recipe: Recipe) -> tuple[Room, Tensor, Noise]:
+        """What a recipe's picture is synthesised from: its room, its ws [num_ws, w_dim], its noise."""
+        self.check(recipe)
+        with self._drawing, exactly():
+            room = self.open(recipe.checkpoint)
+            return room, *_styles(room, recipe)
+
     def styles(self, name: str | None, seeds: Sequence[int], *, label: int | Sequence[int] | None = None) -> np.ndarray:
         """w of many seeds, untruncated, float32 [N, w_dim]: in batches, so the last bits are not those of `ws`.
 

@@ -17,6 +17,7 @@ from explorer.charting import do_map
 from explorer.converting import do_convert
 from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of, timeline_of
 from explorer.inspection import do_inspect
+from explorer.layering import do_layers
 from explorer.recipe import Recipe
 from explorer.studio import TEXT_KEY, Studio
 
@@ -28,6 +29,7 @@ __all__ = [
     "do_grid",
     "do_inspect",
     "do_interpolate",
+    "do_layers",
     "do_list",
     "do_map",
     "do_mix",

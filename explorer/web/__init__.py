@@ -22,6 +22,7 @@ from explorer.web.answers import Refusals
 from explorer.web.api import files_folder
 from explorer.web.desk import Desk
 from explorer.web.guard import Guard, Login
+from explorer.web.inside_routes import add_inside_routes
 from explorer.web.job_routes import add_job_routes
 from explorer.web.jobs import Jobs
 from explorer.web.map_routes import add_map_routes
@@ -49,7 +50,7 @@ def build(
     `folders` are those of checkpoints and runs, for work in processes of its own; `checkpoint` is the name of the
     network that a page without a recipe opens.
     """
-    desk = Desk()
+    desk, inside = Desk(), Desk()
     checkpoints, runs = (str(folder.resolve()) for folder in folders)
     jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
     trainings = Trainings(runs=folders[1])
@@ -58,12 +59,14 @@ def build(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         desk.close()
+        inside.close()
         jobs.close()
         trainings.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     add_routes(app, studio=studio, desk=desk)
     add_about_routes(app, studio=studio)
+    add_inside_routes(app, studio=studio, desk=inside)
     add_job_routes(app, jobs=jobs, check=studio.check)
     add_map_routes(app, studio=studio)
     add_open_route(app, studio=studio, folder=folders[0])

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import TypeVar
 
-__all__ = ["Desk"]
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.errors import SettingError, StyloscopeError
+from explorer.web.answers import refusal
+
+__all__ = ["Desk", "answered", "client_of"]
 
 T = TypeVar("T")
+
+CLIENT_LIMIT = 64  # characters
+GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is still there
+SUPERSEDED = 409
+CLOSED_BY_CLIENT = 499
 
 
 class Desk:
@@ -45,3 +57,30 @@ class Desk:
         with self._lock:
             if self._waiting.get(client) is done:
                 del self._waiting[client]
+
+
+def client_of(request: Request) -> str | None:
+    """The name under which a tab asks, None where it gives none. Raises SettingError."""
+    client = request.query_params.get("client")
+    if client is not None and not 0 < len(client) <= CLIENT_LIMIT:
+        raise SettingError("client", client, f"it must have 1 to {CLIENT_LIMIT} characters")
+    return client
+
+
+async def answered(request: Request, drawing: Future[T], answer: Callable[[T], Response]) -> Response:
+    """Wait for work at a desk and answer with it; it is dropped when the browser goes, refused when superseded."""
+    waiting = asyncio.wrap_future(drawing)
+    try:
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=GONE_SECONDS)
+            if not waiting.done() and await request.is_disconnected():
+                drawing.cancel()
+                return Response(status_code=CLOSED_BY_CLIENT)
+        return answer(waiting.result())
+    except asyncio.CancelledError:
+        if not drawing.cancelled():
+            drawing.cancel()
+            raise
+        return refusal("a newer request of the same tab took the place of this one", status=SUPERSEDED)
+    except StyloscopeError as wrong:
+        return refusal(wrong)

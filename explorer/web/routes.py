@@ -17,19 +17,15 @@ from core.errors import SettingError, StyloscopeError
 from explorer.recipe import Recipe
 from explorer.studio import PRECISIONS
 from explorer.web.answers import read_body, refusal
-from explorer.web.desk import Desk
+from explorer.web.desk import Desk, answered, client_of
 
 if TYPE_CHECKING:
     from explorer.studio import Frame, Studio
 
-__all__ = ["PIXEL_LIMIT", "add_routes"]
+__all__ = ["PIXEL_LIMIT", "add_routes", "recipe_of"]
 
 FORMATS = ("png", "webp", "jpeg")
 PIXEL_LIMIT = 16_000_000  # pixels that one request may ask for
-CLIENT_LIMIT = 64  # characters
-GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is still there
-SUPERSEDED = 409
-CLOSED_BY_CLIENT = 499
 STATIC = Path(__file__).with_name("static")
 STATIC_NAME = re.compile(r"[a-z_]{1,40}\.[a-z]{2,4}")
 
@@ -66,21 +62,7 @@ async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:
     except StyloscopeError as wrong:
         return refusal(wrong)
     drawing = desk.ask(lambda: _draw(studio, wish), client=wish.client)
-    waiting = asyncio.wrap_future(drawing)
-    try:
-        while not waiting.done():
-            await asyncio.wait({waiting}, timeout=GONE_SECONDS)
-            if not waiting.done() and await request.is_disconnected():
-                drawing.cancel()
-                return Response(status_code=CLOSED_BY_CLIENT)
-        return _picture(waiting.result())
-    except asyncio.CancelledError:
-        if not drawing.cancelled():
-            drawing.cancel()
-            raise
-        return refusal("a newer request of the same tab took the place of this one", status=SUPERSEDED)
-    except StyloscopeError as wrong:
-        return refusal(wrong)
+    return await answered(request, drawing, _picture)
 
 
 def _draw(studio: Studio, wish: Wish) -> Frame:
@@ -114,10 +96,7 @@ async def read_wish(request: Request) -> Wish:
     picture_format = query.get("format", "png")
     if picture_format not in FORMATS:
         raise SettingError("format", picture_format, f"it must be one of {', '.join(FORMATS)}")
-    client = query.get("client")
-    if client is not None and not 0 < len(client) <= CLIENT_LIMIT:
-        raise SettingError("client", client, f"it must have 1 to {CLIENT_LIMIT} characters")
-    text = await _text(request) if request.method == "POST" else query.get("recipe", "{}")
+    client = client_of(request)
     bits = query.get("bits", "8")
     if bits != "8" and (bits != "16" or picture_format != "png"):
         raise SettingError("bits", bits, "it must be 8, or 16 as png")
@@ -125,7 +104,7 @@ async def read_wish(request: Request) -> Wish:
     if precision not in PRECISIONS:
         raise SettingError("precision", precision, f"it must be one of {', '.join(PRECISIONS)}")
     size = _size(query.get("size"))
-    recipe = Recipe.parse(text)
+    recipe = await recipe_of(request)
     return Wish(recipe, format=picture_format, size=size, client=client, bits=int(bits), precision=precision)
 
 
@@ -138,9 +117,12 @@ def _size(text: str | None) -> int | None:
     return int(text)
 
 
-async def _text(request: Request) -> str:
+async def recipe_of(request: Request) -> Recipe:
+    """The recipe in the body of a POST, or in the query. Raises what Recipe.parse raises, SettingError for the body."""
+    if request.method != "POST":
+        return Recipe.parse(request.query_params.get("recipe", "{}"))
     try:
-        return (await read_body(request, field="recipe")).decode("utf-8")
+        return Recipe.parse((await read_body(request, field="recipe")).decode("utf-8"))
     except UnicodeDecodeError as wrong:
         raise SettingError("recipe", "these bytes", "it must be JSON in UTF-8") from wrong
 
