@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core import foreign, runs
-from core.checkpoint import configs, load, read_about, sha256
+from core.checkpoint import configs, read_about, sha256
 from core.errors import CheckpointError, DataError, SettingError
 from core.generator import ARCHITECTURES
 from core.intensity import Intensity
@@ -225,14 +225,14 @@ class Networks:
         known = self._known.get(path)
         if known is not None and known.stamp == stamp and known.name == name:
             return known
-        about = _about(path)
+        about, digest = _about(path)
         config, _ = configs(path, about)
         crop, grown = about["picture"]["crop"], about.get("grown")
         grows = ARCHITECTURES[about["arch"]].grows
         return Network(
             name=name,
             path=path,
-            sha=sha256(path)[:12],
+            sha=digest[:12],
             architecture=about["arch"],
             size=(crop[2], crop[3]),
             channels=config.channels,
@@ -256,11 +256,12 @@ def _class_names(given: Any, count: int) -> tuple[str, ...] | None:
     return tuple(line[:60] for line in lines)
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """The header of a file; of another program's, what it becomes when it is opened."""
-    if foreign.recognise(path) is not None:
-        return load(path, generator_only=True).about
-    return read_about(path)
+def _about(path: Path) -> tuple[dict[str, Any], str]:
+    """(header, SHA-256) of a file; that of another program's has what it becomes when opened, unread."""
+    if foreign.recognise(path) is None:
+        return read_about(path), sha256(path)
+    about = foreign.about_of(path)
+    return about, str(about["provenance"]["sha256"])
 
 
 def _stamp(path: Path) -> tuple[int, int]:

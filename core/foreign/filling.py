@@ -17,25 +17,14 @@ from torch import Tensor, nn
 from core.errors import CheckpointError, SettingError
 from core.foreign.inert import Stored, printable
 from core.foreign.source import Source
-from core.generator import Discriminator, Generator
 from core.mapping import Mapping as MappingNetwork
 
-__all__ = [
-    "AVERAGED",
-    "Networks",
-    "Piece",
-    "Plan",
-    "Tensors",
-    "built_generator",
-    "configured",
-    "fill",
-    "refuse",
-    "without_weights",
-]
+__all__ = ["AVERAGED", "Blank", "Networks", "Piece", "Plan", "Tensors", "blank", "configured", "refuse", "two_filters"]
 
 AVERAGED = 10_000
 _SHOWN = 8
 _WIDEST = 1 << 16
+_AT_ONCE = 1 << 20  # numbers of one layer, where w is averaged
 
 
 @dataclass
@@ -72,19 +61,6 @@ class Tensors:
         return found
 
 
-@dataclass
-class Networks:
-    """What a file turned out to hold. `estimated`: w_avg was not in it."""
-
-    program: str
-    generator: Generator
-    discriminator: Discriminator | None
-    live: Generator | None
-    estimated: bool = False
-    training: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Piece:
     """One of our tensors: the name of theirs, and what is done to it."""
@@ -104,6 +80,15 @@ def refuse(tensors: Tensors, problems: list[str]) -> CheckpointError:
     return CheckpointError(f"{path} does not hold the network that its tensors promise, in {label}: {shown}{more}")
 
 
+def two_filters(tensors: Tensors, one: str, other: str) -> CheckpointError:
+    """The error for a network whose levels are resampled by more than one filter, which its program never builds."""
+    names = f"{printable(one[:80])} and {printable(other[:80])}"
+    return CheckpointError(
+        f"{tensors.source.path} has different filters in {tensors.label} at {names}; its program gives a network one, "
+        "for all its sizes, and so does this version"
+    )
+
+
 def configured(path: Path, kind: Callable[..., Any], **values: Any) -> Any:
     """A configuration. Raises CheckpointError where this version cannot build it."""
     widths = [v for v in values.values() if type(v) is int] + list(values.get("filters", ()))
@@ -115,49 +100,107 @@ def configured(path: Path, kind: Callable[..., Any], **values: Any) -> Any:
         raise CheckpointError(f"{path} holds a network that this version cannot build: {wrong}") from wrong
 
 
-def fill(network: nn.Module, tensors: Tensors, plan: Mapping[str, Piece | Tensor], ignored: re.Pattern[str]) -> None:
-    """Give a network without weights (of the meta device) those of a file, as `plan` says: our name -> theirs.
+@dataclass
+class Blank:
+    """A network whose tensors have shapes alone, and where its numbers lie in a file; everything fits.
+
+    `estimated`: w_avg is not among them.
+    """
+
+    network: Any
+    tensors: Tensors
+    plan: Mapping[str, Piece | Tensor]
+    estimated: bool = False
+
+    @property
+    def config(self) -> Any:
+        """The configuration of the network."""
+        return self.network.config
+
+    def read(self) -> Any:
+        """The network with its numbers, float32, in evaluation mode; once. Raises CheckpointError."""
+        state: dict[str, Tensor] = {}
+        for name in self.network.state_dict():
+            piece = self.plan[name]
+            given = piece
+            if isinstance(piece, Piece):
+                given = self.tensors.read(piece.name)
+                given = given if piece.turn is None else piece.turn(given)
+                if not _finite(given):
+                    raise refuse(self.tensors, [f"{piece.name} is not finite"])
+            state[name] = given.contiguous()  # type: ignore[union-attr]
+        self.network.load_state_dict(state, assign=True)
+        self.network.eval().requires_grad_(False)
+        if self.estimated:
+            self.network.mapping.w_avg = _average_w(self.network.mapping)
+        return self.network
+
+
+@dataclass
+class Networks:
+    """What a file turned out to hold, none of it read yet."""
+
+    program: str
+    generator: Blank
+    discriminator: Blank | None
+    live: Blank | None
+    training: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def blank(
+    kind: Callable[[Any], nn.Module],
+    config: Any,
+    tensors: Tensors,
+    plan: Mapping[str, Piece | Tensor],
+    ignored: re.Pattern[str],
+    *,
+    estimated: bool = False,
+) -> Blank:
+    """A network of a file that is checked and not read: `plan` says which tensor of ours is which of theirs.
 
     Names that match `ignored` hold nothing that is needed. Raises CheckpointError that lists what is missing, what is
     left over and what has another shape.
     """
+    with torch.device("meta"):
+        network = kind(config)
     wanted = network.state_dict()
     problems = [f"nothing for {name}" for name in wanted if name not in plan]
     pieces = {name: piece for name, piece in plan.items() if isinstance(piece, Piece)}
     problems += [f"{piece.name} missing" for piece in pieces.values() if piece.name not in tensors]
     used = tensors.taken | {piece.name for piece in pieces.values()}
     problems += [f"{name} unknown" for name in tensors.table if name not in used and not ignored.fullmatch(name)]
-    if sum(tensors.table[p.name].bytes for p in pieces.values() if p.name in tensors) > tensors.source.size:
-        problems.append("tensors that share their storages until they are larger than the file")
+    if not problems:
+        problems = [said for name, tensor in wanted.items() if (said := _misfit(plan[name], tensors, tensor, name))]
+    if not problems and not tensors.source.claim(sum(tensors.table[p.name].bytes for p in pieces.values())):
+        problems = ["tensors that share their storages until they are larger than the file"]
     if problems:
         raise refuse(tensors, problems)
-    state: dict[str, Tensor] = {}
-    for name, tensor in wanted.items():
-        piece = plan[name]
-        theirs = piece.name if isinstance(piece, Piece) else name
-        given = _turned(piece, tensors, tensor.numel()) if isinstance(piece, Piece) else piece
-        if given is None or given.shape != tensor.shape:
-            of = tensors.table[theirs].size if given is None or isinstance(piece, Piece) else given.shape
-            problems.append(f"{theirs} is {list(of)} where {list(tensor.shape)} belongs")
-        elif not bool(given.isfinite().all()):
-            problems.append(f"{theirs} is not finite")
-        else:
-            state[name] = given.contiguous()
-    if problems:
-        raise refuse(tensors, problems)
-    network.load_state_dict(state, assign=True)
-    network.eval().requires_grad_(False)
+    return Blank(network, tensors, plan, estimated)
 
 
-def _turned(piece: Piece, tensors: Tensors, count: int) -> Tensor | None:
-    """The tensor as ours, or None where it is none of `count` numbers."""
-    if math.prod(tensors.table[piece.name].size) != count:
-        return None
-    given = tensors.read(piece.name)
-    try:
-        return given if piece.turn is None else piece.turn(given)
-    except (RuntimeError, IndexError):  # a tensor with too few axes to be turned
-        return None
+def _misfit(piece: Piece | Tensor, tensors: Tensors, wanted: Tensor, name: str) -> str:
+    """Why a tensor of a file cannot be the one that is wanted; empty where it can."""
+    if not isinstance(piece, Piece):
+        return (
+            "" if piece.shape == wanted.shape else f"{name} is {list(piece.shape)} where {list(wanted.shape)} belongs"
+        )
+    stored = tensors.table[piece.name]
+    if not stored.storage.dtype.is_floating_point:  # no program keeps weights so, and they would grow fourfold
+        return f"{piece.name} is of the type {str(stored.storage.dtype).removeprefix('torch.')}"
+    if math.prod(stored.size) == wanted.numel():
+        given = torch.empty(stored.size, device="meta")
+        try:
+            given = given if piece.turn is None else piece.turn(given)
+        except (RuntimeError, IndexError):  # a tensor with too few axes to be turned
+            given = given[None]
+        if given.shape == wanted.shape:
+            return ""
+    return f"{piece.name} is {list(stored.size)} where {list(wanted.shape)} belongs"
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not tensor.numel() or all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
 @torch.no_grad()
@@ -165,26 +208,12 @@ def _average_w(mapping: MappingNetwork) -> Tensor:
     """The mean w of AVERAGED z of the seed 0, classes drawn alike, [w_dim]: for files that do not keep it."""
     stream = RandomState(0)
     total = torch.zeros(mapping.w_dim, dtype=torch.float64)
-    size = 500
-    for _ in range(AVERAGED // size):
+    widest = max([mapping.w_dim, mapping.z_dim, *(len(layer.weight) for layer in mapping.layers)])  # type: ignore[arg-type]
+    size, left = min(500, max(1, _AT_ONCE // widest)), AVERAGED
+    while left:
+        size = min(size, left)
         z = torch.from_numpy(stream.randn(size, mapping.z_dim).astype(np.float32))
         label = torch.from_numpy(stream.randint(0, mapping.num_classes, size)) if mapping.num_classes else None
         total += mapping(z, label).double().sum(dim=0)
+        left -= size
     return (total / AVERAGED).float()
-
-
-def without_weights(kind: Callable[[Any], nn.Module], config: Any) -> Any:
-    """A network whose tensors have shapes alone."""
-    with torch.device("meta"):
-        return kind(config)
-
-
-def built_generator(
-    config: Any, tensors: Tensors, plan: Plan, ignored: re.Pattern[str], *, estimated: bool
-) -> Generator:
-    """A generator with the weights of a file, its w_avg estimated where the file has none. Raises CheckpointError."""
-    network = without_weights(Generator, config)
-    fill(network, tensors, plan, ignored)
-    if estimated:
-        network.mapping.w_avg = _average_w(network.mapping)
-    return network

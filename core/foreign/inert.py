@@ -145,7 +145,7 @@ class Stored:
         data = source.read(root.begin + (self.storage.shift + self.offset) * width, (last + 1) * width)
         flat = torch.frombuffer(data, dtype=self.storage.dtype)
         shaped = flat.as_strided(self.size, self.stride)
-        return shaped.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        return shaped.to(torch.float32).contiguous()  # of float32 as they lie there is no second copy
 
 
 def plain(value: Any, *, most: int = 300) -> Any:

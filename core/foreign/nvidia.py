@@ -118,7 +118,7 @@ def program(network: Network) -> str:
 
 
 def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
-    """Build what a pickle holds. Raises CheckpointError."""
+    """What a pickle holds, checked and not read. Raises CheckpointError."""
     parts = parts_of(root)
     shown = next((key for key in ("G_ema", "G") if key in parts), None)
     if shown is None:
@@ -129,8 +129,8 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
         if strange:
             listed = ", ".join(sorted(strange))[:120]
             raise CheckpointError(f"{source.path} has layers of a kind that this version cannot build: {listed}")
-    generator, estimated = names.generator(flat[shown])
-    live = names.generator(flat["G"])[0] if shown != "G" and "G" in flat and not generator_only else None
+    generator = names.generator(flat[shown])
+    live = names.generator(flat["G"]) if shown != "G" and "G" in flat and not generator_only else None
     critic = names.discriminator(flat["D"]) if "D" in flat and not generator_only else None
     halves = sum(module.state.get("use_fp16") is True for module in flat[shown].modules.values())
     notes = [f"its program computes {halves} of its sizes in float16; here they are float32"] if halves else []
@@ -140,4 +140,4 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
         training = {"settings": settings}
         if isinstance(settings.get("path"), str):
             training["data"] = settings["path"]
-    return Networks(program(flat[shown]), generator, critic, live, estimated=estimated, training=training, notes=notes)
+    return Networks(program(flat[shown]), generator, critic, live, training=training, notes=notes)

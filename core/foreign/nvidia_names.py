@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from core import stylegan2
-from core.foreign.filling import Piece, Plan, Tensors, built_generator, configured, fill, refuse, without_weights
+from core.foreign.filling import Blank, Piece, Plan, Tensors, blank, configured, refuse, two_filters
 from core.foreign.inert import plain
 from core.foreign.taps import taps_of
 from core.generator import Generator
@@ -71,7 +71,7 @@ class Layers:
                 )
             found.setdefault(taps, name)
         if len(found) > 1:
-            raise refuse(self.tensors, [f"{' and '.join(list(found.values())[:2])} differ"])
+            raise two_filters(self.tensors, *list(found.values())[:2])
         return next(iter(found), (1, 3, 3, 1))
 
     def fully_connected(self, layer: str, *, activation: str, default_lr: float = 1.0) -> float:
@@ -130,12 +130,12 @@ def _usual(found: dict[str, Any], width: int) -> dict[str, Any]:
     return {k: v for k, v in found.items() if k not in ("embed_dim", "hidden_dim") or v != width}
 
 
-def generator(network: Network) -> tuple[Generator, bool]:
-    """A generator as ours, and whether its w_avg had to be estimated. Raises CheckpointError."""
+def generator(network: Network) -> Blank:
+    """A generator as ours. Raises CheckpointError."""
     config, plan = planned_generator(network)
     estimated = not isinstance(plan["mapping.w_avg"], Piece)
     tensors = Tensors(network.source, network.label, network.tensors)
-    return built_generator(config, tensors, plan, _IGNORED, estimated=estimated), estimated
+    return blank(Generator, config, tensors, plan, _IGNORED, estimated=estimated)
 
 
 def planned_generator(network: Network) -> tuple[stylegan2.GeneratorConfig, Plan]:
@@ -226,12 +226,11 @@ def _check_generator(layers: Layers, blocks: list[str], architecture: str, rgbs:
         layers.expect(f"{layer}.affine", bias_gain=1)
 
 
-def discriminator(network: Network) -> stylegan2.Discriminator:
+def discriminator(network: Network) -> Blank:
     """A discriminator as ours. Raises CheckpointError."""
     config, plan = planned_discriminator(network)
-    built = without_weights(stylegan2.Discriminator, config)
-    fill(built, Tensors(network.source, network.label, network.tensors), plan, _IGNORED)
-    return built
+    tensors = Tensors(network.source, network.label, network.tensors)
+    return blank(stylegan2.Discriminator, config, tensors, plan, _IGNORED)
 
 
 def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConfig, Plan]:

@@ -19,7 +19,7 @@ from core.foreign.pickles import NVIDIA, Machine, check_known
 from core.foreign.source import Budget, Source, Window
 from core.foreign.torchfiles import LEGACY, read_legacy, read_storage, read_zip
 
-__all__ = ["contents", "described", "open_foreign", "recognise"]
+__all__ = ["about_of", "contents", "described", "open_foreign", "recognise"]
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05](?!\x95\0{8})[^\0]")  # what has a frame has something in it
 _KINDS = {
@@ -87,15 +87,27 @@ def open_foreign(path: str | Path, *, generator_only: bool = False) -> Opened:
     """
     path = Path(path)
     with Source(path) as source:
-        budget = Budget(path)
-        kind, root = contents(source, budget)
-        read = nvidia.networks if kind == "nvidia-pickle" else rosinality.networks
-        if kind == "nvidia-pickle":
-            nvidia.check_kind(source, root)
-        check_known(budget)
-        found = read(source, root, generator_only=generator_only)
-        about = _about(source, kind, found)
-    return Opened(found.generator, found.discriminator, about, path, found.live)
+        found, about = _found(source, generator_only=generator_only)
+        critic, live = (None if part is None else part.read() for part in (found.discriminator, found.live))
+        return Opened(found.generator.read(), critic, about, path, live)
+
+
+def about_of(path: str | Path) -> dict[str, Any]:
+    """The header that a file of ours with its generator would have; no weights are read. Raises CheckpointError."""
+    with Source(Path(path)) as source:
+        return _found(source, generator_only=True)[1]
+
+
+def _found(source: Source, *, generator_only: bool) -> tuple[Networks, dict[str, Any]]:
+    """The networks of a file, checked and not read, and the header that our own file of them would have."""
+    budget = Budget(source.path)
+    kind, root = contents(source, budget)
+    read = nvidia.networks if kind == "nvidia-pickle" else rosinality.networks
+    if kind == "nvidia-pickle":
+        nvidia.check_kind(source, root)
+    check_known(budget)
+    found = read(source, root, generator_only=generator_only)
+    return found, _about(source, kind, found)
 
 
 def _about(source: Source, kind: str, found: Networks) -> dict[str, Any]:
@@ -103,19 +115,19 @@ def _about(source: Source, kind: str, found: Networks) -> dict[str, Any]:
     config = dataclasses.asdict(found.generator.config)
     critic = found.discriminator
     if critic is not None:
-        shown = found.generator
+        shown = found.generator.config
         if (critic.config.size, critic.config.channels) != (shown.size, shown.channels):
             raise CheckpointError(f"{source.path} has a discriminator for other pictures than its generator's")
     config["discriminator"] = None if critic is None else dataclasses.asdict(critic.config)
     notes = list(found.notes)
-    if found.estimated:
+    if found.generator.estimated:
         notes.append(f"w_avg is not in the file; it was estimated as the mean w of {AVERAGED} z of the seed 0")
     about = {
         "format": FORMAT,
-        "arch": found.generator.arch,
+        "arch": found.generator.network.arch,
         "config": config,
         "training": found.training,
-        "picture": {"crop": [0, 0, *found.generator.size]},
+        "picture": {"crop": [0, 0, *found.generator.config.size]},
         "credit": "",
         "provenance": {
             "source": plain(source.path.name),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core import stylegan
-from core.foreign.filling import Piece, Plan, Tensors, built_generator, configured, fill, refuse, without_weights
+from core.foreign.filling import Blank, Piece, Plan, Tensors, blank, configured, refuse
 from core.foreign.inert import Stored
 from core.generator import Generator
 
@@ -54,10 +54,10 @@ def _linear(plan: Plan, ours: str, theirs: str, *, activated: bool) -> None:
     plan[f"{ours}.bias"] = Piece(f"{theirs}.bias", _shrunk if activated else None)
 
 
-def generator(tensors: Tensors, average: Stored | None) -> Generator:
+def generator(tensors: Tensors, average: Stored | None) -> Blank:
     """Their generator as ours; w_avg is estimated where the file has no `average`. Raises CheckpointError."""
     config, plan = planned_generator(tensors, average)
-    return built_generator(config, tensors, plan, _BLURS, estimated=average is None)
+    return blank(Generator, config, tensors, plan, _BLURS, estimated=average is None)
 
 
 def planned_generator(tensors: Tensors, average: Stored | None) -> tuple[stylegan.GeneratorConfig, Plan]:
@@ -101,11 +101,14 @@ def _check_blurs(tensors: Tensors, plan: Plan) -> None:
     """The filters in the file are the [1, 2, 1] that our layers have: only then they need not be read."""
     used = {piece.name for piece in plan.values() if isinstance(piece, Piece)}
     taps = torch.tensor([1.0, 2.0, 1.0]) / 4
-    for name, stored in tensors.table.items():
-        if name not in used and _BLURS.fullmatch(name):
-            usual = len(stored.size) == 4 and stored.size[1:] == (1, 3, 3) and stored.size[0] <= _WIDEST
-            if not usual or not torch.allclose(tensors.read(name), torch.outer(taps, taps), atol=1e-6):
-                raise refuse(tensors, [f"{name} is another filter than [1, 2, 1]"])
+    names = [name for name in tensors.table if name not in used and _BLURS.fullmatch(name)]
+    if len(names) > _MOST_LAYERS:
+        raise refuse(tensors, [f"{len(names)} filters, of which each size has one or two"])
+    for name in names:
+        size = tensors.table[name].size
+        usual = len(size) == 4 and size[1:] == (1, 3, 3) and size[0] <= _WIDEST
+        if not usual or not torch.allclose(tensors.read(name), torch.outer(taps, taps), atol=1e-6):
+            raise refuse(tensors, [f"{name} is another filter than [1, 2, 1]"])
 
 
 def _block(plan: Plan, tensors: Tensors, level: int, width: int) -> None:
@@ -126,12 +129,10 @@ def _block(plan: Plan, tensors: Tensors, level: int, width: int) -> None:
         plan[f"{ours}.conv0.bias"] = Piece(f"{theirs}.conv1.1.conv.bias")
 
 
-def discriminator(tensors: Tensors) -> stylegan.Discriminator:
+def discriminator(tensors: Tensors) -> Blank:
     """Their discriminator as ours. Raises CheckpointError."""
     config, plan = planned_discriminator(tensors)
-    network = without_weights(stylegan.Discriminator, config)
-    fill(network, tensors, plan, _BLURS)
-    return network
+    return blank(stylegan.Discriminator, config, tensors, plan, _BLURS)
 
 
 def planned_discriminator(tensors: Tensors) -> tuple[stylegan.DiscriminatorConfig, Plan]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import CheckpointError
 from core.foreign import progressive, rosinality2
-from core.foreign.filling import Networks, Tensors
+from core.foreign.filling import Blank, Networks, Tensors
 from core.foreign.inert import Stored, holds_tensors, plain
 from core.foreign.source import Source
 
@@ -35,8 +35,8 @@ class Kind:
     name: str
     arch: str
     is_generator: Callable[[Any], bool]
-    generator: Callable[[Tensors, Stored | None], Any]
-    discriminator: Callable[[Tensors], Any]
+    generator: Callable[[Tensors, Stored | None], Blank]
+    discriminator: Callable[[Tensors], Blank]
     planned_generator: Callable[[Tensors, Stored | None], tuple[Any, Any]]
     planned_discriminator: Callable[[Tensors], tuple[Any, Any]]
 
@@ -122,7 +122,7 @@ def chosen(source: Source, root: Any, parts: dict[str, Tensors]) -> Chosen:
 
 
 def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
-    """Build what a torch file holds. Raises CheckpointError."""
+    """What a torch file holds, checked and not read. Raises CheckpointError."""
     parts = parts_of(source, root)
     which = chosen(source, root, parts)
     live, critic = (None, None) if generator_only else (which.live, which.critic)
@@ -132,6 +132,5 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
         which.kind.generator(parts[which.shown], which.average),
         None if critic is None else which.kind.discriminator(parts[critic]),
         None if live is None else which.kind.generator(parts[live], which.average),
-        estimated=which.average is None,
         training={"settings": settings} if isinstance(settings, dict) else {},
     )

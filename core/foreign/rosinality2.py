@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core import latents, stylegan2
-from core.foreign.filling import Piece, Plan, Tensors, built_generator, configured, fill, refuse, without_weights
+from core.foreign.filling import Blank, Piece, Plan, Tensors, blank, configured, refuse, two_filters
 from core.foreign.inert import Stored
 from core.foreign.taps import taps_of
 from core.generator import Generator
@@ -22,6 +22,7 @@ __all__ = ["discriminator", "generator", "is_generator", "planned_discriminator"
 
 _MOST_LAYERS = 64
 _MOST_LEVELS = 16
+_MOST_KERNELS = 64
 _KERNELS = re.compile(r".*\.kernel")  # each is compared with the others in _filter
 
 
@@ -44,24 +45,27 @@ def _scalar(x: Tensor) -> Tensor:
 
 def _filter(tensors: Tensors, doubled: str) -> tuple[float, ...]:
     """The one filter of all the kernels in a network; those whose names match `doubled` hold it times 4."""
-    found: set[tuple[float, ...]] = set()
-    for name, stored in tensors.table.items():
-        if _KERNELS.fullmatch(name):
-            few = len(stored.size) == 2 and max(stored.size) <= 64
-            total = 4.0 if re.fullmatch(doubled, name) else 1.0
-            taps = taps_of(tensors.read(name), total=total) if few else None
-            if taps is None:
-                raise refuse(tensors, [f"{name} is no outer product of a filter with itself, or has another sum"])
-            found.add(taps)
-    if len(found) != 1:
-        raise refuse(tensors, [f"{len(found)} different filters among its kernels where one is known to be"])
-    return found.pop()
+    found: dict[tuple[float, ...], str] = {}
+    names = [name for name in tensors.table if _KERNELS.fullmatch(name)]
+    if not 0 < len(names) <= _MOST_KERNELS:
+        raise refuse(tensors, [f"{len(names)} filters, of which each size has one or two"])
+    for name in names:
+        stored = tensors.table[name]
+        few = len(stored.size) == 2 and max(stored.size) <= 64
+        total = 4.0 if re.fullmatch(doubled, name) else 1.0
+        taps = taps_of(tensors.read(name), total=total) if few else None
+        if taps is None:
+            raise refuse(tensors, [f"{name} is no outer product of a filter with itself, or has another sum"])
+        found.setdefault(taps, name)
+    if len(found) > 1:
+        raise two_filters(tensors, *list(found.values())[:2])
+    return next(iter(found))
 
 
-def generator(tensors: Tensors, average: Stored | None) -> Generator:
+def generator(tensors: Tensors, average: Stored | None) -> Blank:
     """Their generator as ours; w_avg is estimated where the file has no `average`. Raises CheckpointError."""
     config, plan = planned_generator(tensors, average)
-    return built_generator(config, tensors, plan, _KERNELS, estimated=average is None)
+    return blank(Generator, config, tensors, plan, _KERNELS, estimated=average is None)
 
 
 def planned_generator(tensors: Tensors, average: Stored | None) -> tuple[stylegan2.GeneratorConfig, Plan]:
@@ -131,12 +135,10 @@ def _own_noise(plan: Plan, sizes: list[tuple[int, int]]) -> None:
     plan.update({name: torch.as_tensor(one) for name, one in zip(names, maps, strict=True)})
 
 
-def discriminator(tensors: Tensors) -> stylegan2.Discriminator:
+def discriminator(tensors: Tensors) -> Blank:
     """Their discriminator as ours. Raises CheckpointError."""
     config, plan = planned_discriminator(tensors)
-    network = without_weights(stylegan2.Discriminator, config)
-    fill(network, tensors, plan, _KERNELS)
-    return network
+    return blank(stylegan2.Discriminator, config, tensors, plan, _KERNELS)
 
 
 def planned_discriminator(tensors: Tensors) -> tuple[stylegan2.DiscriminatorConfig, Plan]:

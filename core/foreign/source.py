@@ -67,6 +67,7 @@ class Source:
                 raise CheckpointError(f"there is no network at {path}; it is no ordinary file")
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
             self.size = os.fstat(self._file.fileno()).st_size
+            self._claimed = 0
         except OSError as wrong:
             raise self._unreadable(wrong) from wrong
         except ValueError as wrong:  # a name that no disk can have
@@ -97,6 +98,11 @@ class Source:
         except OSError as wrong:
             raise self._unreadable(wrong) from wrong
         return data
+
+    def claim(self, count: int) -> bool:
+        """Whether `count` more bytes, beside all that were claimed before, are no more than the file has."""
+        self._claimed += count
+        return self._claimed <= self.size
 
     def truncated(self) -> CheckpointError:
         """The error for a file that ends before what it announces."""

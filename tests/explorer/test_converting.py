@@ -14,8 +14,11 @@ import core
 from core.checkpoint import read_about, sha256
 from core.command import run
 from core.errors import OutputError
+from core.foreign import filling
 from explorer.__main__ import main
 from explorer.converting import claim, convert
+from explorer.recipe import Recipe
+from explorer.studio import Studio
 from tests.core.foreign import nvidia_files
 from tests.explorer.conftest import toy
 from tests.interop import FOLDER, needs_interop
@@ -191,3 +194,20 @@ def test_inspect_does_not_steer_the_terminal(say: Any, tmp_path: Path) -> None:
     core.save(path, core.load(path).generator, about={"credit": "\x1b[31mred\u202e"})
     out = say("inspect", path)[1]
     assert "credit: ?[31mred?" in out and "\x1b" not in out
+
+
+def test_a_file_named_by_its_path_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = foreign_file(tmp_path / "toy.pkl", classes=3), []
+
+    def counted(blank: filling.Blank) -> Any:
+        opened.append(blank.tensors.label)
+        return plain(blank)
+
+    plain = filling.Blank.read
+    monkeypatch.setattr(filling.Blank, "read", counted)
+    studio = Studio(checkpoints=tmp_path, runs=tmp_path / "runs", device="cpu")
+    network = studio.network(studio.admit(str(path)))
+    assert (network.classes, network.sha, opened) == (3, sha256(path)[:12], [])
+    studio.exact(Recipe(checkpoint=network.name, seed=3))
+    studio.exact(Recipe(checkpoint=network.name, seed=4))
+    assert opened == ["G_ema"]

@@ -138,7 +138,9 @@ WRONG = {
     "a tensor missing": (without(*B8, "conv0", "bias"), "synthesis.b8.conv0.bias missing"),
     "a tensor left over": (added(*B8, "conv0", "extra", value=torch.zeros(2)), "synthesis.b8.conv0.extra unknown"),
     "another filter": (added(*B8, "conv0", "resample_filter", value=torch.eye(4) / 4), "outer product"),
-    "two filters": (added(*B8, "resample_filter", value=torch.ones(2, 2) / 4), "differ"),
+    "two filters": (
+        added(*B8, "resample_filter", value=torch.ones(2, 2) / 4),
+        "different filters in G_ema at synthesis.b8.conv0.resample_filter and synthesis.b8.resample_filter;"),
     "another shape": (added(*B8, "conv0", "noise_const", value=torch.zeros(7, 8)), "[7, 8] where [8, 8] belongs"),
     "not finite": (added(*B8, "conv0", "noise_const", value=torch.full((8, 8), torch.nan)), "is not finite"),
     "something else": (added(*B8, "conv0", "noise_const", value=3), "something else where synthesis.b8.conv0"),

@@ -141,7 +141,10 @@ WRONG: dict[str, tuple[Callable[[Table], Any], str]] = {
     "no number": (lambda t: t | {"style.2.bias": torch.full((64,), torch.inf)}, "style.2.bias is not finite"),
     "text": (lambda t: {"g_ema": t | {"style.2.bias": "b"}}, "not everything in g_ema"),
     "another filter": (lambda t: t | {"convs.0.conv.blur.kernel": torch.eye(4)}, "outer product"),
-    "two filters": (lambda t: t | {"convs.0.conv.blur.kernel": torch.ones(2, 2)}, "2 different filters"),
+    "two filters": (
+        lambda t: t | {"convs.0.conv.blur.kernel": torch.ones(2, 2)},
+        "has different filters in the table at convs.0.conv.blur.kernel and",
+    ),
     "a wide average": (lambda t: {"g_ema": t, "latent_avg": torch.zeros(63)}, "mapping.w_avg is [63]"),
     "an average of text": (lambda t: {"g_ema": t, "latent_avg": "mean"}, "no vector"),
     "another network": (lambda t: {"g_ema": t, "encoder": {"weight": torch.zeros(3)}}, "in encoder"),
