@@ -143,3 +143,18 @@ def lettering(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size=size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
+
+
+def captioned(picture: np.ndarray, lines: Sequence[str], *, times: int = 1) -> np.ndarray:
+    """A picture, every pixel of it `times` a side, with lines of text below; too long a line loses its beginning."""
+    large = np.repeat(np.repeat(picture, times, axis=0), times, axis=1)
+    font = _font(large.shape[:2])
+    step = _font_size(large.shape[:2]) + 4
+    strip = Image.new("L", (large.shape[1], step * len(lines) + 4), _PAPER)
+    draw = ImageDraw.Draw(strip)
+    for place, line in enumerate(lines):
+        while font.getlength(line) > strip.width and len(line) > 2:
+            line = "…" + line[2:]
+        draw.text((strip.width / 2, step * place + 2), line, fill=_INK, font=font, anchor="ma")
+    below = np.asarray(strip)
+    return np.concatenate([large, np.dstack([below] * 3) if large.ndim == 3 else below])

@@ -9,7 +9,7 @@ import re
 import threading
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -18,7 +18,7 @@ import numpy as np
 
 from core.errors import DataError, PictureError
 
-__all__ = ["MANIFEST", "UNREADABLE", "Folder", "Zip", "classes", "find", "reason"]
+__all__ = ["MANIFEST", "UNREADABLE", "Folder", "Zip", "classes", "find", "judge", "reason", "ten"]
 
 MANIFEST = "dataset.json"
 SUFFIXES = frozenset((
@@ -36,6 +36,7 @@ UNREADABLE = (
 _CLIMBS = re.compile(r"(^[A-Za-z]:)|(^[\\/])|((^|[\\/])\.\.([\\/]|$))")
 _OASIS = re.compile(r"keras_png_slices_(seg_)?(train|validate|test)")
 _SPLITS = frozenset(("train", "training", "val", "valid", "validate", "validation", "test", "testing"))
+_UNREADABLE_SHARE = 20
 _MEMBER_LIMIT = 2 * 1024**3
 # A zip that unpacks to more than this, and to more than 200 times its own size, was made to do harm.
 _BOMB_BYTES, _BOMB_RATIO = 4 * 1024**3, 200
@@ -169,6 +170,20 @@ def find(path: str | Path, *, only: str = "") -> Folder | Zip:
 def reason(wrong: BaseException) -> str:
     """Why a file cannot be read, in short, without the advice that an error ends with."""
     return " ".join(str(wrong).split()).partition(";")[0][:160] or type(wrong).__name__
+
+
+def judge(path: str | Path, broken: Mapping[str, str], total: int) -> None:
+    """Raise DataError, with the first one's reason, where more than 1 in 20 files cannot be read, or all of them."""
+    if len(broken) * _UNREADABLE_SHARE <= total:
+        return
+    count = f"{len(broken)} of {total} pictures cannot be read, more than 1 in {_UNREADABLE_SHARE}"
+    names = sorted(broken)
+    raise DataError(f"{path}: {count}: {ten(names)}, since {broken[names[0]]}; mend them or take them out")
+
+
+def ten(names: Sequence[str]) -> str:
+    """Up to ten names, and how many more there are."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def classes(names: Sequence[str], *, path: Path) -> tuple[tuple[str, ...], np.ndarray]:

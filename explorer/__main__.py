@@ -13,6 +13,7 @@ from explorer import verbs
 from explorer.animate import FPS
 from explorer.atlas import SAMPLES
 from explorer.compare import AMPLIFY
+from explorer.nearing import MOST_NEAR
 from explorer.schema import RECIPE
 from explorer.sheets import CELLS_A_SIDE, MOST_CELLS, SHARE
 
@@ -50,6 +51,7 @@ def parser() -> Parser:
     _layers(verb("layers", "what a network makes on the way to a picture: a list, or one layer as a picture"))
     _convert(verb("convert", "a network of another program as a file of ours"))
     _map(verb("map", "seed, x, y of many seeds as CSV, and the picture of the map beside it"))
+    _nearest(verb("nearest", "the nearest real pictures, and how near held-out ones come: is this a copy?"))
     return top
 
 
@@ -197,6 +199,19 @@ def _map(made: argparse.ArgumentParser) -> None:
     made.add_argument("--points", action="store_true", help="kept pictures among the samples of the UMAP")
     made.add_argument("--pictures", action="store_true", help="small pictures in place of dots, where they have room")
     _out(made, "X.csv; the picture goes to X.png")
+
+
+def _nearest(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--seeds", metavar="LIST", help="a row each")
+    words = "a picture file to look for, as if it were a sample; may be given several times"
+    made.add_argument("--picture", action="append", metavar="FILE", help=words)
+    words = "folder or zip of the pictures it was trained on; as the settings of the network's run say"
+    made.add_argument("--data", metavar="PATH", help=words)
+    made.add_argument("--mirror", action="store_true", help="look among mirror images too, as after such a training")
+    _number(made, "number", whole, f"1 to {MOST_NEAR}", default=4, help="nearest pictures in a row; 4 when not given")
+    made.add_argument("--title", metavar="TEXT", help="written above")
+    _recipe(made)
+    _out(made, "X.png")
 
 
 if __name__ == "__main__":

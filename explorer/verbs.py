@@ -18,10 +18,11 @@ from explorer.converting import do_convert
 from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of, timeline_of
 from explorer.inspection import do_inspect
 from explorer.layering import do_layers
+from explorer.nearing import do_nearest
 from explorer.recipe import Recipe
 from explorer.studio import TEXT_KEY, Studio
-
 from explorer.timeline import Timeline, alone
+
 __all__ = [
     "do_bilinear",
     "do_compare",
@@ -33,6 +34,7 @@ __all__ = [
     "do_list",
     "do_map",
     "do_mix",
+    "do_nearest",
     "do_render",
 ]
 

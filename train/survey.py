@@ -12,14 +12,13 @@ import numpy as np
 from core import people, pictures, sources
 from core.errors import DataError
 from core.manifest import Manifest
+from core.sources import judge, ten
 from train import dicom
 from train.items import ArrayItem, Item, PictureItem, StackItem
 from train.slicing import Slicing, is_square
 from train.volumes import VolumeItem, remarks
 
 __all__ = ["Survey", "judge", "survey", "ten"]
-
-UNREADABLE_SHARE = 20
 
 Size = tuple[int, int]
 
@@ -137,17 +136,3 @@ def _stretched(items: Sequence[Item]) -> dict[str, tuple[float, float]]:
     """Height and width of the pixels in the files of those scans whose pixels are not square."""
     scans = [item for item in items if isinstance(item, VolumeItem | dicom.SeriesItem)]
     return {item.name: item.pixel for item in scans if item.pixel is not None and not is_square(item.pixel)}
-
-
-def judge(path: str | Path, broken: Mapping[str, str], total: int) -> None:
-    """Raise DataError, with the first one's reason, where more than 1 in 20 files cannot be read, or all of them."""
-    if len(broken) * UNREADABLE_SHARE <= total:
-        return
-    count = f"{len(broken)} of {total} pictures cannot be read, more than 1 in {UNREADABLE_SHARE}"
-    names = sorted(broken)
-    raise DataError(f"{path}: {count}: {ten(names)}, since {broken[names[0]]}; mend them or take them out")
-
-
-def ten(names: Sequence[str]) -> str:
-    """Up to ten names, and how many more there are."""
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
