@@ -147,6 +147,18 @@ def _timeline(settings: Mapping[str, Any], *, base: Mapping[str, Any]) -> tuple[
     return value, Timeline.parse(value, base={key: base[key] for key in base if key != "checkpoint"})
 
 
+def _map(settings: Mapping[str, Any], network: Network, *, label: int | None) -> None:
+    atlas.check(**{key: settings[key] for key in ("samples", "method") if key in settings})
+    for key in ("by_class", "points", "pictures"):
+        if not isinstance(settings.get(key, False), bool):
+            raise SettingError(key, settings[key], "true or false")
+    if settings.get("by_class"):
+        atlas.check_by_class(network, label=label)
+    if "color" in settings:
+        # A file of this machine is for the command line alone.
+        atlas_values.check(network, settings["color"], by_class=bool(settings.get("by_class")))
+
+
 def _matrix(base: Recipe, settings: Mapping[str, Any], *, seeds: Mapping[str, list[int]]) -> None:
     for key in ("rows", "columns", "layers"):
         if key not in settings:
