@@ -1,5 +1,6 @@
 // The way in: wait until Gradio has built the page, then open the stage and each panel.
 
+import { mountInside } from "./inside.js";
 import { present } from "./panel_kit.js";
 import { openStage } from "./stage.js";
 import { mountTheme } from "./theme.js";
@@ -38,6 +39,7 @@ mountTheme();
 mountTabs();
 const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const opened = openStage(facts);
+mountInside(window.stage);
 for (const name of facts.panels) {
   openPanel(name).catch((wrong) => console.error(`The panel ${name} did not open:`, wrong));
 }
