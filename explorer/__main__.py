@@ -13,9 +13,13 @@ from explorer import verbs
 from explorer.animate import FPS
 from explorer.atlas import SAMPLES
 from explorer.compare import AMPLIFY
+from explorer.directions import MOST_FOUND
 from explorer.nearing import MOST_NEAR
+from explorer.projection import MOST_SECONDS, MOST_STEPS, SPACES
+from explorer.projection import STEPS as PROJECTOR_STEPS
 from explorer.schema import RECIPE
 from explorer.sheets import CELLS_A_SIDE, MOST_CELLS, SHARE
+from explorer.steering import FOUND_BY
 
 __all__ = ["main", "parser"]
 
@@ -48,7 +52,9 @@ def parser() -> Parser:
     _interpolate(verb("interpolate", "the frames between neighbours as .gif, .webp, .mp4 or a folder of PNG"))
     _bilinear(verb("bilinear", "the sheet between four corners, weights linear in w"))
     _compare(verb("compare", "two networks, or one in two precisions, side by side with their difference"))
+    _directions(verb("directions", "directions in W: finds, lists, names, shares and draws them"))
     _layers(verb("layers", "what a network makes on the way to a picture: a list, or one layer as a picture"))
+    _project(verb("project", "a picture of your own as a point of a network; of a folder a table and a sheet"))
     _convert(verb("convert", "a network of another program as a file of ours"))
     _map(verb("map", "seed, x, y of many seeds as CSV, and the picture of the map beside it"))
     _nearest(verb("nearest", "the nearest real pictures, and how near held-out ones come: is this a copy?"))
@@ -179,6 +185,46 @@ def _layers(made: argparse.ArgumentParser) -> None:
     made.add_argument("--title", metavar="TEXT", help="written above, in place of the layer's name")
     _recipe(made)
     _out(made, "X.png; without it the layers are listed")
+
+
+def _directions(made: argparse.ArgumentParser) -> None:
+    words = f"{', '.join(FOUND_BY)}; without it, what is kept is listed"
+    made.add_argument("--method", metavar="NAME", help=words)
+    made.add_argument("--layers", metavar="LIST", help="one range such as 0-3: worked out over these layers")
+    _number(made, "number", whole, f"1 to {MOST_FOUND}", help="how many sefa and pca find; 8 when not given")
+    _number(made, "which", whole, f"0 to {MOST_FOUND - 1}", help="this one of them alone, from 0")
+    made.add_argument("--a", metavar="LIST", help="the pile to lead away from: seeds, and names of points")
+    made.add_argument("--b", metavar="LIST", help="the pile to lead to")
+    table = "a table with a column seed or file, and one of values"
+    made.add_argument("--labels", type=place("labels", f"give --labels: {table}"), metavar="CSV", help=table)
+    made.add_argument("--column", metavar="NAME", help="the column of values, where there are several")
+    made.add_argument("--name", metavar="NAME", help="keep what was found under this name")
+    made.add_argument("--replace", action="store_true", help="also where that name is taken")
+    made.add_argument("--rename", metavar="NAME", help="give what is kept the name of --name")
+    made.add_argument("--forget", metavar="NAME", help="remove what is kept")
+    made.add_argument("--export", metavar="NAME", help="write it to --out X.safetensors, to be shared")
+    read = place("import", "the path of a direction's file")
+    made.add_argument("--import", dest="opened", type=read, metavar="FILE", help="keep a direction that was shared")
+    _number(made, "seed", whole, _words("seed"), help="the picture of the sheet; 0 when not given")
+    made.add_argument("--title", metavar="TEXT", help="written above the sheet")
+    _recipe(made)
+    _out(made, "X.png: a sheet of each from -3 to +3")
+
+
+def _project(made: argparse.ArgumentParser) -> None:
+    read = place("PICTURE", "the path of a picture or of a folder")
+    made.add_argument("source", type=read, metavar="PICTURE|FOLDER", help="what is looked for in the network")
+    words = f"{PROJECTOR_STEPS} when not given"
+    _number(made, "steps", whole, f"20 to {MOST_STEPS}", default=PROJECTOR_STEPS, help=f"of descent; {words}")
+    _number(made, "seconds", real, f"1 to {MOST_SECONDS}", help="as many steps as fit, yardstick included")
+    spaces = " or ".join(SPACES)
+    made.add_argument("--space", default=SPACES[0], metavar="NAME", help=f"{spaces}: a w for each layer, or one for all")
+    made.add_argument("--noise-maps", action="store_true", help="fit noise maps, too: finer, but of no use elsewhere")
+    read = place("features", "the path of VGG16's weights")
+    made.add_argument("--features", type=read, metavar="PATH", help="compare by VGG16, whose weights are there")
+    made.add_argument("--replace", action="store_true", help="also where a point of that name is kept")
+    made.add_argument("--watch", type=Path, help=argparse.SUPPRESS)
+    _out(made, "a point's name, kept beside the network, or X.safetensors; X.csv for a folder")
 
 
 def _convert(made: argparse.ArgumentParser) -> None:

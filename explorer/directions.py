@@ -8,17 +8,21 @@ eigenvectors leave the sign open, and `sd` is the standard deviation of w along 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from core.errors import SettingError
 from core.generator import Generator
+from core.latents import parse_layers
 from core.layers import EqualLinear
 from explorer.kept import BUILT_IN, Direction
 
-__all__ = ["built_in", "deviation", "pca", "sefa", "style_weights"]
+__all__ = ["METHODS", "MOST_FOUND", "built_in", "deviation", "entry", "found", "pca", "sefa", "style_weights"]
+
+METHODS = ("sefa", "pca")  # found without labels
+MOST_FOUND = 64
 
 
 def style_weights(generator: Generator) -> list[np.ndarray]:
@@ -87,6 +91,67 @@ def built_in(
         value, unit = float(values[number] / values.sum()) if values.sum() > 0 else 0.0, "share of variance"
     about = {"method": method, "layers": layers, "value": value, "unit": unit}
     return Direction(name, rows[number].astype(np.float32), deviation(samples(), rows[number]), about)
+
+
+def found(
+    generator: Generator, samples: Callable[[], np.ndarray], *, method: str, layers: str | None = None, count: int = 8
+) -> list[Direction]:
+    """The first `count` built-in directions of a method, SeFa's over `layers` (None: all of them).
+
+    Raises SettingError for a method that needs labels, layers that are no one range, and a count beyond MOST_FOUND.
+    """
+    if method not in METHODS:
+        raise SettingError("method", method, " or ".join(METHODS))
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_FOUND:
+        raise SettingError("number", count, f"1 to {MOST_FOUND}")
+    count = min(count, generator.w_dim)
+    chosen = parse_layers(layers, generator.num_ws) if layers is not None else tuple(range(generator.num_ws))
+    if method == "pca":
+        values, rows = pca(samples())
+        values = values / max(float(values.sum()), 1e-300)
+        tail, within, unit = "", None, "share of variance"
+    else:
+        first, last = chosen[0], chosen[-1]
+        if len(chosen) != last - first + 1:
+            raise SettingError("layers", layers, "one range such as 4-7, which the names of the directions hold")
+        values, rows = sefa(style_weights(generator)[first : last + 1])
+        whole = len(chosen) == generator.num_ws
+        tail, within = ("", None) if whole else (f".{first}-{last}", f"{first}-{last}")
+        unit = "eigenvalue"
+    deviations = np.asarray(samples(), np.float64) @ rows[:count].T
+    made = []
+    for number, sd in enumerate(deviations.std(axis=0, ddof=1)):
+        about = {"method": method, "layers": within, "value": float(values[number]), "unit": unit}
+        direction = rows[number].astype(np.float32)
+        made.append(Direction(f"{method}-{number}{tail}", direction, float(sd) if sd > 1e-9 else 1.0, about))
+    return made
+
+
+def entry(direction: Direction | Mapping[str, Any], *, kept: bool) -> dict[str, Any]:
+    """A direction, or the header of a kept one, as JSON values; `words` is what a slider's label says of it."""
+    about = {**direction.about, "name": direction.name} if isinstance(direction, Direction) else direction
+    known = ("name", "method", "layers", "value", "unit", "score", "chance", "p", "believable")
+    told = {key: _plain(about.get(key)) for key in known}
+    return {**told, "words": _words(about), "kept": kept}
+
+
+def _words(about: Mapping[str, Any]) -> str:
+    """What a slider's label says besides the name."""
+    said, value = about.get("words"), about.get("value")
+    if isinstance(said, str):
+        return said[:200]
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return ""
+    if about.get("unit") == "share of variance":
+        return f"{value:.1%} of variance"
+    return f"eigenvalue {value:.3g}" if about.get("unit") == "eigenvalue" else ""
+
+
+def _plain(value: Any) -> Any:
+    """A value of a file's header as a short word, a finite number or None."""
+    if isinstance(value, str):
+        return value[:200]
+    return value if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)) else None
 
 
 def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

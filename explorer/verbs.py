@@ -19,7 +19,9 @@ from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of
 from explorer.inspection import do_inspect
 from explorer.layering import do_layers
 from explorer.nearing import do_nearest
+from explorer.projecting import do_project
 from explorer.recipe import Recipe
+from explorer.steering import do_directions
 from explorer.studio import TEXT_KEY, Studio
 from explorer.timeline import Timeline, alone
 
@@ -27,6 +29,7 @@ __all__ = [
     "do_bilinear",
     "do_compare",
     "do_convert",
+    "do_directions",
     "do_grid",
     "do_inspect",
     "do_interpolate",
@@ -35,6 +38,7 @@ __all__ = [
     "do_map",
     "do_mix",
     "do_nearest",
+    "do_project",
     "do_render",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,13 +21,17 @@ from explorer.web.about_routes import add_about_routes
 from explorer.web.answers import Refusals
 from explorer.web.api import files_folder
 from explorer.web.desk import Desk
+from explorer.web.directions_routes import add_directions_routes
 from explorer.web.guard import Guard, Login
 from explorer.web.inside_routes import add_inside_routes
 from explorer.web.job_routes import add_job_routes
 from explorer.web.jobs import Jobs
 from explorer.web.map_routes import add_map_routes
+from explorer.web.nearest_routes import add_nearest_routes
 from explorer.web.open_routes import add_open_route
 from explorer.web.plotly_route import add_plotly_route
+from explorer.web.points_routes import add_points_routes
+from explorer.web.project_routes import add_project_routes
 from explorer.web.routes import add_routes
 from explorer.web.training_routes import add_training_routes
 from explorer.web.trainings import Trainings
@@ -44,11 +48,12 @@ def build(
     host: str = "127.0.0.1",
     login: Login | None = None,
     checkpoint: str | None = None,
+    data: Sequence[Path] = (),
 ) -> FastAPI:
     """Return the whole web application: our addresses first, then Gradio's page at /, everything behind the guard.
 
     `folders` are those of checkpoints and runs, for work in processes of its own; `checkpoint` is the name of the
-    network that a page without a recipe opens.
+    network that a page without a recipe opens; `data` are sets of real pictures, among which everybody may look.
     """
     desk, inside = Desk(), Desk()
     checkpoints, runs = (str(folder.resolve()) for folder in folders)
@@ -67,10 +72,14 @@ def build(
     add_routes(app, studio=studio, desk=desk)
     add_about_routes(app, studio=studio)
     add_inside_routes(app, studio=studio, desk=inside)
+    add_directions_routes(app, studio=studio)
     add_job_routes(app, jobs=jobs, check=studio.check)
     add_map_routes(app, studio=studio)
+    add_nearest_routes(app, studio=studio, jobs=jobs, given=data, host=host)
     add_open_route(app, studio=studio, folder=folders[0])
     add_plotly_route(app)
+    add_points_routes(app, studio=studio)
+    add_project_routes(app, studio=studio, jobs=jobs)
     add_training_routes(app, trainings=trainings, host=host)
     page.mount(app, studio=studio, jobs=jobs, desk=desk, checkpoint=checkpoint)
     app.add_middleware(Refusals)

@@ -102,22 +102,22 @@ export function rested(fn, milliseconds) {
 }
 
 /** A slider with its number and a reset that is grey at its default; `oninput(value, moving)`. */
-export function slider({ label, min, max, most = max, step = 1, value, hint, oninput }) {
+export function slider({ label, min, max, least = min, most = max, step = 1, value, hint, oninput }) {
   const start = value;
   const digits = step < 1 ? String(step).split(".")[1].length : 0;
   const range = h("input", { type: "range", "aria-label": label, min, max, step, value });
-  const number = h("input", { type: "number", "aria-label": label, min, max: most, step, value, inputmode: "decimal" });
+  const number = h("input", { type: "number", "aria-label": label, min: least, max: most, step, value, inputmode: "decimal" });
   const reset = button("", { icon: "reset", kind: "icon reset", label: `Reset ${label.toLowerCase()}`, title: `Back to ${start}` });
   const show = (next, except) => {
     value = next;
     if (except !== range) range.value = next;
     if (except !== number) number.value = digits ? next.toFixed(digits) : next;
     reset.disabled = next === start;
-    range.style.setProperty("--fill", `${Math.min(100, (100 * (next - min)) / (max - min))}%`);
+    range.style.setProperty("--fill", `${Math.max(0, Math.min(100, (100 * (next - min)) / (max - min)))}%`);
   };
   const read = (from, moving) => {
     const typed = from.valueAsNumber;
-    if (!Number.isFinite(typed) || typed < min || typed > most) {
+    if (!Number.isFinite(typed) || typed < least || typed > most) {
       number.setAttribute("aria-invalid", String(from === number));
       if (!moving) show(value);
       return;
