@@ -19,23 +19,22 @@ def main(arguments: list[str] | None = None) -> None:
     for name, folder in (("--checkpoints", flags.checkpoints), ("--runs", flags.runs)):
         if folder.exists() and not folder.is_dir() or not folder.exists() and folder != parser().get_default(name[2:]):
             raise SettingError(name, folder, "it must be a folder that is there")
-
     # Imported now that the flags are known to be right, so that mistakes are answered at once.
     from explorer.studio import Studio
     from explorer.web import build, listen, serve
     from explorer.web.guard import Login
 
-    studio = Studio(flags.checkpoints, flags.runs)
+    folders = (flags.checkpoints, flags.runs)
+    studio = Studio(*folders)
     checkpoint = studio.prefer(flags.checkpoint) if flags.checkpoint else None
     listening = listen(flags.host, flags.port)
     port = listening.getsockname()[1]
     login = Login(user, password, cookie=f"styloscope-{port}") if flags.auth else None
-    app = build(studio, folders=(flags.checkpoints, flags.runs), host=flags.host, login=login, checkpoint=checkpoint)
+    app = build(studio, folders=folders, host=flags.host, login=login, checkpoint=checkpoint, data=flags.data)
     host = "127.0.0.1" if flags.host in ("0.0.0.0", "::") else flags.host
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     print(f"Styloscope is open at {address}", flush=True)
-    print(studio.open(checkpoint).preview.says if studio.networks() else "no network yet; the page says how to get one")
-    sys.stdout.flush()
+    print(studio.open(checkpoint).preview.says if studio.networks() else f"note: {studio.nothing()}", flush=True)
     if not flags.no_browser:
         webbrowser.open(address)
     serve(app, listening)
@@ -47,6 +46,7 @@ def parser() -> Parser:
     flags.add_argument("--checkpoint", metavar="NAME|PATH", help="the network to begin with")
     flags.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), metavar="DIR", help="where they lie")
     flags.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where trainings leave theirs")
+    flags.add_argument("--data", type=Path, action="append", default=[], help="real pictures, to look for the nearest")
     flags.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is every one there is")
     port = whole("--port", "1 to 65535, or 0 for a free one")
     flags.add_argument("--port", type=port, default=7860, help="the port to listen on; 0 takes a free one")

@@ -41,6 +41,8 @@ def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], Netw
             verb = wish.pop("verb", None)
             if not isinstance(verb, str):
                 raise SettingError("verb", verb, "the name of what is to be made")
+            if verb == "nearest":  # its data is a path, which nobody names from outside
+                raise SettingError("verb", verb, "asked for at /nearest/job, where a set of pictures is a name")
             settings = await asyncio.to_thread(looked_at, verb, wish, check=check)
             return JSONResponse({"id": await asyncio.to_thread(jobs.submit, verb, settings)}, status_code=202)
         except StyloscopeError as wrong:

@@ -63,6 +63,7 @@ VERBS: Mapping[str, Verb] = {
         ("png",),
         frozenset({"recipe"}),
     ),
+    "nearest": Verb(frozenset({"checkpoint", "data", "number"}), ("png",), frozenset({"recipe"}), lane="nearest"),
     "map": Verb(
         _COMMON | {"samples", "method", "by_class", "color", "points", "pictures"}, ("csv",), lane="maps"
     ),
