@@ -7,6 +7,7 @@ import { h, whenSeen } from "./panel_kit.js";
 import { same } from "./recipe.js";
 
 const PACE = 30; // ms between two looks, in which the browser draws
+const SHARE = 1; // times as long as a look took the next one waits while the hand moves: the stage comes first
 const SENTENCE = "From numbers to a picture: coarse layers come first, and each size adds finer detail. Every small square is one channel of the chosen layer, for the picture on the stage.";
 
 export function mountInside(stage) {
@@ -46,6 +47,7 @@ class Inside {
   seen = false;
   busy = false;
   again = false;
+  moving = false;
   shown = "";
   key = "";
   layer = null;
@@ -64,7 +66,7 @@ class Inside {
       this.charts.facts,
       h("div", { class: "inside-view" }, h("div", { class: "inside-channels" }, this.sheet.root, this.settings.pages, this.status, this.charts.scatter), this.charts.root),
     );
-    document.addEventListener("drawn", () => this.ask());
+    document.addEventListener("drawn", ({ detail }) => ((this.moving = !detail.exact), this.ask()));
     new ResizeObserver(() => this.ask()).observe(root);
     whenSeen(root, (now) => ((this.seen = now), this.ask()));
   }
@@ -80,12 +82,14 @@ class Inside {
     if (!this.open || !this.seen || !recipe) return;
     if (this.busy) return void (this.again = true);
     this.busy = true;
+    const begun = performance.now();
     try {
       await this.#look(recipe);
     } catch (wrong) {
       if (!wrong.superseded) this.#say(wrong instanceof TypeError ? "The explorer does not answer; is it still running?" : wrong.message, true);
     }
-    await new Promise((wake) => setTimeout(wake, PACE));
+    const pause = this.moving ? Math.max(PACE, SHARE * (performance.now() - begun)) : PACE;
+    await new Promise((wake) => setTimeout(wake, pause));
     this.busy = false;
     const { again } = this;
     this.again = false;
@@ -96,9 +100,10 @@ class Inside {
     const network = this.stage.find(JSON.parse(recipe).checkpoint);
     const key = JSON.stringify([network?.name, network?.sha, JSON.parse(recipe).grown?.size]);
     if (key !== this.key) {
-      const { layers } = await (await ask("/layers", recipe)).json();
+      const { layers, crop } = await (await ask("/layers", recipe)).json();
       this.key = key;
       this.layers = layers;
+      this.crop = crop;
       this.layer = likely(layers, this.layer);
       this.settings.layers(layers);
       this.growing.sizes(layers);
@@ -108,11 +113,11 @@ class Inside {
     const wanted = { layer: this.layer.name, ...plate };
     const asked = JSON.stringify([recipe, network?.sha, wanted, this.charts.side, this.growing.width]);
     if (asked === this.shown) return;
-    const told = await (await ask("/layers", recipe, wanted)).json();
     const part = async (query) => createImageBitmap(await (await ask("/layers/picture", recipe, query)).blob());
-    const pictures = await Promise.all([
+    const [told, ...pictures] = await Promise.all([
+      ask("/layers", recipe, wanted).then((answer) => answer.json()),
       part({ ...wanted, view: "channels" }),
-      part({ view: "growing", cell: this.growing.cell(told.crop) }),
+      part({ view: "growing", cell: this.growing.cell(this.crop) }),
       part({ layer: this.layer.name, view: "spectrum", cell: this.charts.side }),
     ]);
     this.shown = asked;
@@ -124,7 +129,7 @@ class Inside {
     this.layer = { ...layer, share: this.#share(layer) };
     this.told = told;
     this.sheet.draw(sheet, told.sheet, layer);
-    this.growing.draw(growing, told.crop, layer.level);
+    this.growing.draw(growing, layer.level);
     this.charts.draw(spectrum, told, layer);
     this.settings.shown(told.sheet.order.length, layer);
     this.#point(this.sheet.channel);

@@ -126,7 +126,7 @@ export class Growing {
     return Math.max(16, Math.round(((devicePixelRatio || 1) * each * Math.max(height, width)) / width));
   }
 
-  draw(bitmap, crop, chosen) {
+  draw(bitmap, chosen) {
     const count = this.#buttons.length;
     const width = (bitmap.width + 2) / count - 2;
     this.#buttons.forEach(({ element, canvas, level }, k) => {
