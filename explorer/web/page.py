@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from explorer.web import panels
 from explorer.web.api import add_endpoints
 from explorer.web.controls import connect_menus, controls, header, piece
+from explorer.web.timeline_fold import timeline_fold
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -75,6 +76,7 @@ def _blocks(studio: Studio, *, jobs: Jobs, desk: Desk, checkpoint: str | None) -
             with gr.Column(elem_id="bench-controls", min_width=280):
                 menus |= controls(readout=_markup("readout"))
         piece(_markup("shelf"), "part-shelf")
+        timeline_fold()
         connect_menus(menus)
         add_endpoints(studio, jobs, desk)
     return blocks

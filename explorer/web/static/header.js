@@ -4,9 +4,10 @@ import { adorn, nameGroup } from "./fields.js";
 import { fetchFrame } from "./frames.js";
 import { addressOf } from "./history.js";
 import { isNetwork, mountOpen } from "./opening.js";
-import { architectureOf, offered } from "./panel_kit.js";
+import { architectureOf, hand, offered } from "./panel_kit.js";
 import { recipeOfFile } from "./png.js";
 import { full, short } from "./recipe.js";
+import { timelineOfFile } from "./timeline_file.js";
 
 const find = (id) => document.getElementById(id);
 
@@ -164,9 +165,14 @@ function mountDrop(stage, open) {
   });
 }
 
-/** Bring back the picture that a saved PNG or JSON describes, and say when another network made it. */
+/** Bring back the picture that a saved PNG or JSON describes, or the timeline of a film, and say when another network made it. */
 export async function restore(stage, file) {
   try {
+    const film = await timelineOfFile(file);
+    if (film) {
+      await stage.refreshNetworks();
+      return hand("timeline", { ...film, name: file.name });
+    }
     const { recipe, sha } = await recipeOfFile(file);
     await stage.refreshNetworks();
     const wanted = full(recipe);

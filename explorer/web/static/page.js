@@ -4,6 +4,7 @@ import { mountInside } from "./inside.js";
 import { present } from "./panel_kit.js";
 import { openStage } from "./stage.js";
 import { mountTheme } from "./theme.js";
+import { mountTimeline } from "./timeline.js";
 
 // Gradio builds each kind of component when its script has come, in any order.
 const PARTS = [
@@ -39,6 +40,7 @@ mountTheme();
 mountTabs();
 const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const opened = openStage(facts);
+mountTimeline(window.stage);
 mountInside(window.stage);
 for (const name of facts.panels) {
   openPanel(name).catch((wrong) => console.error(`The panel ${name} did not open:`, wrong));

@@ -1,6 +1,7 @@
 // A walk between any number of pictures: typed, kept or the stage's; scrubbed and played on the stage, taken home as a film.
 
 import { adorn, nameGroup, NumberField, radioField, textField, wholeField } from "./fields.js";
+import { FORMATS } from "./film.js";
 import { CORNERS_PARTS, mountCorners } from "./panel_corners.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, h, hand, likeStage, onlySeed, openTab, parseSpots, present, rested, shaped, shelfMenu, showClasses, spotText, take, Thumbs, whenSeen } from "./panel_kit.js";
@@ -14,7 +15,6 @@ const PARTS = [
 const MOST_POINTS = 64;
 const STRIP = 12; // thumbnails of the film strip
 const FOLLOWED = 3000; // frames up to which the scrubber knows the stage's picture again
-const FORMATS = [["gif", "GIF"], ["webp", "WebP"], ["mp4", "MP4"], ["png", "PNG frames"]];
 
 /** What this panel takes from the shelf, also before its tab was first opened. */
 export function announce(stage) {
@@ -62,12 +62,12 @@ class Walk {
   to(points) {
     if (points.length > MOST_POINTS) return this.stage.say(`A walk has at most ${MOST_POINTS} pictures.`);
     this.points = points;
-    this.#tell();
+    this.#tell({ taking: true });
   }
 
   change(settings) {
     this.settings = { ...this.settings, ...settings };
-    this.#tell();
+    this.#tell({ taking: true });
   }
 
   recipeOf(point) {
@@ -85,6 +85,7 @@ class Walk {
 
   show(index, moving) {
     this.#acting = true;
+    this.taken();
     try {
       this.stage.set(frameOf(this.whole, index), { moving });
     } catch (wrong) {
@@ -96,7 +97,7 @@ class Walk {
 
   #follow(recipe, network) {
     const base = likeStage(recipe);
-    if (this.#acting || this.stage.player.playing || recipe.toward || recipe.blend.length) return;
+    if (this.#acting || this.stage.scrubbing || this.stage.player.playing || recipe.toward || recipe.blend.length) return;
     if (JSON.stringify(base) === JSON.stringify(this.base)) return;
     this.base = base;
     if (this.points.some((point) => point.recipe && point.recipe.checkpoint !== base.checkpoint)) {
@@ -106,8 +107,14 @@ class Walk {
     this.#tell();
   }
 
-  #tell() {
+  /** From here on this is the walk that is played and saved. */
+  taken() {
     this.stage.walk = this.whole;
+  }
+
+  #tell({ taking = false } = {}) {
+    // A timeline that was scrubbed last stays what is played and saved until this walk is touched.
+    if (taking || !this.stage.walk?.keys) this.taken();
     for (const fn of this.#heard) fn(this);
   }
 }
@@ -203,7 +210,7 @@ function settingsOf(walk) {
 function playerOf(stage, walk) {
   const thumbs = new Thumbs(stage, { size: 112 });
   const play = adorn("walk-play", "play", { title: "Play (space)" });
-  play.addEventListener("click", () => stage.play());
+  play.addEventListener("click", () => (walk.taken(), stage.play()));
   adorn("walk-keep", "keep", { title: "Keep this frame on the shelf" }).addEventListener("click", () => stage.keep());
   const words = document.getElementById("frame-words");
   const to = (frame, moving) => {

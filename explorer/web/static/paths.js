@@ -5,32 +5,99 @@ import { full } from "./recipe.js";
 const SHARED = ["label", "psi", "cutoff", "noise", "mix", "steer"];
 export const MOST_FRAMES = 5000;
 
-/** The frames of a walk as [from, to, t]: (K-1) S + 1 of them, K S when it closes to a loop. */
-export function path(points, steps, loop) {
-  const frames = [];
-  for (let k = 0; k < (loop ? points : points - 1); k++) {
-    for (let step = 0; step < steps; step++) frames.push([k, (k + 1) % points, step / steps]);
-  }
-  if (!loop) frames.push([points - 2, points - 1, 1]);
-  return frames;
-}
-
-/** `smooth` rests at both ends. */
+/** How much of the way is behind after the share t of a stretch's time; 0 and 1 stay 0 and 1. */
 export function eased(t, how) {
-  return how === "smooth" ? t * t * (3 - 2 * t) : t;
+  if (how === "smooth") return t * t * (3 - 2 * t);
+  if (how === "in") return t * t;
+  if (how === "out") return t * (2 - t);
+  return how === "hold" ? Number(t >= 1) : t;
 }
 
-/** How many frames a walk has. */
-export function frameCount({ recipes, steps, loop }) {
-  return loop ? recipes.length * steps : (recipes.length - 1) * steps + 1;
+/** How many frames a walk or timeline has; of a loop without the one that is the first again. */
+export function frameCount(walk) {
+  const line = timelineOf(walk);
+  return placesOf(line).end + (line.loop ? 0 : 1);
 }
 
-/** Frame `index` of a walk {recipes, steps, loop, ease, space} as a whole recipe. */
-export function frameOf({ recipes, steps, loop, ease, space }, index) {
-  const last = frameCount({ recipes, steps, loop }) - 1;
-  const stretch = !loop && index >= last ? recipes.length - 2 : Math.floor(index / steps);
-  const t = !loop && index >= last ? 1 : (index % steps) / steps;
-  return between(recipes[stretch], recipes[(stretch + 1) % recipes.length], eased(t, ease), space);
+/** Frame `index` of a walk {recipes, steps, loop, ease, space, fps} or of a timeline as a whole recipe. */
+export function frameOf(walk, index) {
+  const line = timelineOf(walk);
+  const { places, end } = placesOf(line);
+  let place = index;
+  if (line.loop) {
+    place = ((place % end) + end) % end;
+    if (place < places[0]) place += end;
+  }
+  const at = places.filter((one) => one <= place).length - 1;
+  if (at < 0 || (at === places.length - 1 && !line.loop)) return full(line.keys[Math.max(at, 0)].recipe);
+  const there = placeAt(line, { places, end }, at + 1);
+  return within(line, { places, end }, at, (place - places[at]) / (there - places[at]));
+}
+
+/** Seconds that a timeline lasts: its `duration`, or what stands for it. */
+export function secondsOf({ keys, loop, duration }) {
+  const last = keys.at(-1).time;
+  if (duration != null) return duration;
+  return loop ? last + (last - keys[0].time) / (keys.length - 1) : last;
+}
+
+/** A walk as a timeline, whose keys stand `steps` frames apart; a timeline as it is. */
+export function timelineOf(walk) {
+  if (walk.keys) return walk;
+  const { recipes, steps, loop, ease, space, fps = 24 } = walk;
+  const keys = recipes.map((recipe, index) => ({ recipe, time: (index * steps) / fps, ease }));
+  return { fps, loop, spline: "linear", space, keys, duration: loop ? (recipes.length * steps) / fps : null };
+}
+
+/** The whole frame that a place is within a millionth of, else the place. */
+function snapped(place) {
+  const near = Math.floor(place + 0.5);
+  return Math.abs(place - near) < 1e-6 ? near : place;
+}
+
+/** Where the keys stand, in frames, and the frames of a loop, or the last frame. */
+function placesOf(line) {
+  return { places: line.keys.map(({ time }) => snapped(time * line.fps)), end: Math.ceil(snapped(secondsOf(line) * line.fps)) };
+}
+
+/** Where key `index` stands, of a loop also around its ends. */
+function placeAt({ keys }, { places, end }, index) {
+  const turns = Math.floor(index / keys.length);
+  return places[index - turns * keys.length] + turns * end;
+}
+
+/** The recipe the share t of the time of the stretch that begins at key `index`. */
+function within(line, spots, index, t) {
+  const { keys, loop, spline, space } = line;
+  const share = eased(t, keys[index].ease);
+  if (share === 0) return full(keys[index].recipe);
+  if (spline === "linear") return between(keys[index].recipe, keys[(index + 1) % keys.length].recipe, share, space);
+  const around = [index - 1, index, index + 1, index + 2];
+  const there = around.map((one) => (loop || (one >= 0 && one < keys.length) ? placeAt(line, spots, one) : null));
+  const given = splineWeights(share, there);
+  const weights = new Map();
+  around.forEach((one, k) => {
+    const inside = (one + keys.length) % keys.length;
+    if (there[k] !== null) weights.set(inside, (weights.get(inside) ?? 0) + given[k]);
+  });
+  return blended([...weights].filter(([, weight]) => weight !== 0).map(([one, weight]) => [weight, keys[one].recipe]));
+}
+
+/** Weights of four keys at the share u between the second and the third: explorer/timeline.py says which curve that is. */
+export function splineWeights(u, [before, here, there, after]) {
+  const square = u * u;
+  const cube = square * u;
+  const leaving = cube - 2 * square + u;
+  const arriving = cube - square;
+  const weights = [0, 2 * cube - 3 * square + 1, 3 * square - 2 * cube, 0];
+  const length = there - here;
+  const out = before === null ? leaving : leaving * (length / (there - before));
+  const back = after === null ? arriving : arriving * (length / (after - here));
+  weights[before === null ? 1 : 0] -= out;
+  weights[2] += out;
+  weights[1] -= back;
+  weights[after === null ? 2 : 3] += back;
+  return weights;
 }
 
 /** The recipe the share `t` of the way from `a` to `b`; throws a sentence for what has no place in space z. */

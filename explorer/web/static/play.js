@@ -52,12 +52,13 @@ function strollFrom(place) {
   return (seconds) => ({ recipe: walked(place, seconds * STROLL, 0), done: false });
 }
 
-/** The walk's recipe at a time, `fps` frames a second. */
-function walkAt(walk) {
+/** The recipe of a walk or timeline at a time after its frame `first`, `fps` frames a second. */
+export function walkAt(walk, first = 0) {
   const count = frameCount(walk);
   return (seconds) => {
-    const frame = Math.floor(seconds * walk.fps);
-    const done = !walk.loop && frame >= count - 1;
-    return { recipe: frameOf(walk, walk.loop ? frame % count : Math.min(frame, count - 1)), done };
+    const gone = first + Math.floor(seconds * walk.fps);
+    const done = !walk.loop && gone >= count - 1;
+    const frame = walk.loop ? gone % count : Math.min(gone, count - 1);
+    return { recipe: frameOf(walk, frame), frame, done };
   };
 }

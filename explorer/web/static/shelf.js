@@ -119,6 +119,12 @@ function makeCard(stage, shelf, item) {
   const picture = button("picture", "", () => stage.show(shelf.items.find(({ id }) => id === item.id).recipe));
   const image = Object.assign(document.createElement("img"), { alt: "", width: SIZE, height: SIZE, decoding: "async" });
   picture.append(image);
+  // The timeline takes what is dragged there; "Use in…" does the same without a mouse.
+  picture.draggable = true;
+  picture.addEventListener("dragstart", ({ dataTransfer }) => {
+    dataTransfer.setData("application/x-styloscope-kept", item.id);
+    dataTransfer.effectAllowed = "copy";
+  });
   const name = Object.assign(document.createElement("input"), { className: "name", value: item.name, maxLength: 80 });
   name.setAttribute("aria-label", "Name");
   name.addEventListener("change", () => shelf.rename(item.id, name.value));

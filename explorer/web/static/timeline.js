@@ -1,0 +1,307 @@
+// The timeline below the shelf: kept pictures at times, scrubbed and played on the stage, taken home as a film that carries it.
+
+import { adorn, nameGroup, NumberField, radioField, wholeField } from "./fields.js";
+import { filmOf, FORMATS } from "./film.js";
+import { JobBox } from "./panel_jobs.js";
+import { button, h, icon, present, shaped, shelfMenu, take, whenSeen } from "./panel_kit.js";
+import { MOST_FRAMES } from "./paths.js";
+import { walkAt } from "./play.js";
+import { timelineOfFile } from "./timeline_file.js";
+import { mountKey } from "./timeline_key.js";
+import { EMPTY, TimelineModel, told } from "./timeline_model.js";
+import { mountTrack } from "./timeline_track.js";
+
+const TITLE = "Timeline";
+const PARTS = [
+  "#timeline-line", "#timeline-view", "#timeline-insert", "#timeline-key", "#timeline-rest", "#timeline-play", "#timeline-frame [type=range]", "#timeline-words",
+  "#timeline-length input", "#timeline-fps [type=range]", "#timeline-spline [type=radio]", "#timeline-loop input",
+];
+
+/** What the page hands to the timeline, whether it is open or not. */
+export function mountTimeline(stage) {
+  const model = new TimelineModel({ say: (sentence) => complain(stage, sentence) });
+  const fold = new Fold();
+  stage.accept(TITLE, ({ recipe }) => model.add([{ recipe }]) && fold.open());
+  take("keyframes", (given) => fromElsewhere(stage, model, given) && fold.open());
+  take("timeline", ({ line, shas, name }) => brought(stage, model, { line, shas, name }) && fold.open());
+  fold.takes((kept) => model.add([{ recipe: kept.recipe }]), stage);
+  // Gradio builds what is folded when it is first opened.
+  present(PARTS, () => mountParts(stage, model));
+}
+
+/** The fold itself: Gradio's accordion, dressed as the page's other fold. */
+class Fold {
+  constructor() {
+    present(["#timeline > button"], () => this.#dress(this.button));
+  }
+
+  #dress(button) {
+    button.prepend(icon("right"));
+    button.append(h("span", { class: "hint" }, "kept pictures at times, and the film through them"));
+    const tell = () => button.setAttribute("aria-expanded", String(button.classList.contains("open")));
+    tell();
+    new MutationObserver(tell).observe(button, { attributeFilter: ["class"] });
+  }
+
+  get button() {
+    return document.querySelector("#timeline > button");
+  }
+
+  get isOpen() {
+    return document.querySelector("#timeline-pane")?.checkVisibility() ?? false;
+  }
+
+  open() {
+    if (!this.isOpen) this.button?.click();
+    setTimeout(() => document.getElementById("timeline")?.scrollIntoView({ block: "nearest", behavior: "smooth" }), 60);
+    return true;
+  }
+
+  /** Kept pictures that are dropped on it while it is closed go to its end, and it opens. */
+  takes(add, stage) {
+    const on = ({ target, dataTransfer }) => target.closest?.("#timeline") && !target.closest("#timeline-line") && dataTransfer.types.includes(KEPT);
+    addEventListener("dragover", (event) => on(event) && event.preventDefault());
+    addEventListener("drop", (event) => {
+      if (!on(event)) return;
+      event.preventDefault();
+      const kept = stage.shelf.find(({ id }) => id === event.dataTransfer.getData(KEPT));
+      if (kept && add(kept)) this.open();
+    });
+  }
+}
+
+/** Write a sentence over the stage and, as that may be out of sight, in the fold, until something is done here. */
+function complain(stage, sentence) {
+  stage.say(sentence);
+  const place = document.getElementById("timeline-wrong");
+  if (place) place.textContent = sentence;
+}
+
+export const KEPT = "application/x-styloscope-kept";
+
+/** Keyframes of another panel, such as a path drawn over the map, in the place of what is here. */
+function fromElsewhere(stage, model, { recipes, times, spline = "catmull-rom", loop = false }) {
+  if (!(recipes?.length > 1)) return false;
+  const { checkpoint } = stage.recipe;
+  const keys = recipes.map((recipe, index) => ({ recipe: { checkpoint, ...recipe }, time: times?.[index] ?? index, ease: "linear" }));
+  const done = model.open({ ...EMPTY, spline, loop, keys });
+  if (done) stage.tell(`${recipes.length} keys on the timeline`);
+  return done;
+}
+
+/** A timeline out of a film or a file, and a word where its network is another one here. */
+function brought(stage, model, { line, shas, name }) {
+  const networks = [...new Set(line.keys.map(({ recipe }) => recipe.checkpoint).filter(Boolean))];
+  const missing = networks.find((network) => !stage.find(network));
+  if (missing) return stage.say(`${name} was made with the network ${missing}, which is not here.`);
+  if (!model.open(line)) return false;
+  if (model.whole) stage.set(model.frame(0));
+  const other = networks.find((network) => shas.get(network) && stage.find(network).sha !== shas.get(network));
+  if (other) stage.say(`${name} was made with another network named ${other} (${shas.get(other)}, here ${stage.find(other).sha}): its pictures differ.`);
+  else stage.tell(`Restored from ${name}`);
+  return true;
+}
+
+function mountParts(stage, model) {
+  const [pane, rest] = ["timeline-pane", "timeline-rest"].map((id) => document.getElementById(id));
+  shaped(stage, pane);
+  const head = new Playhead(stage, model);
+  mountTrack(document.getElementById("timeline-line"), { stage, model, head, kept: KEPT });
+  mountKey(document.getElementById("timeline-key"), { stage, model, head });
+  mountSettings(model);
+  mountView(stage, pane);
+  mountPlayer(stage, model, head);
+  rest.append(barOf(stage, model), h("p", { class: "wrong", id: "timeline-wrong" }), homeOf(stage, model));
+  model.heard(() => {
+    pane.classList.toggle("none", !model.line.keys.length);
+    document.getElementById("timeline-wrong").textContent = "";
+    if (stage.walk?.keys) stage.walk = model.whole ? model.line : null;
+  });
+  pane.addEventListener("keydown", (event) => {
+    const z = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z";
+    if (!z || event.target.matches("input[type=text], input[type=number]")) return;
+    event.preventDefault();
+    if (event.shiftKey) model.redo();
+    else model.undo();
+  });
+}
+
+/** Which frame the hand is at; showing one puts it on the stage. */
+class Playhead {
+  frame = 0;
+  #heard = [];
+  #shown = null;
+
+  constructor(stage, model) {
+    this.stage = stage;
+    this.model = model;
+    // While the stage shows the film, it shows what a change does to it.
+    model.heard(() => this.model.whole && stage.recipe === this.#shown && this.show(Math.min(this.frame, model.count - 1), true));
+  }
+
+  heard(fn) {
+    this.#heard.push(fn);
+  }
+
+  get seconds() {
+    return this.frame / this.model.line.fps;
+  }
+
+  /** Stand at a frame without showing it. */
+  put(frame) {
+    this.frame = Math.max(0, Math.min(frame, this.model.count - 1));
+    for (const fn of this.#heard) fn(this);
+  }
+
+  show(frame, moving) {
+    const { stage, model } = this;
+    this.put(frame);
+    if (model.whole) stage.walk = model.line;
+    stage.scrubbing = true;
+    try {
+      const recipe = model.whole ? model.frame(this.frame) : model.line.keys[0]?.recipe;
+      if (recipe) stage.set(recipe, { moving });
+      this.#shown = stage.recipe;
+    } catch (wrong) {
+      stage.say(wrong.message);
+    } finally {
+      stage.scrubbing = false;
+    }
+  }
+
+  toggle() {
+    const { stage, model } = this;
+    if (stage.player.playing) return stage.player.stop();
+    stage.walk = model.line;
+    const first = this.frame >= model.count - 1 ? 0 : this.frame;
+    const at = walkAt(model.line, first);
+    stage.player.start((seconds) => {
+      const now = at(seconds);
+      this.put(now.frame);
+      return now;
+    }, "timeline");
+  }
+}
+
+/** What the stage shows, once more beside the line: down here the stage itself may be out of sight. */
+function mountView(stage, pane) {
+  const view = document.getElementById("timeline-view");
+  const draw = () => {
+    const { canvas } = stage.view ?? {};
+    if (!canvas?.dataset.recipe || !pane.checkVisibility()) return;
+    if (view.width !== canvas.width || view.height !== canvas.height) [view.width, view.height] = [canvas.width, canvas.height];
+    view.getContext("2d").drawImage(canvas, 0, 0);
+  };
+  document.addEventListener("drawn", draw);
+  whenSeen(view, draw);
+}
+
+function mountPlayer(stage, model, head) {
+  nameGroup("timeline-player", "Player of the timeline", "region");
+  const play = adorn("timeline-play", "play");
+  play.addEventListener("click", () => head.toggle());
+  const words = document.getElementById("timeline-words");
+  const insert = adorn("timeline-insert", "plus", { title: "The picture that the film has here as a key of its own" });
+  insert.addEventListener("click", () => model.add([{ recipe: model.frame(head.frame), time: head.seconds }]));
+  const scrub = new NumberField("timeline-frame", {
+    name: "Frame of the timeline",
+    change: (number, moving) => Number.isInteger(number) && number >= 1 && number <= model.count && head.show(number - 1, moving),
+    reset: () => head.show(0, false),
+  });
+  scrub.back.title = "Back to the first frame";
+  const draw = () => {
+    scrub.range.disabled = scrub.number.disabled = play.disabled = !model.whole;
+    insert.disabled = !model.whole || model.line.keys.some((key) => model.frameAt(key) === head.frame);
+    scrub.reach(1, Math.max(1, model.count));
+    scrub.write(head.frame + 1);
+    scrub.back.disabled = head.frame === 0;
+    words.textContent = model.whole ? `of ${model.count}, ${head.seconds.toFixed(2)} of ${model.seconds.toFixed(1)} s` : "";
+  };
+  head.heard(draw);
+  model.heard(() => (head.frame > model.count - 1 ? head.put(Math.max(0, model.count - 1)) : draw()));
+  stage.subscribe(() => {
+    const playing = stage.player.playing && stage.player.what === "timeline";
+    play.querySelector("use").setAttribute("href", playing ? "#i-pause" : "#i-play");
+    play.setAttribute("aria-label", playing ? "Pause the timeline" : "Play the timeline");
+    play.title = playing ? "Pause" : "Play";
+  });
+}
+
+function mountSettings(model) {
+  nameGroup("timeline-settings", "Settings of the timeline");
+  const length = new NumberField("timeline-length", {
+    name: "Length in seconds",
+    change: (seconds, moving) => !moving && seconds > 0 && model.whole && model.stretch(seconds),
+    reset: () => {},
+    spell: (value) => String(Math.round(1000 * value) / 1000),
+  });
+  length.number.title = "How long the film lasts; all times are drawn out or in with it";
+  const fps = wholeField("timeline-fps", { name: "Frames a second of the film", reach: [1, 60], start: EMPTY.fps, change: (value, moving) => model.change({ fps: value }, { moving }) });
+  const titles = { "catmull-rom": "One smooth curve through all keys", linear: "Straight from key to key" };
+  radioField("timeline-spline", { name: "Way", start: EMPTY.spline, titles, change: (spline) => model.line.spline !== spline && model.change({ spline }) });
+  const loop = document.querySelector("#timeline-loop input");
+  loop.closest("label").title = "From the last key back to the first";
+  loop.addEventListener("change", () => loop.checked !== model.line.loop && model.change({ loop: loop.checked, duration: null }));
+  model.heard(({ line }) => {
+    length.number.disabled = !model.whole;
+    length.write(Math.round(1000 * model.seconds) / 1000);
+    if (loop.checked !== line.loop) loop.click();
+    const way = document.querySelector(`#timeline-spline input[value="${CSS.escape(line.spline)}"]`);
+    if (way && !way.checked) way.click();
+    fps.write(line.fps);
+    fps.back.disabled = line.fps === EMPTY.fps;
+  });
+}
+
+function barOf(stage, model) {
+  const choose = h("input", { type: "file", accept: ".json,.gif,.webp,.mp4", hidden: true, "aria-label": "Open a timeline" });
+  choose.addEventListener("change", async () => {
+    const [file] = choose.files;
+    choose.value = "";
+    if (file) openFile(stage, model, file);
+  });
+  const save = button("Save", { icon: "save", title: "This timeline as JSON", press: () => {
+    stage.download(new Blob([`${JSON.stringify(told(model.line), null, 1)}\n`], { type: "application/json" }), "timeline.json");
+  } });
+  const even = button("Space evenly", { title: "The same time between all keys", press: () => model.even() });
+  const undo = button("", { icon: "undo", kind: "icon", label: "Undo on the timeline", title: "Undo (Ctrl Z here)", press: () => model.undo() });
+  const redo = button("", { icon: "redo", kind: "icon", label: "Redo on the timeline", title: "Redo", press: () => model.redo() });
+  const clear = button("Clear", { title: "Remove all keys", press: () => model.open(EMPTY) });
+  const all = button("The whole shelf", { title: "Every kept picture as a key, a second apart", press: () => model.add(stage.shelf.map(({ recipe }) => ({ recipe }))) });
+  const bar = h(
+    "div", { class: "row wrap bar", role: "toolbar", "aria-label": "Timeline" },
+    button("Add the stage", { icon: "plus", kind: "plain strong", title: "The stage's picture as a key, a second after the last", press: () => model.add([{ recipe: stage.recipe }]) }),
+    shelfMenu(stage, { label: "Add from the shelf", pick: ({ recipe }) => model.add([{ recipe }]) }),
+    all, undo, redo, even, clear, h("span", { class: "spring" }),
+    button("Open", { title: "A timeline's JSON, or a GIF, WebP or MP4 that carries one", press: () => choose.click() }), save, choose,
+  );
+  model.heard(() => {
+    even.disabled = model.line.keys.length < 3;
+    save.disabled = !model.whole;
+    clear.disabled = !model.line.keys.length;
+    [undo.disabled, redo.disabled] = [!model.can.undo, !model.can.redo];
+  });
+  stage.subscribeShelf((items) => (all.hidden = items.length < 2));
+  return bar;
+}
+
+async function openFile(stage, model, file) {
+  try {
+    const found = await timelineOfFile(file);
+    if (!found) throw new Error(`${file.name} is no timeline, and no film that carries one.`);
+    brought(stage, model, { ...found, name: file.name });
+  } catch (wrong) {
+    stage.say(wrong.message);
+  }
+}
+
+function homeOf(stage, model) {
+  const job = new JobBox(stage);
+  const save = ([format, words]) => {
+    if (model.count > MOST_FRAMES) return stage.say(`${model.count} frames are too many: a film has at most ${MOST_FRAMES}.`);
+    return job.run(filmOf(stage, model.line, format), { words: `Making ${model.count} frames as ${words.replace(" frames", "")}` });
+  };
+  const buttons = FORMATS.map((one) => button(one[1], { title: `The film as ${one[1]}, which carries this timeline`, press: () => save(one) }));
+  model.heard(() => buttons.forEach((one) => (one.disabled = !model.whole)));
+  return h("section", { "aria-label": "Take the film home" }, h("div", { class: "row wrap home" }, h("span", { class: "label" }, "Take home"), buttons), job.root);
+}
