@@ -26,7 +26,7 @@ from explorer.web.routes import PIXEL_LIMIT
 if TYPE_CHECKING:
     from explorer.networks import Network
 
-__all__ = ["add_job_routes", "looked_at"]
+__all__ = ["add_job_routes", "found_name", "looked_at"]
 
 MOST_POINTS = 256  # kept pictures in one walk
 _FIELDS = ("checkpoint", "psi", "cutoff", "noise", "label", "grown")
@@ -111,10 +111,10 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
     if verb == "compare":
         clean = {**clean, **_comparison(ends or [base], clean, check=check)}
     _small_enough(verb, clean, seeds=seeds, pixels=network.pixels(base.grown))
-    return {**clean, "checkpoint": _found(network)}
+    return {**clean, "checkpoint": found_name(network)}
 
 
-def _found(network: Network) -> str:
+def found_name(network: Network) -> str:
     """What the command is told: a run's network it knows by RUN/000012, any other by its stem, as a path gives it."""
     return str(network.path.resolve()) if network.path.stem == network.name else network.name
 
@@ -129,7 +129,7 @@ def _comparison(
     precisions = (precision, settings.get("with_precision", precision))
     comparison = compare.Comparison(tuple(recipes), other, precisions=precisions, **more)
     right = check(comparison.pairs(check)[0][1])
-    return {} if other is None else {"with": _found(right)}
+    return {} if other is None else {"with": found_name(right)}
 
 
 def _walk(ends: tuple[Recipe, ...], **settings: Any) -> None:

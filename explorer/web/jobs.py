@@ -39,12 +39,15 @@ class UnknownJobError(StyloscopeError):
 class Verb:
     """What a job may ask of a verb: `settings` go on its command line, `files` are values written beside it as JSON.
 
+    `upload` is bytes that become its first argument, a file; a `watched` one shows in its folder what it has reached.
     Of one lane one job runs at a time; a map, which nobody waits for, does not hold up a film.
     """
 
     settings: frozenset[str]
     formats: tuple[str, ...]
     files: frozenset[str] = frozenset()
+    upload: str | None = None
+    watched: bool = False
     lane: str = "pictures"
 
 
@@ -64,9 +67,14 @@ VERBS: Mapping[str, Verb] = {
         frozenset({"recipe"}),
     ),
     "nearest": Verb(frozenset({"checkpoint", "data", "number"}), ("png",), frozenset({"recipe"}), lane="nearest"),
-    "map": Verb(
-        _COMMON | {"samples", "method", "by_class", "color", "points", "pictures"}, ("csv",), lane="maps"
+    "project": Verb(
+        frozenset({"checkpoint", "label", "grown", "space", "steps", "seconds", "noise_maps"}),
+        ("safetensors",),
+        upload="source",
+        watched=True,
+        lane="projections",
     ),
+    "map": Verb(_COMMON | {"samples", "method", "by_class", "color", "points", "pictures"}, ("csv",), lane="maps"),
 }
 
 
@@ -91,12 +99,17 @@ def arguments(verb: str, settings: Mapping[str, Any], *, folder: Path) -> tuple[
             beside = folder / f"{key}.json"
             beside.write_text(json.dumps(value), encoding="utf-8")
             line.append(f"--{key}=@{beside}")
+        elif key == kind.upload and isinstance(value, bytes):
+            beside = folder / key
+            beside.write_bytes(value)
+            line.append(str(beside))
         elif key in kind.settings:
             line.append(_flag(key, value))
         else:
             raise SettingError(key, value, f"{verb} has no such setting; it has " + ", ".join(sorted(kind.settings)))
     made = folder / (verb if chosen == "png" and verb == "interpolate" else f"{verb}.{chosen}")
-    return [*line, f"--out={made}", "--progress"], made
+    watched = [f"--watch={folder}"] if kind.watched else []
+    return [*line, *watched, f"--out={made}", "--progress"], made
 
 
 def _flag(key: str, value: object) -> str:
@@ -255,6 +268,11 @@ class Jobs:
             if job.state != "done":
                 raise StyloscopeError(job.error or f"this job is {job.state}; its file is there once it is done")
             return job.made
+
+    def folder(self, identity: str) -> Path:
+        """Return the private folder of a job."""
+        with self._changed:
+            return self._job(identity).folder
 
     def cancel(self, identity: str) -> None:
         """Stop a job within a second, or forget one that has ended; either way its files go."""

@@ -1,0 +1,353 @@
+"""The verb project: a picture, or a folder of them -> points kept beside a network, with what is said of them."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import csv
+import hashlib
+import json
+import math
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from core import pictures
+from core.errors import DataError, OutputError, PictureError, SettingError, StyloscopeError
+from core.files import cache_folder, writing
+from explorer import features, kept
+from explorer.flags import Steps, needed, place_for, recipe_of, say
+from explorer.kept import Point
+from explorer.networks import Network
+from explorer.projection import Distance, Found, Moment, Wish
+from explorer.projector import Projector
+
+__all__ = ["PREVIEW", "STOP", "Watched", "do_project", "free_name", "point_of", "words"]
+
+PREVIEW, STOP = "preview.json", "stop"  # in the folder that a job is watched through
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+MOST_PICTURES = 2000
+_MOST_YARDSTICK = 4096  # bytes
+_PREVIEW_SECONDS = 0.7
+_PER_ROW = 4
+_COLUMNS = ("file", "point", "levels", "psnr", "features", "own_levels", "own_psnr", "own_features", "label", "steps")
+
+
+def do_project(flags: argparse.Namespace) -> None:
+    """Write the point of a picture, or those of a folder with a table and a sheet."""
+    wish = wish_of(flags)
+    out = needed(flags.out, "a point's name or X.safetensors; X.csv for a folder")
+    source: Path = flags.source
+    many = source.is_dir()
+    named = _checked_out(out, many=many)
+    found = _listed(source) if many else [source]
+    studio, base = recipe_of(flags)
+    network = studio.check(base)
+    if named is not None:
+        _check_free(network, named, replace=flags.replace)
+    else:
+        place_for(out)
+    projector = Projector(
+        network,
+        growth=network.growth(base.grown),
+        looks=None if flags.features is None else features.of_file(flags.features),
+        device=flags.device,
+    )
+    yardstick = Yardsticks(network, projector)
+    watched = Watched(flags.watch, Steps(flags, None))
+    with stopping() as stopped:
+        stop = lambda: stopped() or watched.asked  # noqa: E731
+        if many:
+            _folder(flags, found, out, network=network, projector=projector, wish=wish, watched=watched, stop=stop)
+            return
+        made = yardstick.project(pictures.read(source), wish, progress=watched, stop=stop)
+    name = named or _stem(out)
+    point = point_of(made, network, name=name, source=source.name, wish=wish)
+    path = kept.keep(network, point, replace=flags.replace) if named is not None else _write(out, point)
+    if flags.watch is not None:
+        watched.show(made)
+    say(flags, [path], point=point.name, **told(made), network=network.name, sha=network.sha, looks=projector.looks)
+    if not flags.json:
+        print(words(made.distance, made.own), file=sys.stderr)
+
+
+def wish_of(flags: argparse.Namespace) -> Wish:
+    """What the flags ask for. Raises SettingError."""
+    return Wish(
+        space=flags.space,
+        steps=flags.steps,
+        seconds=flags.seconds,
+        noise_maps=flags.noise_maps,
+        label=flags.label,
+    )
+
+
+def words(distance: Distance, own: Distance | None) -> str:
+    """The distance as a sentence that can be read by itself."""
+    said = f"{distance.levels:.1f} gray levels from the picture (root mean square of 0 to 255; {distance.psnr:.1f} dB)"
+    if own is None:
+        return f"{said}; a picture of the network's own was not measured."
+    beside = f"a picture of the network's own comes back to {own.levels:.1f} ({own.psnr:.1f} dB)"
+    if distance.levels > 2 * own.levels + 1:
+        return f"{said}; {beside}: what is left over the network does not show."
+    return f"{said}; {beside}: the network shows this picture as well as its own."
+
+
+def told(found: Found) -> dict[str, Any]:
+    """What is said of a projection, as JSON."""
+    return {
+        "distance": found.distance.values(),
+        "own_distance": None if found.own is None else found.own.values(),
+        "label": found.label,
+        "steps": found.steps,
+        "seconds": round(found.seconds, 1),
+        "stopped": found.stopped,
+    }
+
+
+def point_of(found: Found, network: Network, *, name: str, source: str, wish: Wish) -> Point:
+    """The point of a projection, with what its maker found."""
+    facts = {key: value for key, value in told(found).items() if key != "seconds"}
+    about = {"network": network.name, "sha": network.sha, "made": "project", "source": _printable(source)}
+    return Point(name, found.ws, found.noise, {**about, "space": wish.space, **facts})
+
+
+def free_name(network: Network, wished: str, taken: Sequence[str] = ()) -> str:
+    """A name like the one wished that no point has: letters and digits of it, numbered where it is taken."""
+    stem = re.sub(r"[^\w.-]+", "-", wished, flags=re.ASCII).strip("-._")[:48] or "picture"
+    try:
+        kept.check_name(stem)
+    except SettingError:
+        stem = f"picture-{stem}"[:48]
+    there = {name.casefold() for name in [*kept.names(network, "points"), *taken]}
+    numbered = (stem if number == 1 else f"{stem}-{number}" for number in range(1, kept.MOST_KEPT + MOST_PICTURES + 2))
+    return next(name for name in numbered if name.casefold() not in there)
+
+
+# --- a folder ----------------------------------------------------------------------------------------------------
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name. Raises DataError."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise DataError(f"{folder} holds no pictures; {', '.join(SUFFIXES)} are read")
+    if len(found) > MOST_PICTURES:
+        raise DataError(f"{folder} holds {len(found)} pictures; at most {MOST_PICTURES} are projected at once")
+    return found
+
+
+def _folder(
+    flags: argparse.Namespace,
+    found: list[Path],
+    out: Path,
+    *,
+    network: Network,
+    projector: Projector,
+    wish: Wish,
+    watched: Watched,
+    stop: Callable[[], bool],
+) -> None:
+    yardstick, rows, pairs, names, unread = Yardsticks(network, projector), [], [], list[str](), list[str]()
+    for index, path in enumerate(found):
+        if stop():
+            break
+        watched.among(index, len(found))
+        try:
+            made = yardstick.project(pictures.read(path), wish, progress=watched, stop=stop)
+        except PictureError as wrong:
+            unread.append(str(wrong))
+            continue
+        name = _printable(path.stem) if flags.replace else free_name(network, path.stem, names)
+        name = free_name(network, path.stem, names) if not flags.replace or not _is_name(name) else name
+        kept.keep(network, point_of(made, network, name=name, source=path.name, wish=wish), replace=flags.replace)
+        names.append(name)
+        rows.append(_row(path, name, made))
+        pairs.extend([made.target, made.picture])
+    if not rows:
+        raise DataError(unread[0] if unread else f"nothing was projected; the first picture is {found[0]}")
+    sheet = out.with_suffix(".png")
+    with writing(out) as first, writing(sheet) as second:
+        with open(first, "w", newline="", encoding="utf-8") as table:
+            writer = csv.DictWriter(table, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        second.write_bytes(pictures.encode(pictures.grid(pairs, columns=2 * _PER_ROW), "png", level=6))
+    for sentence in unread:
+        print(f"left out: {sentence}", file=sys.stderr)
+    say(flags, [out, sheet], points=names, rows=rows, network=network.name, sha=network.sha, left_out=len(unread))
+
+
+def _row(path: Path, name: str, made: Found) -> dict[str, Any]:
+    own = {} if made.own is None else {f"own_{key}": value for key, value in made.own.values().items()}
+    about = {"file": _printable(path.name), "point": name, "label": made.label, "steps": made.steps}
+    return {**dict.fromkeys(_COLUMNS), **about, **made.distance.values(), **own}
+
+
+# --- what own pictures come back to --------------------------------------------------------------------------------
+
+
+class Yardsticks:
+    """Projects, and keeps what the network's own picture came back to, so that it is worked out once."""
+
+    def __init__(self, network: Network, projector: Projector) -> None:
+        self.network, self.projector = network, projector
+        self._known: dict[str, Distance] = {}
+
+    def project(
+        self, picture: Any, wish: Wish, *, progress: Callable[[Moment], None] | None, stop: Callable[[], bool]
+    ) -> Found:
+        """As Projector.project, with a yardstick that is worked out only where none is known."""
+        known = None if wish.seconds is not None else self._read(wish)
+        found = self.projector.project(
+            picture, wish, progress=progress, stop=stop, yardstick=True if known is None else known
+        )
+        if known is None and found.own is not None:
+            self._keep(replace(wish, steps=found.steps, seconds=None), found.own)
+        return found
+
+    def _path(self, wish: Wish) -> Path:
+        about = {**asdict(wish), "looks": self.projector.looks, "size": self.projector.size, "version": 1}
+        key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
+        return cache_folder() / f"{self.network.sha}.{key}.own.json"
+
+    def _read(self, wish: Wish) -> Distance | None:
+        path = self._path(wish)
+        if str(path) in self._known:
+            return self._known[str(path)]
+        try:
+            with open(path, "rb") as file:
+                said = json.loads(file.read(_MOST_YARDSTICK))
+            values = [said[name] for name in ("levels", "psnr", "features")]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if not all(type(value) in (int, float) and math.isfinite(value) and value >= 0 for value in values):
+            return None
+        return Distance(*map(float, values))
+
+    def _keep(self, wish: Wish, own: Distance) -> None:
+        if self.projector.looks == "a file":  # whose content the name of the kept one does not hold
+            return
+        path = self._path(wish)
+        self._known[str(path)] = own
+        with suppress(OutputError), writing(path) as temporary:
+            temporary.write_text(json.dumps(own.values()), encoding="utf-8")
+
+
+# --- watching and stopping -----------------------------------------------------------------------------------------
+
+
+class Watched:
+    """Says how far a projection is; through a folder also shows it, and hears there that it shall stop and keep."""
+
+    def __init__(self, folder: Path | None, steps: Steps) -> None:
+        self.folder, self.steps = folder, steps
+        self._shown = -math.inf
+        self._place = (0, 1)
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has put the file there that asks to stop."""
+        return self.folder is not None and (self.folder / STOP).exists()
+
+    def among(self, index: int, count: int) -> None:
+        """The picture that comes is number `index` of `count`."""
+        self._place = (index, count)
+
+    def __call__(self, moment: Moment) -> None:
+        """Tell of one step."""
+        index, count = self._place
+        if count == 1:
+            self.steps.at(moment.done, moment.total)
+        elif moment.done % 10 == 0 or moment.done == moment.total:
+            done = index + moment.done / max(1, moment.total)
+            self.steps.at(round(100 * done), 100 * count)
+        now = time.monotonic()
+        if self.folder is not None and moment.shown and now - self._shown >= _PREVIEW_SECONDS:
+            self._shown = now
+            self.show(moment.reached(), stage=moment.stage)
+
+    def show(self, found: Found, *, stage: str = "") -> None:
+        """Put what there is by now into the folder, whole."""
+        assert self.folder is not None
+        data = base64.b64encode(pictures.encode(found.picture, "png")).decode("ascii")
+        target = base64.b64encode(pictures.encode(found.target, "png")).decode("ascii")
+        about = {**told(found), "stage": stage, "words": words(found.distance, found.own)}
+        temporary = self.folder / f".{PREVIEW}.{os.getpid()}"
+        temporary.write_text(json.dumps({**about, "picture": data, "target": target}), encoding="utf-8")
+        os.replace(temporary, self.folder / PREVIEW)
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, which then stops at the next step; a second one ends the program as ever."""
+    pressed = threading.Event()
+
+    def hear(_number: int, _frame: FrameType | None) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# --- names and files -----------------------------------------------------------------------------------------------
+
+
+def _checked_out(out: Path, *, many: bool) -> str | None:
+    """The name of a point, None where --out is a file. Raises SettingError."""
+    suffix = out.suffix.lower()
+    if many:
+        if suffix != ".csv":
+            raise SettingError("out", out, "the table of a folder is written as .csv, with its sheet as .png beside it")
+        return None
+    if suffix == kept.SUFFIX:
+        return None
+    if out.name != str(out) or suffix in (".csv", *SUFFIXES):
+        raise SettingError("out", out, "the name of a point, or a path with .safetensors")
+    return kept.check_name(str(out))
+
+
+def _check_free(network: Network, name: str, *, replace: bool) -> None:
+    taken = name.casefold() in (one.casefold() for one in kept.names(network, "points"))
+    if taken and not replace:
+        raise SettingError("out", name, "that point is there already; choose another name, or give --replace")
+
+
+def _is_name(name: str) -> bool:
+    try:
+        kept.check_name(name)
+    except StyloscopeError:
+        return False
+    return True
+
+
+def _stem(out: Path) -> str:
+    return out.stem if _is_name(out.stem) else "point"
+
+
+def _printable(text: str) -> str:
+    """A file's name as JSON and CSV can hold it."""
+    return "".join(c for c in text.encode("utf-8", "replace").decode() if c.isprintable())[:200]
+
+
+def _write(out: Path, point: Point) -> Path:
+    with writing(out) as temporary:
+        temporary.write_bytes(kept.file_bytes(point))
+    return out

@@ -1,0 +1,125 @@
+"""The addresses of points: GET and POST /points, DELETE /points/NAME, its file, files taken in, and other names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from core.arrays import LARGEST_FILE
+from core.errors import SettingError, StyloscopeError
+from explorer import kept
+from explorer.kept import Point
+from explorer.recipe import Recipe
+from explorer.web.answers import read_object, refusal
+from explorer.web.uploads import received
+
+if TYPE_CHECKING:
+    from explorer.studio import Studio
+
+__all__ = ["add_points_routes"]
+
+_TOLD = ("name", "made", "source", "network", "sha", "distance", "own_distance", "label", "space", "steps", "stopped")
+_GONE = 499
+
+
+def add_points_routes(app: Starlette, *, studio: Studio) -> None:
+    """Add the routes to `app`; to be called before Gradio is mounted at /."""
+
+    def answer(work: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def answered(request: Request) -> Response:
+            try:
+                found = await work(request)
+            except ClientDisconnect:
+                return Response(status_code=_GONE)
+            except StyloscopeError as wrong:
+                return refusal(wrong)
+            return found if isinstance(found, Response) else JSONResponse(found)
+
+        return answered
+
+    async def listed(request: Request) -> dict[str, Any]:
+        network = studio.network(request.query_params.get("checkpoint") or None)
+        return {"points": await asyncio.to_thread(lambda: [_told(one) for one in kept.entries(network, "points")])}
+
+    async def add(request: Request) -> dict[str, Any]:
+        wish = await _object(request, ("name", "recipe"))
+        recipe = Recipe.parse(wish.get("recipe", {}))
+        return await asyncio.to_thread(_keep_picture, studio, recipe, wish.get("name"))
+
+    async def remove(request: Request) -> dict[str, Any]:
+        network = studio.network(request.query_params.get("checkpoint") or None)
+        await asyncio.to_thread(kept.forget, network, "points", request.path_params["name"])
+        return {"removed": request.path_params["name"]}
+
+    async def rename(request: Request) -> dict[str, Any]:
+        wish = await _object(request, ("checkpoint", "old", "new"))
+        network = studio.network(_text(wish.get("checkpoint"), "checkpoint"))
+        old, new = (_text(wish.get(key), key) for key in ("old", "new"))
+        await asyncio.to_thread(kept.rename, network, "points", str(old), str(new))
+        return {"name": new}
+
+    async def file(request: Request) -> Response:
+        network = studio.network(request.query_params.get("checkpoint") or None)
+        name = request.path_params["name"]
+        data = await asyncio.to_thread(lambda: kept.file_bytes(kept.read_point(network, name)))
+        how = f"attachment; filename*=UTF-8''{quote(f'{name}{kept.SUFFIX}')}"
+        return Response(data, media_type="application/octet-stream", headers={"Content-Disposition": how})
+
+    async def opened(request: Request) -> dict[str, Any]:
+        network = studio.network(request.query_params.get("checkpoint") or None)
+        data = await received(request, most=LARGEST_FILE, what="a point's file")
+        return await asyncio.to_thread(_take_in, network, data, request.query_params.get("name", ""))
+
+    app.router.add_route("/points", answer(listed), methods=["GET"])
+    app.router.add_route("/points", answer(add), methods=["POST"])
+    app.router.add_route("/points/rename", answer(rename), methods=["POST"])
+    app.router.add_route("/points/open", answer(opened), methods=["POST"])
+    app.router.add_route("/points/{name}", answer(remove), methods=["DELETE"])
+    app.router.add_route("/points/{name}/file", answer(file), methods=["GET"])
+
+
+def _keep_picture(studio: Studio, recipe: Recipe, name: object) -> dict[str, Any]:
+    """Keep the finished styles of a picture, and its noise where that is maps of its own."""
+    room, ws, noise = studio.inputs(recipe)
+    maps = tuple(np.asarray(one, np.float32) for one in noise) if isinstance(noise, list) else None
+    about = {"network": room.network.name, "sha": room.network.sha, "made": "stage"}
+    point = Point(kept.check_name(name), ws.float().cpu().numpy(), maps, about)
+    kept.keep(room.network, point)
+    return _told({"name": point.name, **about})
+
+
+def _take_in(network: Any, data: bytes, name: str) -> dict[str, Any]:
+    from explorer.projecting import free_name
+
+    point = kept.point_from(data, network, name=name[:80] or "this point")
+    named = Point(free_name(network, point.name), point.ws, point.noise, point.about)
+    kept.keep(network, named)
+    return _told({**point.about, "name": named.name})
+
+
+def _told(about: dict[str, Any]) -> dict[str, Any]:
+    """What the page is told of a point."""
+    return {key: about.get(key) for key in _TOLD}
+
+
+async def _object(request: Request, keys: tuple[str, ...]) -> dict[str, Any]:
+    wish = await read_object(request, field="point")
+    if wish is None:
+        raise SettingError("point", "this body", f"a JSON object with {', '.join(keys)}")
+    for key in wish:
+        if key not in keys:
+            raise SettingError(key, wish[key], f"one of {', '.join(keys)}")
+    return wish
+
+
+def _text(value: object, field: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise SettingError(field, value, "a name")
+    return value

@@ -1,0 +1,152 @@
+"""The addresses of projecting: POST /project with a picture, how far it is, stop and keep, the point it became.
+
+A projection is a job like any other (GET and DELETE /jobs/ID); its picture lies in the job's private folder, where the
+process also leaves what it has reached, and finds that it shall stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from core import pictures
+from core.errors import PictureError, SettingError, StyloscopeError
+from explorer import kept
+from explorer.projecting import PREVIEW, STOP, free_name
+from explorer.projection import Wish
+from explorer.recipe import Recipe, parse_grown
+from explorer.web.answers import read_object, refusal
+from explorer.web.job_routes import found_name
+from explorer.web.jobs import Jobs, UnknownJobError
+from explorer.web.uploads import received
+
+if TYPE_CHECKING:
+    from explorer.studio import Studio
+
+__all__ = ["MOST_PIXELS", "UPLOAD_LIMIT", "add_project_routes", "wished"]
+
+UPLOAD_LIMIT = 64 << 20  # bytes
+MOST_PIXELS = 64_000_000
+_AT_ONCE = 4
+_MOST_PREVIEW = 32 << 20
+_GONE = 499
+_SETTINGS = ("checkpoint", "space", "steps", "seconds", "noise_maps", "label", "grown")
+
+
+def add_project_routes(app: Starlette, *, studio: Studio, jobs: Jobs) -> None:
+    """Add the routes to `app`; to be called before Gradio is mounted at /."""
+    under_way = asyncio.Semaphore(_AT_ONCE)
+
+    def answer(work: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def answered(request: Request) -> Response:
+            try:
+                return JSONResponse(await work(request), status_code=202 if request.url.path == "/project" else 200)
+            except ClientDisconnect:
+                return Response(status_code=_GONE)
+            except UnknownJobError as wrong:
+                return refusal(wrong, status=404)
+            except StyloscopeError as wrong:
+                return refusal(wrong)
+
+        return answered
+
+    async def begin(request: Request) -> dict[str, Any]:
+        query = {key: value for key, value in request.query_params.items() if key != "name"}
+        settings = await asyncio.to_thread(wished, studio, _typed(query))
+        async with under_way:
+            data = await received(request, most=UPLOAD_LIMIT, what="a picture")
+            await asyncio.to_thread(_check_picture, data, request.query_params.get("name", ""))
+            return {"id": await asyncio.to_thread(jobs.submit, "project", {**settings, "source": data})}
+
+    async def status(request: Request) -> dict[str, Any]:
+        identity = request.path_params["id"]
+        told = jobs.status(identity)
+        return {**told, "preview": await asyncio.to_thread(_preview, jobs.folder(identity))}
+
+    async def stop(request: Request) -> dict[str, Any]:
+        folder = jobs.folder(request.path_params["id"])
+        if folder.is_dir():
+            (folder / STOP).touch()
+        return {"state": "stopping"}
+
+    async def keep(request: Request) -> dict[str, Any]:
+        wish = await read_object(request, field="point") or {}
+        path = jobs.file(request.path_params["id"])
+        network = studio.network(wish.get("checkpoint") if isinstance(wish.get("checkpoint"), str) else None)
+        return await asyncio.to_thread(_keep, network, path, wish)
+
+    app.router.add_route("/project", answer(begin), methods=["POST"])
+    app.router.add_route("/project/{id}", answer(status), methods=["GET"])
+    app.router.add_route("/project/{id}/stop", answer(stop), methods=["POST"])
+    app.router.add_route("/project/{id}/keep", answer(keep), methods=["POST"])
+
+
+def wished(studio: Studio, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the job, after all was looked at that can be wrong before a picture is read."""
+    for key in settings:
+        if key not in _SETTINGS:
+            raise SettingError(key, settings[key], "one of " + ", ".join(_SETTINGS))
+    given = {key: value for key, value in settings.items() if value is not None}
+    grown = given.get("grown")
+    base = Recipe.parse(
+        {
+            **{key: given[key] for key in ("checkpoint", "label") if key in given},
+            **({"grown": parse_grown(grown) if isinstance(grown, str) else grown} if grown is not None else {}),
+        }
+    )
+    network = studio.check(base)
+    Wish(**{key: given[key] for key in ("space", "steps", "seconds", "noise_maps", "label") if key in given})
+    told = {"grown": str(base.grown)} if base.grown is not None else {}
+    return {**given, **told, "checkpoint": found_name(network)}
+
+
+def _typed(query: Mapping[str, str]) -> dict[str, Any]:
+    """The values of an address as what they stand for."""
+    found: dict[str, Any] = dict(query)
+    for key, kind in (("steps", int), ("label", int), ("seconds", float)):
+        if key in found:
+            try:
+                found[key] = kind(found[key][:20])
+            except ValueError:
+                raise SettingError(key, found[key], "a number") from None
+    if "noise_maps" in found:
+        if found["noise_maps"] not in ("true", "false"):
+            raise SettingError("noise_maps", found["noise_maps"], "true or false")
+        found["noise_maps"] = found["noise_maps"] == "true"
+    return found
+
+
+def _check_picture(data: bytes, name: str) -> None:
+    """Raise PictureError for what is no picture, or has more pixels than the page may send."""
+    shown = name[:80] or "the picture"
+    height, width = pictures.read_header(data, name=shown).size
+    if height * width > MOST_PIXELS:
+        raise PictureError(
+            f"{shown} has {height} x {width} pixels, more than {MOST_PIXELS // 10**6} million; shrink it first"
+        )
+
+
+def _preview(folder: Path) -> dict[str, Any] | None:
+    """What the process has reached, None before there is anything."""
+    try:
+        with open(folder / PREVIEW, "rb") as file:
+            return dict(json.loads(file.read(_MOST_PREVIEW)))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _keep(network: Any, path: Path, wish: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the point of a job under the name wished, numbered where that is taken."""
+    name, source = (str(wish.get(key) or "")[:200] for key in ("name", "source"))
+    point = kept.point_from(path, network, name="the point")
+    named = replace(point, name=free_name(network, name or "picture"), about={**point.about, "source": source or name})
+    kept.keep(network, named)
+    return {"name": named.name, **{key: point.about.get(key) for key in ("distance", "own_distance", "label")}}

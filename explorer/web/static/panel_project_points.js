@@ -1,0 +1,183 @@
+// The points that are kept beside the stage's network: to the stage, on the shelf, another name, a file, away.
+
+import { button, h, likeStage, shaped, Thumbs } from "./panel_kit.js";
+
+const SIZE = 160; // pixels of a thumbnail's longer side
+
+/** The answer of one of our addresses; throws its sentence. */
+export async function asked(response) {
+  const said = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));
+  if (!response.ok) throw new Error(said.error);
+  return said;
+}
+
+/** A point as it was found: not truncated, with its own noise where it has some. */
+export function pointRecipe({ checkpoint, name, grown, label }) {
+  return { checkpoint, point: name, psi: 1, ...(grown ? { grown } : {}), ...(label != null ? { label } : {}) };
+}
+
+export class Points {
+  #asked = "";
+  #shown = new Map(); // name -> its list item
+
+  constructor(stage) {
+    this.stage = stage;
+    this.thumbs = new Thumbs(stage, { size: SIZE });
+    this.list = h("ul", { class: "points-list", "aria-label": "Points" });
+    this.empty = h("p", { class: "empty" }, "No points yet. A projected picture becomes one, and so does whatever stands on the stage.");
+    this.wrong = h("p", { class: "wrong", role: "alert" });
+    this.input = h("input", { type: "file", accept: ".safetensors", hidden: true, "aria-label": "File of a point", onchange: () => (this.#open(this.input.files[0]), (this.input.value = "")) });
+    this.root = h("div", { class: "part" }, this.wrong, this.list, this.empty, this.input);
+    document.getElementById("points-rest").append(this.root);
+    this.name = document.querySelector("#points-name :is(input, textarea)");
+    this.name.setAttribute("aria-label", "Name of the stage’s picture");
+    this.name.maxLength = 80;
+    this.name.placeholder = "a name";
+    this.name.addEventListener("keydown", ({ key }) => key === "Enter" && this.#keepStage());
+    document.getElementById("points-keep").addEventListener("click", () => this.#keepStage());
+    document.getElementById("points-open").addEventListener("click", () => this.input.click());
+    document.addEventListener("points-changed", () => this.#ask());
+    shaped(stage, this.root);
+    stage.subscribe((_recipe, network) => {
+      const key = network ? `${network.name} ${network.sha}` : "";
+      if (key === this.#asked) return;
+      this.#asked = key;
+      this.#ask();
+    });
+  }
+
+  get #query() {
+    return new URLSearchParams({ checkpoint: this.stage.network.name });
+  }
+
+  async #ask() {
+    if (!this.stage.network) return;
+    const name = this.stage.network.name;
+    try {
+      const { points } = await asked(await fetch(`/points?${this.#query}`));
+      if (this.stage.network.name === name) this.#draw(points, name);
+    } catch (wrong) {
+      this.#say(wrong.message);
+    }
+  }
+
+  #draw(points, checkpoint) {
+    this.empty.hidden = points.length > 0;
+    for (const item of this.#shown.values()) {
+      this.thumbs.drop(item.picture);
+      item.remove();
+    }
+    this.#shown.clear();
+    for (const point of points) {
+      const item = this.#item(point, checkpoint);
+      this.#shown.set(point.name, item);
+      this.list.append(item);
+    }
+  }
+
+  #item(point, checkpoint) {
+    const { name } = point;
+    const recipe = pointRecipe({ ...point, checkpoint });
+    const toStage = () => this.stage.show({ ...recipe, ...(this.stage.recipe.grown ? { grown: this.stage.recipe.grown } : {}) });
+    const picture = this.thumbs.make({ label: `${name}: to the stage`, press: toStage });
+    this.thumbs.set(picture, { ...likeStage(this.stage.recipe), ...recipe, cutoff: null, noise: "const" });
+    const title = h("input", { class: "name", value: name, maxlength: 80, "aria-label": `Name of ${name}`, onchange: () => this.#rename(name, title) });
+    const file = `/points/${encodeURIComponent(name)}/file?${this.#query}`;
+    const item = h(
+      "li",
+      {},
+      picture,
+      title,
+      h("p", { class: "hint", title: point.source ?? "" }, words(point)),
+      h(
+        "div",
+        { class: "tools" },
+        button("", { icon: "stage", kind: "icon", label: `${name}: to the stage`, title: "To the stage, as it was found", press: toStage }),
+        button("", { icon: "keep", kind: "icon", label: `${name}: on the shelf`, title: "Keep on the shelf", press: () => this.stage.keep(recipe, name) }),
+        button("", { icon: "save", kind: "icon", label: `${name}: download`, title: "Download, to be shared", press: () => this.stage.download(file, `${name}.safetensors`) }),
+        button("", { icon: "close", kind: "icon", label: `${name}: forget`, title: "Forget this point", press: () => this.#forget(name, item) }),
+      ),
+    );
+    item.picture = picture;
+    return item;
+  }
+
+  async #act(work) {
+    this.#say("");
+    try {
+      await work();
+      document.dispatchEvent(new CustomEvent("points-changed"));
+      return true;
+    } catch (wrong) {
+      this.#say(wrong.message);
+      return false;
+    }
+  }
+
+  #keepStage() {
+    const { recipe, network } = this.stage;
+    const name = this.name.value.trim();
+    if (!name) {
+      this.#say("Give the point a name first.");
+      return this.name.focus();
+    }
+    return this.#act(async () => {
+      await asked(await post("/points", { name, recipe: { ...recipe, checkpoint: network.name } }));
+      this.name.value = "";
+      this.name.dispatchEvent(new Event("input", { bubbles: true }));
+      this.stage.tell(`Kept as the point ${name}`);
+    });
+  }
+
+  async #rename(old, title) {
+    const wished = title.value.trim();
+    if (!wished || wished === old) return (title.value = old);
+    const kept = await this.#act(async () => asked(await post("/points/rename", { checkpoint: this.stage.network.name, old, new: wished })));
+    if (!kept) title.value = old;
+    else if (this.stage.recipe.point === old) this.stage.set({ point: wished });
+  }
+
+  /** The first press asks, the second one means it: a point has no other copy. */
+  #forget(name, item) {
+    const press = item.querySelector(".tools button:last-child");
+    if (press.dataset.sure !== "yes") {
+      press.dataset.sure = "yes";
+      press.title = "Press once more to forget it for good";
+      press.setAttribute("aria-label", `${name}: press once more to forget it`);
+      press.addEventListener("blur", () => this.#unsure(press, name), { once: true });
+      return this.#say(`Press once more to forget ${name} for good.`);
+    }
+    return this.#act(async () => asked(await fetch(`/points/${encodeURIComponent(name)}?${this.#query}`, { method: "DELETE" })));
+  }
+
+  #unsure(press, name) {
+    delete press.dataset.sure;
+    press.title = "Forget this point";
+    press.setAttribute("aria-label", `${name}: forget`);
+    this.#say("");
+  }
+
+  #open(file) {
+    if (!file) return;
+    this.#act(async () => {
+      const query = this.#query;
+      query.set("name", file.name);
+      const { name } = await asked(await fetch(`/points/open?${query}`, { method: "POST", body: file }));
+      this.stage.tell(`Opened as the point ${name}`);
+    });
+  }
+
+  #say(text) {
+    this.wrong.textContent = text;
+  }
+}
+
+function post(address, body) {
+  return fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+/** Where a point came from, in a few words. */
+function words({ made, distance }) {
+  if (made === "project" && distance) return `projected, ${distance.levels.toFixed(1)} gray levels away`;
+  return made === "stage" ? "kept from the stage" : "opened";
+}
