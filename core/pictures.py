@@ -112,13 +112,15 @@ def read_pages(source: Source, pages: Sequence[int], *, name: str = "") -> Itera
 class Header:
     """What a picture says before it is decoded: (height, width) upright, gray or not, more than 8 bits or not.
 
-    `pages` are those of a TIFF that are pictures of one size and kind; of any other file the first alone.
+    `pages` are those of a TIFF that are pictures of one size and kind; of any other file the first alone. `left_out` is
+    how many pictures a TIFF has besides, where they are not of one size and kind.
     """
 
     size: tuple[int, int]
     gray: bool
     wide: bool
     pages: tuple[int, ...] = (0,)
+    left_out: int = 0
 
 
 def read_header(source: Source, *, name: str = "") -> Header:
@@ -132,11 +134,12 @@ def read_header(source: Source, *, name: str = "") -> Header:
             wide, is_deep = image.mode in _WIDE_MODES, deep.is_deep(image)
             is_gray = wide or image.mode in _GRAY_MODES or deep.raw_mode(image).startswith("LA")
             height, width = image.size if orientation in _TURNED else image.size[::-1]
-            pages = _pages(image)
+            pages, left_out = _pages(image)
         except Exception as wrong:  # as in read
             raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
         # Colour of 16 bits is read from single pages alone.
-        return Header((height, width), gray=is_gray, wide=wide or (is_deep and len(pages) == 1), pages=pages)
+        wide = wide or (is_deep and len(pages) == 1)
+        return Header((height, width), gray=is_gray, wide=wide, pages=pages, left_out=left_out)
 
 
 def is_gray(array: np.ndarray) -> bool:
@@ -228,13 +231,13 @@ def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Ima
     return image
 
 
-def _pages(image: Image.Image) -> tuple[int, ...]:
-    """The pages of a TIFF that are pictures of one size and kind; the first alone where they differ.
+def _pages(image: Image.Image) -> tuple[tuple[int, ...], int]:
+    """The pages of a TIFF that are pictures of one size and kind; where they differ the first, and how many others.
 
     Raises whatever Pillow trips over in a file that is cut short.
     """
     if image.format != "TIFF":
-        return (0,)
+        return (0,), 0
     found, kinds = list[int](), set[tuple[object, ...]]()
     try:
         for page in range(_MOST_PAGES):
@@ -245,10 +248,10 @@ def _pages(image: Image.Image) -> tuple[int, ...]:
     except EOFError:
         if len(found) > 1:
             _check_chain(image)
-        return tuple(found) if len(kinds) == 1 else (0,)
+        return (tuple(found), 0) if len(kinds) == 1 else ((0,), max(0, len(found) - 1))
     except SyntaxError:  # a page of a kind that Pillow does not know
-        pass
-    return (0,)
+        found.append(page)
+    return (0,), max(0, len(found) - 1)
 
 
 def _check_chain(image: Any) -> None:

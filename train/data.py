@@ -99,6 +99,7 @@ class Frames:
         rows: np.ndarray | None = None,
     ) -> None:
         self.pixels = pixels
+        self.averaged = False  # whether these are the averages of blocks of larger ones
         self.frame = frame
         self.channels = pixels.shape[1]
         self.says = says
@@ -226,6 +227,7 @@ class Frames:
                 pixels, frame=replace(self.frame, size=size), says=[], kept=kept, labels=self.labels,
                 classes=self.classes, facts=self._facts,
             )  # fmt: skip
+            small.averaged = True
             if self._device is not None:
                 small.move(self._device)
             self._smaller[size] = small
@@ -248,6 +250,7 @@ class Phantoms:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     fingerprint = "phantoms"
+    averaged = False  # as of Frames
 
     def __init__(
         self, *, frame: Frame, channels: int, heads: tuple[int, int] = (0, 2**31), drawn: Frame | None = None
@@ -285,7 +288,9 @@ class Phantoms:
     def at(self, size: tuple[int, int]) -> Phantoms:
         """The same heads, drawn alike, at a size of which theirs is a multiple."""
         frame = replace(self.frame, size=size)
-        return Phantoms(frame=frame, channels=self.channels, heads=self.heads, drawn=self._drawn)
+        small = Phantoms(frame=frame, channels=self.channels, heads=self.heads, drawn=self._drawn)
+        small.averaged = size != self._drawn.size
+        return small
 
     def order(self, shown: np.ndarray, *, seed: int) -> np.ndarray:
         """Every place has a head of its own."""

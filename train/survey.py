@@ -102,7 +102,7 @@ def _items(
     source: sources.Folder | sources.Zip, slicing: Slicing, *, each: Callable[[], None]
 ) -> tuple[tuple[Item, ...], dict[str, str], list[str]]:
     """Everything to read, the files that cannot be and why, and what a person should know, one sentence each."""
-    items, scans, volumes = list[Item](), list[dicom.Scan](), list[VolumeItem]()
+    items, scans, volumes, mixed = list[Item](), list[dicom.Scan](), list[VolumeItem](), list[str]()
     broken = dict[str, str]()
     for index, name in enumerate(source.names):
         each()
@@ -117,10 +117,14 @@ def _items(
             else:
                 head = pictures.read_header(source.open(index), name=name)
                 stack = len(head.pages) > 1
+                mixed += [name] if head.left_out else []
                 items.append(StackItem.at(source, index, slicing, head) if stack else PictureItem(source, index, head))
         except sources.UNREADABLE as wrong:
             broken[name] = sources.reason(wrong)
     series, says = dicom.group(source, scans, slicing)
+    if mixed:
+        what = f"{mixed[0]} has" if len(mixed) == 1 else f"{len(mixed)} TIFF files, such as {mixed[0]}, have"
+        says = [*says, f"{what} pages of several sizes or kinds, of which the first alone is taken; save them apart"]
     stretched = _stretched([*volumes, *series])
     if stretched:
         name, (height, width) = next(iter(stretched.items()))

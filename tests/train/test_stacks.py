@@ -76,11 +76,18 @@ def test_in_a_zip_and_beside_single_pictures(tmp_path: Path) -> None:
     assert data.names == ("a.tif#000", "a.tif#001", "a.tif#002", "b.png") and np.array_equal(data.pixels[:3, 0], values)
 
 
-def test_pages_of_several_sizes_give_the_first(tmp_path: Path) -> None:
+def test_pages_of_several_sizes_give_the_first_and_are_said(tmp_path: Path) -> None:
     """Thumbnails and pyramids are no slices."""
     whole, small = pages("gray", count=1)[0], pages("gray", size=(8, 8))[0]
     data = opened(stack(tmp_path / "a.tif", [whole, small]))
     assert data.names == ("a.tif",) and np.array_equal(data.pixels[0, 0], whole)
+    said = "a.tif has pages of several sizes or kinds, of which the first alone is taken; save them apart"
+    assert said in data.says and pictures.read_header(tmp_path / "a.tif").left_out == 1
+    stack(tmp_path / "both" / "a.tif", [whole, small, small])
+    Image.fromarray(whole).save(tmp_path / "both" / "b.tif")
+    stack(tmp_path / "both" / "c.tif", [small, whole])
+    assert "2 TIFF files, such as a.tif, have pages" in " ".join(opened(tmp_path / "both").says)
+    assert "pages" not in " ".join(opened(stack(tmp_path / "d.tif", [whole, whole])).says)
     Image.fromarray(whole).save(tmp_path / "b.gif", save_all=True, append_images=[Image.fromarray(255 - whole)], loop=0)
     assert pictures.read_header(tmp_path / "b.gif").pages == (0,)
 

@@ -162,6 +162,8 @@ def _extractors(
 def _filter(data: Data, measure: Measure) -> str:
     """How the pictures were resized on their way."""
     says = f"lanczos, fit {data.frame.fit}"
+    if data.averaged:
+        says += f"; averages to {data.frame.size[0]}x{data.frame.size[1]}"
     if measure.extractor == INCEPTION:
         return f"{says}; bilinear as in TensorFlow 1 to 299x299"
     return f"{says}; lanczos to 48 pixels" if measure.name.startswith("near") else says

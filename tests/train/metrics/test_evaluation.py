@@ -70,6 +70,19 @@ def test_real_pictures_are_near_and_noise_is_far() -> None:
     assert figures["nearer"]["real"] < 0.1 and figures["spread"]["real"] == pytest.approx(1, abs=0.2)
 
 
+def test_pictures_of_a_smaller_size_say_that_they_are_averages(tmp_path: Any) -> None:
+    large = Phantoms(frame=Frame.of((32, 32), size=(32, 32), fit="native"), channels=1)
+    said = {
+        data.averaged: measured(data=data, names="spread")["spread"]["filter"] for data in (heads(), large.at((16, 16)))
+    }
+    assert said == {False: "lanczos, fit native", True: "lanczos, fit native; averages to 16x16"}
+    assert not large.at((32, 32)).averaged and large.at((16, 16)).at((8, 8)).averaged
+    make.save(tmp_path / "a.png", make.picture("L", (32, 32)))
+    make.save(tmp_path / "b.png", make.picture("L", (32, 32), seed=1))
+    data = open_data(plan(Config.read({"data": str(tmp_path)})))
+    assert not data.at((32, 32)).averaged and data.at((16, 16)).averaged
+
+
 def test_the_same_figures_again() -> None:
     some = ["swd", "kernel_discriminator", "path_length_random", "ms_ssim"]
     assert measured(names=some) == measured(names=some)
