@@ -341,12 +341,19 @@ _BOUNDS = {
     "group_size": 1 << 14, "std_channels": 1 << 10, "channels": 3, "size": LARGEST, "start": 9, "filters": 1 << 14,
 }  # fmt: skip
 
+# Worked out here and not while a file is read: annotations are text, which Python compiles to know what they mean.
+_KINDS = {
+    kind: typing.get_type_hints(kind)
+    for arch in ARCHITECTURES.values()
+    for kind in (arch.generator, arch.discriminator)
+}
+
 
 def _config(path: Path, kind: type, values: Any) -> Any:
     """Build a configuration from a header's JSON: known fields of the right kind within bounds, nothing else."""
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} has a damaged header: config is no table; {_ACCEPTED}")
-    kinds = typing.get_type_hints(kind)
+    kinds = _KINDS[kind]
     wrong = [
         repr(name[:40])
         for name, value in values.items()

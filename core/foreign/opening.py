@@ -67,16 +67,23 @@ def described(source: Source) -> tuple[str, str]:
 def contents(source: Source, budget: Budget) -> tuple[str, Any]:
     """(kind as of `recognise`, the object in the file), inert. Raises CheckpointError, also for what is not known."""
     kind, _ = described(source)
-    if kind == "torch-legacy":
-        return kind, read_legacy(source, budget)
-    if kind == "torch-zip":
-        return kind, read_zip(source, budget)
+    try:
+        return kind, _READERS[kind](source, budget)
+    except CheckpointError:
+        check_known(budget)  # says more than what else is wrong
+        raise
+
+
+def _read_pickle(source: Source, budget: Budget) -> Any:
+    """The object in a pickle of NVIDIA's. Raises CheckpointError."""
     window = Window(source, 0, source.size)
     root = Machine(window, budget, NVIDIA, storage=partial(read_storage, source, budget)).load()
     if window.at != window.end:
-        check_known(budget)
         raise source.damaged("something follows behind its end")
-    return kind, root
+    return root
+
+
+_READERS = {"torch-legacy": read_legacy, "torch-zip": read_zip, "nvidia-pickle": _read_pickle}
 
 
 def open_foreign(path: str | Path, *, generator_only: bool = False) -> Opened:

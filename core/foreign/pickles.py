@@ -23,6 +23,7 @@ _DEEPEST_MARK = 256
 _DEEPEST_VALUE = 64
 _LONGEST_NAME = 256
 _WIDEST_NUMBER = 16  # bytes
+_LARGEST_KEY = 1 << 53
 _MOST_UNKNOWN = 1000
 _NUMBERS = {
     "f8": "d", "f4": "f", "f2": "e", "i8": "q", "i4": "i", "i2": "h", "i1": "b",
@@ -189,7 +190,10 @@ class Machine:
 
     def _key(self, key: Any) -> Any:
         # The hash of a tuple goes through all it holds, and a few nested ones can hold the same thing a billion times.
-        if key is None or type(key) in (str, int, bool, float):
+        # Whole numbers beyond 2^61 have the hashes of others, so a table of them could take minutes.
+        if key is None or type(key) in (str, bool, float):
+            return key
+        if type(key) is int and abs(key) < _LARGEST_KEY:
             return key
         raise self.source.damaged("a table in it has a key that is neither text nor a number")
 
