@@ -133,11 +133,12 @@ class Zip:
         return archive, member
 
 
-def find(path: str | Path, *, only: str = "") -> Folder | Zip:
+def find(path: str | Path, *, only: str = "", most: int | None = None, bare: bool = True) -> Folder | Zip:
     """Find the pictures below a folder, inside a zip, or in one file. Raises DataError naming the path.
 
     `only` holds patterns such as `*T1w*` with commas between, one of which a name has to match. In OASIS's
-    keras_png_slices_data the segmentations are left out, and of the splits the training one is taken.
+    keras_png_slices_data the segmentations are left out, and of the splits the training one is taken. More than `most`
+    files are refused, and without `bare` a file without a suffix is not opened to see whether it is DICOM.
     """
     path = Path(path)
     if not path.exists():
@@ -146,12 +147,13 @@ def find(path: str | Path, *, only: str = "") -> Folder | Zip:
     if not path.is_dir() and not path.is_file():
         raise DataError(f"{path} is neither a folder nor a zip; give --data a folder or zip of pictures")
     if path.is_dir():
-        every = _below(path)
-        names, says, partners = _wanted(every, Folder(path, tuple(every)), only)
+        every = _below(path, most)
+        names, says, partners = _wanted(every, Folder(path, tuple(every)), only, bare)
         found = Folder(path, tuple(names), says, partners)
     elif zipfile.is_zipfile(path):
         members = _members(path)
-        names, says, partners = _wanted(list(members), Zip(path, list(members), members=members), only)
+        _few(path, len(members), most)
+        names, says, partners = _wanted(list(members), Zip(path, list(members), members=members), only, bare)
         found = Zip(path, names, says, partners=partners, members=members)
     elif _kind(path.name) and (path.suffix or _is_dicom(Folder(path.parent, (path.name,)), 0)):
         head = _head_beside(path)
@@ -206,7 +208,12 @@ def classes(names: Sequence[str], *, path: Path) -> tuple[tuple[str, ...], np.nd
     return kinds, np.array([number[name] for name in found], np.int64)
 
 
-def _below(path: Path) -> list[str]:
+def _few(path: Path, count: int, most: int | None) -> None:
+    if most is not None and count > most:
+        raise DataError(f"{path} holds more than {most} files; name the folder or zip of the pictures alone")
+
+
+def _below(path: Path, most: int | None) -> list[str]:
     """Names of the files below a folder, links followed, but for one that leads back to a folder it lies in.
 
     Pipes, sockets and devices, which may never end, are no files.
@@ -219,6 +226,7 @@ def _below(path: Path) -> list[str]:
         above |= {os.path.join(folder, name): chain for name in inner}
         paths = [Path(folder) / file for file in files]
         names += [one.relative_to(path).as_posix() for one in paths if one.is_file() or not one.exists()]
+        _few(path, len(names), most)
     return sorted(names)
 
 
@@ -240,7 +248,7 @@ def _members(path: Path) -> dict[str, str]:
     return {member.filename.replace("\\", "/"): member.filename for member in members}
 
 
-def _wanted(every: list[str], source: Folder | Zip, only: str) -> tuple[list[str], str, dict[str, str]]:
+def _wanted(every: list[str], source: Folder | Zip, only: str, bare: bool) -> tuple[list[str], str, dict[str, str]]:
     """Of all names those to read, a sentence about those left out, and the other halves of volumes in two files."""
     patterns = [pattern.strip() for pattern in only.split(",") if pattern.strip()]
     there = {name.lower(): name for name in every}
@@ -249,7 +257,7 @@ def _wanted(every: list[str], source: Folder | Zip, only: str) -> tuple[list[str
         kind = _kind(name)
         if not kind or (patterns and not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)):
             continue
-        if kind == "dicom" and not name.lower().endswith(DICOM) and not _is_dicom(source, index):
+        if kind == "dicom" and not name.lower().endswith(DICOM) and not (bare and _is_dicom(source, index)):
             continue
         if name.lower().endswith(PAIRS):
             head = there.get(re.sub(r"\.img(\.gz)?$", r".hdr\1", name.lower()))

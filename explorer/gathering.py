@@ -33,7 +33,7 @@ from explorer.recipe import Grown
 
 __all__ = ["Gathered", "Look"]
 
-MOST_PICTURES = 200_000
+MOST_FILES = 200_000
 MOST_BYTES = 1 << 30  # of the pictures of one set; larger ones are compared at half their size, a quarter, ...
 MOST_KEPT = 4 << 30  # bytes of the cache, the set used last among them
 SMALLEST = 16  # pixels that are never halved
@@ -123,7 +123,7 @@ class Look:
         self.choice = choice
         self.channels = network.channels
         self._network = network
-        self._source = sources.find(choice.path, only=choice.only)
+        self._source = sources.find(choice.path, only=choice.only, most=MOST_FILES, bare=False)
         every = range(len(self._source.names))
         self._chosen = [index for index in every if self._source.kind(index) == "picture"]
         if not self._chosen:
@@ -131,8 +131,6 @@ class Look:
                 f"{choice.path} holds volumes, scans or arrays and no pictures; make a zip of slices of them with "
                 "python -m train.prepare"
             )
-        if len(self._chosen) > MOST_PICTURES:
-            raise DataError(f"{choice.path} has more than {MOST_PICTURES} pictures to look among; name a part of it")
         self._people = Manifest.of(self._source).people
         self.size = network.growth(grown)[0]
         self.window = network.window(grown)  # of what people are shown, at that size

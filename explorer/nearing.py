@@ -174,7 +174,9 @@ def do_nearest(flags: argparse.Namespace) -> None:
     samples += [_Sample(one.name, None, real.placed(pictures.read(one))) for one in files]
     found = [answer(real.real, yard, one.picture, number=flags.number) for one in samples]
     if out is not None:
-        about = {"verb": "nearest", "checkpoint": network.name, "sha": network.sha, **measure(yard, real)}
+        drawn = [one.to_dict() for one in recipes]
+        about = {"verb": "nearest", "recipes": drawn, "checkpoint": network.name, "sha": network.sha}
+        about |= measure(yard, real)
         pictures.write_png(out, sheet(samples, found, real, title=flags.title), {TEXT_KEY: json.dumps(about)})
     note(studio, base)
     _say(flags, out, samples, found, real, yard)

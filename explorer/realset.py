@@ -21,7 +21,7 @@ from explorer.networks import Network
 __all__ = ["PHANTOMS", "Choice", "choices", "nothing"]
 
 PHANTOMS = "phantoms"
-_LONGEST = 1000  # characters of a pattern or command that is looked at
+_LONGEST = 4000  # characters of a path, a pattern or a command that is looked at
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def nothing(network: Network) -> str:
     """Why there is no set for a network and how to name one."""
     _, source = _settings(network)
     if source == PHANTOMS:
-        return f"{network.name} was trained on phantoms, drawn anew each time: there is no set to look through"
-    known = f"{network.name} was trained on {Path(source).name[:80]!r}" if source else f"{network.name} names no set"
-    return f"{known}, and no set of pictures is known here; name it with --data"
+        return f"the network {network.name} was trained on phantoms, drawn anew each time: there is no set"
+    known = f"was trained on {Path(source).name[:80]!r}" if source else "does not say what it was trained on"
+    return f"the network {network.name} {known}, and no set of pictures is known here; name it with --data"
 
 
 def _run(network: Network) -> Path | None:

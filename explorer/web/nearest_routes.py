@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, Response
 from core import pictures, sources
 from core.errors import SettingError, StyloscopeError
 from explorer import realset
-from explorer.gathering import Gathered, Look
+from explorer.gathering import MOST_FILES, Gathered, Look
 from explorer.nearest import Yardstick, answer
 from explorer.nearing import MOST_NEAR, measure, told
 from explorer.recipe import Grown, Recipe, parse_grown
@@ -64,7 +64,7 @@ class RealSets:
         self.studio = studio
         self._given = [path.absolute() for path in given]
         for path in self._given:
-            sources.find(path)
+            sources.find(path, most=MOST_FILES, bare=False)
         self._open: OrderedDict[tuple[Path, str, Grown | None], _Open] = OrderedDict()
         self._looking = Lock()
 

@@ -157,7 +157,7 @@ def test_a_network_on_its_way_sees_smaller_pictures(tmp_path: Path) -> None:
     assert np.array_equal(found.real.pixels[0, 0], np.rint(whole.reshape(14, 2, 12, 2).mean((1, 3))).astype(np.uint8))
 
 
-def test_sets_that_cannot_be_used(tmp_path: Path) -> None:
+def test_sets_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = network(tmp_path)
     folder = slices(tmp_path / "slices", people=2)
     for file in sorted(folder.iterdir())[:2]:
@@ -168,6 +168,9 @@ def test_sets_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "volumes" / "head.nii.gz").write_bytes(b"")
     with pytest.raises(DataError, match="no pictures; make a zip of slices"):
         Look(only(known, tmp_path / "volumes"), known, None)
+    monkeypatch.setattr(gathering, "MOST_FILES", 7)
+    with pytest.raises(DataError, match="holds more than 7 files"):
+        Look(only(known, folder), known, None)
     alone = slices(tmp_path / "alone", people=1, each=1)
     with pytest.raises(DataError, match="too few pictures"):
         Look(only(known, alone), known, None).read().measured()

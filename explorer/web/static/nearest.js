@@ -10,7 +10,7 @@ import { full, short } from "./recipe.js";
 
 const AMPLIFY = 2; // of the difference
 const NUMBER = 4;
-const HOW = "A set is named when the explorer is started: python app.py --data PATH, a folder or zip of the pictures that the network was trained on. A network of a run on this machine finds its own.";
+const HOW = "That is: python app.py --data PATH, where PATH is a folder or zip of these pictures. A network in the folder of runs finds its own set, for who sits at this machine.";
 
 export class Nearest {
   #following = false;
