@@ -30,6 +30,7 @@ __all__ = [
     "Key",
     "Timeline",
     "alone",
+    "loaded",
     "spline_weights",
 ]
 
@@ -115,7 +116,7 @@ class Timeline:
         Raises SettingError naming the place and what is allowed: an unknown key, more than MOST_KEYS keys, a recipe
         that cannot be, a stretch whose pictures have more than 64 entries together.
         """
-        values = _object(schema.loads(given) if isinstance(given, str | bytes) else given, "the timeline", _KNOWN)
+        values = _object(loaded(given) if isinstance(given, str | bytes) else given, "the timeline", _KNOWN)
         if values.get("format", _FORMAT) != _FORMAT:
             raise SettingError("format", values["format"], f"{_FORMAT}; a newer one needs a newer Styloscope")
         listed = values.get("keys")
@@ -231,6 +232,14 @@ class Timeline:
             if place is not None:
                 weights[one % total] = weights.get(one % total, 0.0) + weight
         return blended([(weight, self.keys[one].recipe) for one, weight in weights.items() if weight != 0])
+
+
+def loaded(text: str | bytes) -> Any:
+    """Parse a timeline's JSON strictly, as that of a recipe. Raises SettingError."""
+    try:
+        return schema.loads(text)
+    except SettingError as wrong:
+        raise SettingError("timeline", wrong.value, wrong.allowed) from wrong
 
 
 def alone(settings: Mapping[str, object]) -> None:

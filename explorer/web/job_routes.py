@@ -17,8 +17,7 @@ from core.latents import parse_layers, parse_seeds
 from explorer import atlas, atlas_values, compare, sheets
 from explorer.animate import FPS, Walk
 from explorer.recipe import Recipe, parse_grown
-from explorer.schema import loads
-from explorer.timeline import Timeline, alone
+from explorer.timeline import Timeline, alone, loaded
 from explorer.web.answers import read_object, refusal
 from explorer.web.jobs import Jobs, UnknownJobError
 from explorer.web.routes import PIXEL_LIMIT
@@ -145,7 +144,7 @@ def _timeline(settings: Mapping[str, Any], *, base: Mapping[str, Any]) -> tuple[
     """The JSON value of a timeline, and what it says; beside it nothing else says how the film goes."""
     alone({key: settings.get(key) for key in ("steps", "space", "loop", "fps", "ease", "seeds", "recipes", "recipe")})
     given = settings["timeline"]
-    value = loads(given) if isinstance(given, str) else given
+    value = loaded(given) if isinstance(given, str) else given
     return value, Timeline.parse(value, base={key: base[key] for key in base if key != "checkpoint"})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from explorer.timeline import MOST_FRAMES
@@ -36,7 +38,7 @@ def timeline_fold() -> None:
         piece('<div id="timeline-key" class="part"></div>', "timeline-key-box")
         with gr.Row(elem_id="timeline-settings", elem_classes=["columns"], equal_height=False):
             with gr.Column(elem_id="timeline-length-field", elem_classes=["field"], min_width=0):
-                number = {"minimum": 0, "maximum": MOST_SECONDS, "step": 0.1, "interactive": True}
+                number: dict[str, Any] = {"minimum": 0, "maximum": MOST_SECONDS, "step": 0.1, "interactive": True}
                 gr.Number(3, label="Length in seconds", elem_id="timeline-length", **number)
             slider("Frames a second", "timeline-fps", (1, MOST_FPS), 24)
             with gr.Row(elem_classes=["choices"], equal_height=False):

@@ -17,7 +17,7 @@ from core import carried, pictures
 from core.errors import SettingError
 from explorer import animate
 from explorer.animate import Walk
-from explorer.recipe import Mix, Recipe
+from explorer.recipe import Mix, Recipe, Steer
 from explorer.studio import Studio
 from explorer.timeline import MOST_KEYS, Key, Timeline, spline_weights
 from tests.core.gif import decode_gif
@@ -84,6 +84,20 @@ def test_no_spacing_of_times_throws_the_curve_far_out(gaps: tuple[int, int, int]
         assert math.isclose(math.fsum(weights), 1) and min(weights) > -4 / 27 - 1e-9 and max(weights) < 1.2
         # What moves at one pace goes on at that pace.
         assert math.isclose(np.dot(weights, places), places[1] + u * gaps[1], abs_tol=1e-9)
+
+
+def test_steps_along_a_direction_pass_through_every_amount_between(studio: Studio) -> None:
+    ends = [replace(BRAIN, seed=5, steer=(Steer("sefa-1", amount),) if amount else ()) for amount in (0.0, 3.0, 2.0)]
+    timeline = Timeline(tuple(Key(one, time) for time, one in enumerate(ends)), fps=4, spline="catmull-rom")
+    passed = []
+    for frame in range(timeline.count):
+        off = studio.ws(timeline.frame(frame)) - studio.ws(ends[0])
+        passed.append(float(off.norm() / (studio.ws(ends[1]) - studio.ws(ends[0])).norm() * 3))
+    weights = spline_weights(0.25, [None, 0.0, 4.0, 8.0])
+    assert passed[0] == 0 and math.isclose(passed[1], 3 * weights[2] + 2 * weights[3], abs_tol=1e-4)
+    assert math.isclose(passed[4], 3, abs_tol=1e-6) and math.isclose(passed[8], 2, abs_tol=1e-4)
+    between = studio.ws(replace(BRAIN, seed=5, steer=(Steer("sefa-1", passed[2]),)))
+    assert np.allclose(studio.ws(timeline.frame(2)).numpy(), between.numpy(), atol=1e-5)
 
 
 def test_each_picture_brings_its_psi_and_its_mix(studio: Studio) -> None:

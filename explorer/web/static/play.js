@@ -21,6 +21,7 @@ export class Player {
 
   toggle() {
     if (this.playing) this.stop();
+    else if (this.stage.walk?.keys) this.stage.timeline.play();
     else this.start();
   }
 

@@ -17,9 +17,11 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from core.carried import read_carried
 from core.pictures import read, read_text
 from explorer.recipe import Recipe
 from explorer.studio import Studio
+from explorer.timeline import Timeline
 from explorer.web import build, listen
 from explorer.web.about_routes import card_html
 
@@ -101,6 +103,29 @@ def test_a_film_a_sheet_and_a_map_by_the_words_of_the_verbs(client: Client, stud
     table, picture = client.predict(samples=30, method="pca", api_name="/map")
     assert Path(table).read_text(encoding="utf-8").splitlines()[0] == "seed,x,y"
     assert read(Path(picture)).ndim == 2
+
+
+def test_a_timeline_by_the_words_of_the_verb_comes_back_out_of_its_film(client: Client, studio: Studio) -> None:
+    spots = ((3, 0), (9, 0.3), (4, 1))
+    keys = [{"recipe": {"checkpoint": "colour", "seed": seed}, "time": time} for seed, time in spots]
+    told = {"fps": 10, "spline": "catmull-rom", "keys": keys}
+    film = client.predict(timeline=told, psi=0.5, format="webp", api_name="/interpolate")
+    timeline = Timeline.parse(read_carried(Path(film)) or "")
+    assert {(one.checkpoint, one.psi) for one in timeline.recipes} == {("colour", 0.5)}
+    assert [one.seed for one in timeline.recipes] == [3, 9, 4]
+    with Image.open(film) as webp:
+        assert webp.n_frames == timeline.count == 11
+        webp.seek(5)
+        assert np.array_equal(np.asarray(webp.convert("RGB")), studio.exact(timeline.frame(5)))
+    with pytest.raises(AppError, match="fps cannot be '12.0': a timeline says it itself"):
+        client.predict(timeline=told, fps=12.0, api_name="/interpolate")
+    with pytest.raises(AppError, match="seeds cannot be '1,2'"):
+        client.predict(timeline=json.dumps(told), seeds="1,2", api_name="/interpolate")
+    with pytest.raises(AppError, match="there is no network '/etc/passwd'"):
+        far = [{**key, "recipe": {"checkpoint": "/etc/passwd"}} for key in keys]
+        client.predict(timeline={"keys": far}, api_name="/interpolate")
+    with pytest.raises(AppError, match="timeline cannot be '@/etc/passwd'"):
+        client.predict(timeline="@/etc/passwd", api_name="/interpolate")
 
 
 def test_a_job_over_http_from_kept_pictures(server: str) -> None:
