@@ -36,6 +36,7 @@ class Data(Protocol):
     """What training asks of its pictures. Pictures are counted from 0, in the order in which they are shown."""
 
     frame: Frame
+    averaged: bool  # whether these are averages of blocks of larger pictures
     channels: int
     says: list[str]
     labels: np.ndarray | None  # the class of each picture, int64 [N], only where classes are asked for
@@ -99,7 +100,7 @@ class Frames:
         rows: np.ndarray | None = None,
     ) -> None:
         self.pixels = pixels
-        self.averaged = False  # whether these are the averages of blocks of larger ones
+        self.averaged = False
         self.frame = frame
         self.channels = pixels.shape[1]
         self.says = says
@@ -250,7 +251,7 @@ class Phantoms:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     fingerprint = "phantoms"
-    averaged = False  # as of Frames
+    averaged = False
 
     def __init__(
         self, *, frame: Frame, channels: int, heads: tuple[int, int] = (0, 2**31), drawn: Frame | None = None

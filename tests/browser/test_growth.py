@@ -89,6 +89,21 @@ def test_the_first_size_has_nothing_to_blend_with(tab: Any) -> None:
     assert "nothing to blend" in words(tab, "#alpha-hint")
 
 
+def test_header_and_size_say_both_what_is_made_and_what_is_shown(tab: Any) -> None:
+    shown(tab, grown=None)
+    assert words(tab, "#network-facts").startswith("52 × 44 of 56 × 48 gray, StyleGAN")
+    until(lambda: words(tab, "#size-shown") == "shown: 52 × 44")
+    choose(tab, "Size", "28 × 24")
+    shown(tab, grown={"size": [28, 24], "alpha": 1})
+    until(lambda: words(tab, "#size-shown") == "shown: 26 × 22")
+    choose(tab, "Size", "14 × 12")
+    shown(tab, grown={"size": [14, 12], "alpha": 1})
+    assert not tab.find_element("id", "size-shown").is_displayed(), "nothing is cut off there"
+    choose(tab, "Network", "plain")
+    shown(tab, checkpoint="plain")
+    assert words(tab, "#network-facts").startswith("32 × 32 gray, StyleGAN2")
+
+
 def test_growing_is_played_to_the_finished_picture(tab: Any) -> None:
     choose(tab, "Size", "28 × 24")
     shown(tab, grown={"size": [28, 24], "alpha": 1})

@@ -1,6 +1,7 @@
 // Size and alpha of a network that grows: what it showed at each size it grew through, and the growing itself, played.
 
 import { NumberField, adorn, nameGroup } from "./fields.js";
+import { h } from "./panel_kit.js";
 import { fixed, same } from "./recipe.js";
 
 const FADE = 1; // seconds in which a size fades in
@@ -37,6 +38,14 @@ export function mountGrowth(stage) {
   });
   for (const element of [field.range, field.number]) element.setAttribute("aria-describedby", "alpha-hint");
   const hint = document.getElementById("alpha-hint");
+  const seen = h("span", { class: "hint", id: "size-shown", hidden: true });
+  document.getElementById("control-size").append(seen);
+  // Sizes are the network's; what is seen of one is smaller where its margin is cut off.
+  document.addEventListener("drawn", ({ target }) => {
+    const shown = [target.height, target.width];
+    seen.hidden = !stage.network?.grows || same(shown, now().size);
+    seen.textContent = `shown: ${words(shown)}`;
+  });
   const play = adorn("grow", "play", { title: "Play how it grew, from the first size to the finished picture" });
   play.addEventListener("click", () => {
     if (stage.player.what === "growth") stage.player.stop();

@@ -6,7 +6,7 @@ import { addressOf } from "./history.js";
 import { isNetwork, mountOpen } from "./opening.js";
 import { architectureOf, hand, offered } from "./panel_kit.js";
 import { recipeOfFile } from "./png.js";
-import { full, short } from "./recipe.js";
+import { full, same, short } from "./recipe.js";
 import { timelineOfFile } from "./timeline_file.js";
 
 const find = (id) => document.getElementById(id);
@@ -32,7 +32,9 @@ function mountNetworks(stage) {
 function factsOf(network) {
   const { size, channels, grows, sizes } = network;
   const growth = grows ? `, grown from ${sizes[0].join(" × ")}` : "";
-  return `${size.join(" × ")} ${channels === 1 ? "gray" : "RGB"}, ${architectureOf(network)}${growth}`;
+  // What people see is cut out of what the network makes, whose size the other controls count by.
+  const cut = same(size, sizes.at(-1)) ? "" : ` of ${sizes.at(-1).join(" × ")}`;
+  return `${size.join(" × ")}${cut} ${channels === 1 ? "gray" : "RGB"}, ${architectureOf(network)}${growth}`;
 }
 
 function mountLink(stage) {

@@ -9,6 +9,7 @@ import { same } from "./recipe.js";
 const PACE = 30; // ms between two looks, in which the browser draws
 const SHARE = 1; // times as long as a look took the next one waits while the hand moves: the stage comes first
 const SENTENCE = "From numbers to a picture: coarse layers come first, and each size adds finer detail. Every small square is one channel of the chosen layer, for the picture on the stage.";
+const HINTS = { picture: "Black is -1 and white is 1, as on the stage, which cuts the margin off.", rgb: "Middle gray is the mean: what this size adds, darker and brighter." };
 
 export function mountInside(stage) {
   const fold = document.getElementById("inside");
@@ -157,7 +158,7 @@ class Inside {
     const { told } = this;
     if (!told) return;
     this.charts.mark(channel);
-    if (channel === null) return this.#say(this.layer.kind === "picture" || told.means.length > 1 ? "Point at a channel, or go through them with the arrow keys." : "");
+    if (channel === null) return this.#say(HINTS[this.layer.kind] ?? "Point at a channel, or go through them with the arrow keys.");
     const words = `Channel ${channel}: mean ${short(told.means[channel])}, deviation ${short(told.deviations[channel])}`;
     this.sheet.name(channel, words);
     this.#say(words);

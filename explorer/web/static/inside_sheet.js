@@ -12,7 +12,7 @@ export class Sheet {
     this.canvas = h("canvas", { width: 1, height: 1, "aria-hidden": "true" });
     this.frame = h("div", { class: "inside-cursor", hidden: true });
     // One thing of many places that the arrow keys go through: what a slider is to people who hear the page.
-    this.surface = h("div", { class: "inside-sheet", tabindex: 0, role: "slider", "aria-label": "Channel", "aria-valuemin": 0 }, this.canvas, this.frame);
+    this.surface = h("div", { class: "inside-sheet", tabindex: 0, role: "slider", "aria-label": "Channel", "aria-valuemin": 0, "aria-valuenow": 0, "aria-valuetext": "none chosen yet" }, this.canvas, this.frame);
     this.root = h("div", { class: "inside-surface" }, this.surface);
     this.surface.addEventListener("pointermove", (event) => this.#hover(event));
     this.surface.addEventListener("pointerdown", (event) => this.#hover(event));
