@@ -131,6 +131,7 @@ def _mix(made: argparse.ArgumentParser) -> None:
     made.add_argument("--columns", metavar="LIST", help="seeds that give the styles")
     made.add_argument("--layers", metavar="LIST", help="such as 4-7 or 0,3,8-11")
     _number(made, "amount", real, SHARE, default=1.0, help="0 to 1; 1 when not given")
+    _number(made, "column-label", whole, "0 or more", help="class of the columns; that of --label when not given")
     made.add_argument("--title", metavar="TEXT", help="written above")
     _recipe(made)
     _out(made, "X.png")
@@ -218,7 +219,9 @@ def _project(made: argparse.ArgumentParser) -> None:
     _number(made, "steps", whole, f"20 to {MOST_STEPS}", default=PROJECTOR_STEPS, help=f"of descent; {words}")
     _number(made, "seconds", real, f"1 to {MOST_SECONDS}", help="as many steps as fit, yardstick included")
     spaces = " or ".join(SPACES)
-    made.add_argument("--space", default=SPACES[0], metavar="NAME", help=f"{spaces}: a w for each layer, or one for all")
+    made.add_argument(
+        "--space", default=SPACES[0], metavar="NAME", help=f"{spaces}: a w for each layer, or one for all"
+    )
     made.add_argument("--noise-maps", action="store_true", help="fit noise maps, too: finer, but of no use elsewhere")
     read = place("features", "the path of VGG16's weights")
     made.add_argument("--features", type=read, metavar="PATH", help="compare by VGG16, whose weights are there")

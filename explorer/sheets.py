@@ -73,15 +73,21 @@ def matrix(
     columns: Sequence[int],
     layers: str,
     amount: float = 1.0,
+    column_label: int | None = None,
     title: str | None = None,
 ) -> Sheet:
-    """A row gives the picture, a column the styles of `layers`, labelled on the margins. Raises SettingError."""
+    """A row gives the picture, a column the styles of `layers`, labelled on the margins. Raises SettingError.
+
+    Rows are of the class of `base`, and so are columns unless `column_label` is given.
+    """
     _cells("rows x columns", len(rows) * len(columns))
     latents.parse_layers(layers)
     if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount <= 1:
         raise SettingError("amount", amount, SHARE)
+    if column_label is not None and (type(column_label) is not int or column_label < 0):
+        raise SettingError("column_label", column_label, "a whole number, 0 or more")
     cells = tuple(
-        replace(one, mix=(*one.mix, Mix(seed=column, layers=layers, amount=amount)))
+        replace(one, mix=(*one.mix, Mix(seed=column, layers=layers, amount=amount, label=column_label)))
         for one in (_with_seed(base, row) for row in rows)
         for column in columns
     )
@@ -94,6 +100,8 @@ def matrix(
     }
     if amount != 1:
         about["amount"] = amount
+    if column_label is not None:
+        about["column_label"] = column_label
     names = (tuple(map(str, rows)), tuple(map(str, columns)))
     return Sheet(cells, len(columns), _titled(about, title), title=title, row_labels=names[0], column_labels=names[1])
 

@@ -131,7 +131,8 @@ def do_mix(flags: argparse.Namespace) -> None:
     out = needed_png(flags.out)
     studio, base = recipe_of(flags)
     layers = str(flags.layers)
-    sheet = sheets.matrix(base, rows=rows, columns=columns, layers=layers, amount=flags.amount, title=flags.title)
+    more = {"amount": flags.amount, "column_label": flags.column_label, "title": flags.title}
+    sheet = sheets.matrix(base, rows=rows, columns=columns, layers=layers, **more)
     _write_sheet(flags, studio, sheet, out=out, rows=rows, columns=columns, layers=layers)
 
 

@@ -164,7 +164,7 @@ def _matrix(base: Recipe, settings: Mapping[str, Any], *, seeds: Mapping[str, li
     for key in ("rows", "columns", "layers"):
         if key not in settings:
             raise SettingError(key, "nothing", f"give {key}")
-    more = {key: settings[key] for key in ("amount", "title") if key in settings}
+    more = {key: settings[key] for key in ("amount", "column_label", "title") if key in settings}
     sheets.matrix(base, rows=seeds["rows"], columns=seeds["columns"], layers=str(settings["layers"]), **more)
 
 

@@ -59,7 +59,9 @@ VERBS: Mapping[str, Verb] = {
         ("gif", "webp", "mp4", "png"),
         frozenset({"recipe", "recipes", "timeline"}),
     ),
-    "mix": Verb(_COMMON | {"rows", "columns", "layers", "amount", "title"}, ("png",), frozenset({"recipe"})),
+    "mix": Verb(
+        _COMMON | {"rows", "columns", "layers", "amount", "column_label", "title"}, ("png",), frozenset({"recipe"})
+    ),
     "bilinear": Verb(_COMMON | {"seeds", "steps", "title"}, ("png",), frozenset({"recipe", "recipes"})),
     "compare": Verb(
         _COMMON | {"with", "with_precision", "precision", "seeds", "amplify", "signed", "title"},

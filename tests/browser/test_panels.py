@@ -216,6 +216,28 @@ def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
     until(lambda: len(tab.find_elements("css selector", "#mix-panel .matrix .cell")) == 10)
 
 
+def test_rows_and_columns_of_the_matrix_have_a_class_each(tab: Any) -> None:
+    open_tab(tab, "Mix")
+    rows, columns = "[aria-label='Class of the rows']", "[aria-label='Class of the columns']"
+    type_into(tab, "[aria-label='Row seeds']", "0-1")
+    type_into(tab, "[aria-label='Column seeds']", "10,11")
+    assert not find(tab, rows).is_displayed()
+    tab.execute_script("stage.set({ checkpoint: 'classes', label: 1 })")
+    until(lambda: find(tab, rows).is_displayed() and find(tab, rows).get_attribute("value") == "1")
+    type_into(tab, columns, 2)
+    until(lambda: find(tab, "#mix-panel .matrix .cell img").get_attribute("src"))
+    tab.execute_script("document.querySelector('#matrix-rest').scrollIntoView()")
+    find(tab, "[aria-label='row 1, column 11']").click()
+    until(lambda: recipe_of(tab)["mix"])
+    [source] = recipe_of(tab)["mix"]
+    assert (recipe_of(tab)["label"], source["seed"], source["label"]) == (1, 11, 2)
+    find(tab, "#matrix-rest .row > button").click()
+    until(lambda: words(tab, "#matrix-rest .job-result").startswith("Saved"), seconds=90)
+    tab.execute_script("stage.set({ checkpoint: 'brain', label: null, mix: [] })")
+    until(lambda: not find(tab, rows).is_displayed())
+    assert not complaints(tab)
+
+
 def test_a_walk_is_scrubbed_played_and_taken_home(tab: Any, downloads: Path) -> None:
     open_tab(tab, "Interpolate")
     type_into(tab, "[aria-label=Seeds]", "1, 2")

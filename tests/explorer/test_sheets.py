@@ -51,6 +51,16 @@ def test_the_matrix_of_mixed_styles(studio: Studio) -> None:
             assert np.array_equal(drawn[top : top + 12, left : left + 11], alone)
 
 
+def test_columns_of_a_class_of_their_own() -> None:
+    base = replace(BRAIN, label=1)
+    sheet = sheets.matrix(base, rows=[0], columns=[5], layers="2-3", column_label=0)
+    assert sheet.cells == (replace(base, seed=0, mix=(Mix(seed=5, layers="2-3", label=0),)),)
+    assert sheet.about["column_label"] == 0
+    for wrong in (-1, True, 1.0, "1"):
+        with pytest.raises(SettingError, match="column_label"):
+            sheets.matrix(base, rows=[0], columns=[5], layers="2-3", column_label=wrong)  # type: ignore[arg-type]
+
+
 def test_the_corners_of_a_sheet_are_the_pictures(studio: Studio) -> None:
     corners = [replace(BRAIN, seed=seed) for seed in (3, 1, 4, 15)]
     drawn = sheets.draw(studio, sheets.bilinear(corners, steps=4))

@@ -140,6 +140,7 @@ function matrix(stage) {
   let seen = false;
   let drawn = "";
   const grid = h("div", { class: "matrix", role: "group", "aria-label": "Matrix" });
+  const classes = classMenus(() => later());
   const redraw = () => {
     if (!seen || !stage.network) return;
     const rows = parseSeeds(wish.rows);
@@ -147,8 +148,9 @@ function matrix(stage) {
     const shape = JSON.stringify([rows, columns]);
     if (shape !== drawn) cells = build(stage, { thumbs, grid, cells, rows, columns, wish: () => wish });
     drawn = shape;
+    const labels = classes.show(stage);
     const base = onlySeed(stage.recipe, 0);
-    for (const { element, row, column } of cells) thumbs.set(element, recipeOf(base, { row, column, layers: wish.layers, network: stage.network }));
+    for (const { element, row, column } of cells) thumbs.set(element, recipeOf(base, { row, column, layers: wish.layers, labels }));
   };
   const seeds = (key) => (text) => {
     const next = { ...wish, [key]: text };
@@ -162,7 +164,7 @@ function matrix(stage) {
   textField("matrix-columns", { name: "Column seeds", hint: "Give the ticked layers their styles.", read: seeds("columns") });
   const save = button("Save PNG", {
     icon: "save",
-    press: () => job.run({ verb: "mix", ...wish, layers: wish.layers, ...likeStage(stage.recipe) }, { words: "Drawing the matrix" }),
+    press: () => job.run({ verb: "mix", ...wish, ...likeStage(stage.recipe), ...classes.wish(stage) }, { words: "Drawing the matrix" }),
   });
   const showLayers = mountLayers(stage, (layers) => {
     wish = { ...wish, layers: layersText(layers) };
@@ -178,6 +180,7 @@ function matrix(stage) {
   stage.subscribe(() => (fit(), settled()));
   const root = nameGroup("matrix", "Mixing matrix", "region");
   document.getElementById("matrix-rest").append(
+    classes.root,
     h("div", { class: "scroller" }, grid),
     h("div", { class: "row wrap" }, h("p", { class: "hint" }, "Click a cell to bring it to the stage."), h("span", { class: "spring" }), save),
     job.root,
@@ -226,10 +229,34 @@ function mountLayers(stage, choose) {
   return show;
 }
 
-function recipeOf(base, { row, column, layers, network }) {
+/** A class for the rows and one for the columns, the stage's until one is chosen; hidden where there are none. */
+function classMenus(changed) {
+  const chosen = {};
+  let of = "";
+  const menus = Object.fromEntries(["rows", "columns"].map((side) => [side, h("select", { "aria-label": `Class of the ${side}`, onchange: () => ((chosen[side] = Number(menus[side].value)), changed()) })]));
+  const root = h("div", { class: "row wrap", hidden: true }, ...Object.entries(menus).map(([side, menu]) => h("label", { class: "row" }, h("span", { class: "label" }, `Class of the ${side}`), menu)));
+  const labels = ({ network, recipe }) => {
+    const key = `${network.name} ${network.sha}`;
+    if (of !== key) for (const side of Object.keys(chosen)) delete chosen[side];
+    of = key;
+    return network.classes ? { rows: chosen.rows ?? recipe.label ?? 0, columns: chosen.columns ?? recipe.label ?? 0 } : {};
+  };
+  const show = (stage) => {
+    const now = labels(stage);
+    root.hidden = !stage.network.classes;
+    for (const [side, menu] of Object.entries(menus)) showClasses(menu, stage.network, now[side] ?? 0);
+    return now;
+  };
+  const wish = (stage) => (stage.network.classes ? { label: labels(stage).rows, column_label: labels(stage).columns } : {});
+  return { root, show, wish };
+}
+
+function recipeOf(base, { row, column, layers, labels }) {
   const seed = row ?? column;
-  if (row === null || column === null || !layers) return { ...base, seed };
-  return { ...base, seed, mix: [{ ...sourceOf({ seed: column, label: base.label }, network), layers, amount: 1 }] };
+  const of = (side) => (labels[side] == null ? {} : { label: labels[side] });
+  const picture = { ...base, ...of(row === null ? "columns" : "rows"), seed };
+  if (row === null || column === null || !layers) return picture;
+  return { ...picture, mix: [{ seed: column, ...of("columns"), layers, amount: 1 }] };
 }
 
 /** Lay out head row, head column and cells; returns [{element, row, column}] with null for "alone". */
