@@ -1,152 +1,142 @@
 // W space as a map: PCA at once, UMAP when it is ready; hover shows a picture, a click brings it to the stage.
 
-import { adorn, nameGroup, NumberField, radioField, resetOf } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { className, h, hand, likeStage, onlySeed, openTab, present, shaped, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, className, h, hand, likeStage, onlySeed, openTab, present, shaped, Thumbs, whenSeen } from "./panel_kit.js";
+import { painted, told } from "./panel_map_colour.js";
+import { fill, Groups } from "./panel_map_groups.js";
 import { Legend } from "./panel_map_legend.js";
+import { Over } from "./panel_map_over.js";
+import { PARTS, Settings } from "./panel_map_settings.js";
+import { Sheets } from "./panel_map_sheets.js";
+import { ask, Values } from "./panel_map_values.js";
 import { loadPlotly, Plot } from "./panel_plot.js";
+import { full } from "./recipe.js";
 
-const PARTS = ["#map-samples input", "#map-method input", "#map-classes input", "#map-seed input", "#map-go", "#map-again", "#map-walk", "#map-sync", "#map-rest"];
-const SAMPLES = 5000;
-const METHOD = "umap";
-const TITLES = { pca: "The two directions in which w varies most", umap: "Neighbours stay neighbours; made in the background, then kept" };
-const NEAR = 8;
-const MOST_SHOWN = 24;
+const NEAR = 24; // asked for; the strip shows the first
+const NEAR_SHOWN = 8;
 const PACE = 50; // ms between two questions where the stage is
+const LOOK = 1500; // ms between two looks for new sheets while they are drawn
 
 export function mount(stage) {
   present(PARTS, () => {
     const root = document.getElementById("map-panel");
     shaped(stage, root);
     const atlas = new Atlas(stage);
-    document.getElementById("map-rest").append(...atlas.elements);
+    atlas.mount();
     whenSeen(root, (now) => atlas.seen(now));
   });
 }
 
-async function ask(address, options) {
-  const answer = await fetch(address, options);
-  const said = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  if (!answer.ok) throw new Error(said.error);
-  return said;
-}
-
 class Atlas {
-  samples = SAMPLES;
-  method = METHOD;
-  classes = "each"; // all of them, coloured, or the stage's "one"
   shown = null;
   first = null; // the first of the two clicks of a walk
   inSight = false;
+  nearest = [];
   placing = { busy: false, again: false };
-  made = new Set(); // networks whose UMAP was started, so that a cancelled one is not started again by itself
+  made = new Set(); // maps whose UMAP was started, so that a cancelled one is not started again by itself
+  drawing = new Set(); // maps whose small pictures were
 
   constructor(stage) {
     this.stage = stage;
     this.job = new JobBox(stage);
+    this.sheetJob = new JobBox(stage);
     this.thumbs = new Thumbs(stage, { size: 112 });
     this.status = h("p", { class: "hint", role: "status" });
+    this.hint = h("p", { class: "hint near-hint", hidden: true }, "Zoom in for pictures");
     this.near = h("div", { class: "strip near", role: "group", "aria-label": "Nearest to the stage" });
-    this.chosen = h("div", { class: "strip chosen", role: "group", "aria-label": "Selected seeds", hidden: true });
-    this.chosenWords = h("p", { class: "hint", hidden: true });
     this.legend = new Legend({ choose: (label) => this.plot.only(label) });
-    this.plot = new Plot({ hover: (seed) => this.#picture(seed), click: (seed) => this.#click(seed), select: (seeds) => this.#select(seeds) });
-    this.plot.root.append(this.status);
-    this.#mountSettings();
+    this.plot = new Plot({
+      hover: (spot) => this.#picture(spot),
+      click: (spot) => this.#click(spot),
+      select: (spots) => this.groups.select(spots),
+      drawing: (places) => this.#drawing(places),
+      drawn: (places) => places && this.#path({ line: places }),
+    });
+    this.plot.root.append(this.status, this.hint);
+    this.sheets = new Sheets({ changed: () => this.over.draw() });
+    this.over = new Over(this.plot, { sheets: this.sheets, shown: ({ near }) => this.#picturesShown(near) });
+    this.groups = new Groups(stage, this.#acts());
+    this.settings = new Settings(stage, {
+      load: () => this.#load(),
+      method: () => this.#redraw(),
+      go: (seed) => this.#click(seed),
+      drag: (mode) => this.plot.mode(mode),
+      show: (what) => this.#show(what),
+      again: () => this.#umap(),
+      walk: (on) => this.#walkMode(on),
+    });
+    this.values = new Values(stage, this.settings, { changed: () => this.#recolour(), known: () => this.map?.x.length ?? 0 });
+    this.#show({ pictures: true, density: false });
     stage.subscribe((recipe, network) => this.#stageMoved(network));
     // What was drawn, not what was asked for: the server may refuse that.
-    document.addEventListener("drawn", () => this.shown === this.#key && this.#place());
+    document.addEventListener("drawn", () => this.shown === this.settings.key && this.#place());
+    document.addEventListener("points-changed", () => this.map && this.inSight && this.#redraw());
   }
 
-  #mountSettings() {
-    nameGroup("map-settings", "Settings of the map");
-    const samples = document.getElementById("map-samples");
-    const choose = (count) => {
-      this.samples = Number(count);
-      back.disabled = this.samples === SAMPLES;
-      this.#load();
+  #acts() {
+    return {
+      recipe: (spot) => this.#recipe(spot),
+      bare: (spot) => ({ checkpoint: this.stage.network.name, ...this.settings.spot(spot) }),
+      like: (spot) => ({ ...likeStage(this.stage.recipe), ...this.settings.spot(spot), ...(typeof spot === "string" ? { psi: 1 } : {}) }),
+      named: (spot) => (typeof spot === "string" ? spot : `seed ${spot}`),
+      click: (spot) => this.#click(spot),
+      here: () => this.settings.here(this.map),
+      walk: (spots) => this.#path({ seeds: spots.filter((spot) => typeof spot === "number") }),
+      clear: () => (this.plot.unselect(), this.groups.select([])),
+      changed: (groups) => ((this.over.groups = groups), this.over.draw()),
     };
-    const back = resetOf(samples, { name: "Samples", press: () => (this.stage.menus.show("map-samples", { value: String(SAMPLES) }), choose(SAMPLES)) });
-    this.stage.menus.mount("map-samples", choose, { sync: "map-sync" });
-    radioField("map-method", { name: "Map by", start: METHOD, titles: TITLES, change: (value) => this.#method(value) });
-    const kinds = { each: "Every seed in one of the classes in turn: seed k in class k modulo their number", one: "The stage's class alone" };
-    radioField("map-classes", { name: "Classes", start: "each", titles: kinds, change: (value) => ((this.classes = value), this.#load()) });
-    this.stage.subscribe((recipe, network) => (document.getElementById("map-classes").hidden = !network?.classes));
-    const go = new NumberField("map-seed", { name: "Seed on the map", change: (seed) => go.write(seed) });
-    go.write(0);
-    // The stage's own seed stands there, unless somebody is typing another.
-    this.stage.subscribe(({ seed, point, toward, blend }) => {
-      const plain = !point && !toward && !blend.length && seed < this.samples;
-      if (plain && document.activeElement !== go.number) go.write(seed);
-    });
-    const bring = () => go.number.value !== "" && this.#click(Math.min(Math.max(0, Math.round(go.number.valueAsNumber)), this.samples - 1));
-    go.number.addEventListener("keydown", (event) => event.key === "Enter" && bring());
-    adorn("map-go", "stage", { title: "Bring this seed to the stage" }).addEventListener("click", bring);
-    this.again = document.getElementById("map-again");
-    this.again.addEventListener("click", () => this.#umap());
-    this.again.hidden = true;
-    this.walk = adorn("map-walk", "walk", { title: "Click two dots to walk from one to the other" });
-    this.walk.setAttribute("aria-pressed", "false");
-    this.walk.addEventListener("click", () => this.#walkMode(this.walk.getAttribute("aria-pressed") !== "true"));
   }
 
-  get elements() {
-    return [
-      h("div", { class: "map-body" }, this.plot.root, h("div", { class: "beside" }, this.legend.root, this.chosenWords, this.chosen, h("span", { class: "label" }, "Nearest to the stage"), this.near)),
-      this.job.root,
-    ];
+  /** Put everything where the panel has a place for it. */
+  mount() {
+    const words = `Select the ${NEAR} nearest to the stage in W`;
+    const select = button("", { icon: "plus", kind: "icon", label: words, title: words, press: () => this.groups.select(this.nearest) });
+    const heading = h("div", { class: "row" }, h("span", { class: "label" }, "Nearest to the stage"), h("span", { class: "spring" }), select);
+    document.getElementById("map-plot").append(this.plot.root);
+    document.getElementById("map-rest").append(this.legend.root, this.groups.root, heading, this.near);
+    document.getElementById("map-work").append(this.job.root, this.sheetJob.root);
+    const look = new ResizeObserver(() => this.inSight && this.#fit());
+    for (const id of ["bench-panels", "map-settings"]) look.observe(document.getElementById(id));
+  }
+
+  /** Take the height that the panel has left, so that the whole map is in sight. */
+  #fit() {
+    const [body, panel] = ["map-body", "bench-panels"].map((id) => document.getElementById(id));
+    const above = body.getBoundingClientRect().top - panel.getBoundingClientRect().top + panel.scrollTop;
+    body.style.setProperty("--room", `${Math.round(panel.clientHeight - above - 20)}px`);
   }
 
   seen(now) {
     this.inSight = now;
     if (!now) return this.plot.leave();
+    this.#fit();
     this.#load();
     this.#place();
   }
 
-  get #key() {
-    const { network } = this.stage;
-    return network && `${network.name} ${network.sha} ${this.samples} ${this.byClass ? "each" : this.stage.recipe.label ?? 0}`;
-  }
-
-  get byClass() {
-    return this.classes === "each" && this.stage.network?.classes > 0;
-  }
-
-  /** A dot as {seed}, of a map by class with its label. */
-  #spot(seed) {
-    return this.byClass ? { seed, label: seed % this.stage.network.classes } : { seed };
-  }
-
-  /** What the stage would show at a dot. */
-  #recipe(seed) {
-    return { ...onlySeed(this.stage.recipe, seed), ...this.#spot(seed) };
+  /** What the stage would show at a dot; a kept picture as it was found. */
+  #recipe(spot) {
+    const own = this.settings.spot(spot);
+    return typeof spot === "string" ? { ...onlySeed(this.stage.recipe, 0), ...own, psi: 1 } : { ...onlySeed(this.stage.recipe, spot), ...own };
   }
 
   #stageMoved(network) {
     if (!this.inSight || !network) return;
-    if (this.shown !== this.#key) this.#load();
-  }
-
-  #address() {
-    const { label } = this.stage.recipe;
-    const query = { checkpoint: this.stage.network.name, samples: this.samples, method: this.method };
-    if (this.byClass) query.by_class = true;
-    else if (label != null) query.label = label;
-    return `/map?${new URLSearchParams(query)}`;
+    if (this.shown !== this.settings.key) this.#load();
   }
 
   async #load() {
-    const key = this.#key;
+    const { key } = this.settings;
     if (!key || this.shown === key) return;
     this.shown = key;
-    this.#select([]);
+    this.groups.empty();
     this.status.textContent = "Laying out the map…";
     try {
-      const [map] = await Promise.all([ask(this.#address()), loadPlotly()]);
-      if (this.#key !== key) return;
-      this.#draw(map);
-      if (map.method !== this.method && !this.made.has(key)) this.#umap();
+      const [map] = await Promise.all([ask(this.settings.address()), loadPlotly()]);
+      if (this.settings.key !== key) return;
+      await this.values.of(map);
+      await this.#draw(map);
+      this.#begin(map);
     } catch (wrong) {
       this.shown = null;
       this.status.textContent = wrong.message;
@@ -154,100 +144,158 @@ class Atlas {
     }
   }
 
-  #draw(map) {
+  async #draw(map) {
     this.map = map;
-    this.legend.show(map.classes ? this.stage.network : null);
-    this.plot.draw(map, map.classes ? (dark) => this.legend.colours(map.x.length, dark) : null);
-    this.again.hidden = this.method !== "umap" || map.method === "umap" || this.job.busy;
-    this.status.textContent = `${map.x.length.toLocaleString("en")} seeds by ${map.method.toUpperCase()}`;
+    this.settings.points(map.points.length);
+    this.plot.draw(map, this.#paint());
+    this.over.over(map);
+    this.#legend();
+    this.settings.again(this.settings.wants(map) && !this.job.busy);
+    this.#say();
     this.#place();
+    if (this.over.pictures) this.sheets.of(this.settings.sheetQuery());
+  }
+
+  #say() {
+    const { x, method, among, points } = this.map;
+    const more = points.length ? `, ${points.length} kept ${points.length === 1 ? "picture" : "pictures"}${among && method === "umap" ? " among them" : ""}` : "";
+    this.status.textContent = `${x.length.toLocaleString("en")} seeds by ${method.toUpperCase()}${more}`;
+  }
+
+  /** Start the UMAP where it is wanted and was not cancelled. */
+  #begin(map) {
+    if (this.settings.wants(map) && !this.made.has(this.settings.whole)) this.#umap();
   }
 
   async #umap() {
-    const key = this.#key;
-    this.made.add(key);
-    this.again.hidden = true;
-    const { label, checkpoint } = this.stage.recipe;
-    const which = this.byClass ? { by_class: true } : { label };
-    const end = await this.job.run({ verb: "map", checkpoint, samples: this.samples, ...which }, { words: "Making the UMAP map", take: false });
-    this.again.hidden = end.state === "done" || this.#key !== key;
-    if (end.state === "done" && this.#key === key) {
-      fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
-      if (this.method === "umap") this.#draw(await ask(this.#address()));
-    }
+    const { whole, job } = this.settings;
+    this.made.add(whole);
+    this.settings.again(false);
+    const end = await this.job.run({ verb: "map", ...job }, { words: "Making the UMAP map", take: false });
+    this.settings.again(end.state !== "done" && this.settings.whole === whole);
+    if (end.state !== "done") return;
+    fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
+    if (this.settings.whole === whole) this.#draw(await ask(this.settings.address()));
   }
 
-  async #method(value) {
-    this.method = value;
+  async #redraw() {
     try {
-      const map = await ask(this.#address());
-      this.#draw(map);
-      if (map.method !== value && !this.made.has(this.#key)) this.#umap();
+      const map = await ask(this.settings.address());
+      await this.#draw(map);
+      this.#begin(map);
     } catch (wrong) {
       this.stage.say(wrong.message);
     }
   }
 
-  #picture(seed) {
-    const { label } = this.#spot(seed);
-    const words = label == null ? `seed ${seed}` : `seed ${seed}, ${className(this.stage.network, label)}`;
-    return { seed, words, picture: (signal) => this.stage.picture(this.#recipe(seed), { size: 160, signal }) };
+  #paint() {
+    const { now } = this.values;
+    return now && ((dark, muted) => painted(now, dark, muted));
   }
 
-  #click(seed) {
-    if (this.walk.getAttribute("aria-pressed") !== "true") {
-      this.stage.show(this.#recipe(seed));
+  #legend() {
+    const { now } = this.values;
+    this.legend.show(now);
+    this.over.colour(now && painted(now, this.plot.dark, null).colours);
+  }
+
+  #recolour() {
+    if (!this.map) return;
+    this.plot.paint(this.#paint());
+    this.#legend();
+    if (this.values.needsPictures) this.#drawSheets();
+  }
+
+  #show({ pictures, density }) {
+    this.over.pictures = pictures;
+    this.over.shade = density;
+    if (pictures && this.map) this.sheets.of(this.settings.sheetQuery());
+    this.over.draw();
+  }
+
+  #picturesShown(near) {
+    this.hint.hidden = !this.over.pictures || near;
+    if (near && !this.sheets.has(this.map.x.length)) this.#drawSheets();
+  }
+
+  /** Have the small pictures drawn, behind everything else; those that are done are shown meanwhile. */
+  async #drawSheets() {
+    const key = this.settings.key;
+    if (this.drawing.has(key) || this.sheetJob.busy) return;
+    this.drawing.add(key);
+    await this.sheets.of(this.settings.sheetQuery());
+    const every = setInterval(() => this.#newSheets(), LOOK);
+    const wish = { verb: "map", ...this.settings.job, method: "pca", points: false, pictures: true };
+    const end = await this.sheetJob.run(wish, { words: "Drawing the map's small pictures, once", take: false });
+    clearInterval(every);
+    if (end.state === "done") fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
+    this.#newSheets();
+  }
+
+  #newSheets() {
+    this.sheets.look();
+    if (this.values.needsPictures) this.values.again();
+  }
+
+  #picture(spot) {
+    const { label } = this.settings.spot(spot);
+    const named = typeof spot === "string" ? spot : label == null ? `seed ${spot}` : `seed ${spot}, ${className(this.stage.network, label)}`;
+    const value = typeof spot === "number" && this.values.now && this.values.color !== "class" ? told(this.values.now, spot) : "";
+    return { words: value ? `${named} · ${value}` : named, picture: (signal) => this.stage.picture(this.#recipe(spot), { size: 160, signal }) };
+  }
+
+  #click(spot) {
+    if (!this.settings.walking || typeof spot === "string") {
+      this.stage.show(this.#recipe(spot));
     } else if (this.first === null) {
-      this.first = seed;
-      this.stage.show(this.#recipe(seed));
-      this.status.textContent = `From seed ${seed}: click where the walk ends.`;
+      this.first = spot;
+      this.stage.show(this.#recipe(spot));
+      this.status.textContent = `From seed ${spot}: click where the walk ends.`;
     } else {
       openTab("Interpolate");
-      hand("walk-between", [this.first, seed].map((one) => this.#spot(one)));
-      this.#walkMode(false);
+      hand("walk-between", [this.first, spot].map((one) => this.settings.spot(one)));
+      this.settings.walk(false);
     }
   }
 
   #walkMode(on) {
-    this.walk.setAttribute("aria-pressed", String(on));
     this.first = null;
     if (on) this.status.textContent = "Click the dot where the walk begins.";
-    else if (this.map) this.status.textContent = `${this.map.x.length.toLocaleString("en")} seeds by ${this.map.method.toUpperCase()}`;
+    else if (this.map) this.#say();
   }
 
-  #select(seeds) {
-    const shown = seeds.slice(0, MOST_SHOWN);
-    this.chosenWords.hidden = this.chosen.hidden = !seeds.length;
-    this.chosenWords.textContent = seeds.length > shown.length ? `${seeds.length.toLocaleString("en")} seeds selected, the first ${shown.length} shown:` : `${seeds.length} seeds selected:`;
-    this.#fill(this.chosen, shown);
+  #drawing(places) {
+    this.over.path = places;
+    this.over.stations = [];
+    this.over.draw();
   }
 
-  #fill(strip, seeds) {
-    while (strip.children.length > seeds.length) this.thumbs.drop(strip.lastChild);
-    while (strip.children.length < seeds.length) {
-      const thumb = this.thumbs.make({ label: "", press: (recipe) => this.#click(recipe.seed) });
-      thumb.append(h("span", { class: "seed" }));
-      strip.append(thumb);
+  /** Make keyframes of a drawn line or of chosen seeds, and hand them to the timeline. */
+  async #path(way) {
+    try {
+      const recipe = likeStage(this.stage.recipe);
+      const found = await ask(this.settings.address("/map/path"), { method: "POST", body: JSON.stringify({ recipe, ...way }) });
+      Object.assign(this.over, { path: null, stations: found.seeds });
+      this.over.draw();
+      this.status.textContent = `A walk of ${found.seeds.length} keyframes${found.loop ? ", closed" : ""}: it is on the timeline.`;
+      hand("keyframes", { recipes: found.recipes.map(full), spline: "catmull-rom", loop: found.loop });
+    } catch (wrong) {
+      this.status.textContent = wrong.message;
     }
-    seeds.forEach((seed, k) => {
-      const thumb = strip.children[k];
-      thumb.setAttribute("aria-label", `Seed ${seed} to the stage`);
-      thumb.title = `Seed ${seed} to the stage`;
-      thumb.lastChild.textContent = seed;
-      this.thumbs.set(thumb, { ...likeStage(this.stage.recipe), ...this.#spot(seed) });
-    });
   }
 
   /** Ask where the stage is on the map: one question under way, the newest wins. */
   async #place() {
-    if (!this.inSight || !this.map || this.shown !== this.#key) return;
+    if (!this.inSight || !this.map || this.shown !== this.settings.key) return;
     if (this.placing.busy) return void (this.placing.again = true);
     this.placing = { busy: true, again: false };
     try {
-      const address = `/map/place?${new URLSearchParams({ samples: this.samples, method: this.map.method, nearest: NEAR, ...(this.byClass ? { by_class: true } : {}) })}`;
+      const address = this.settings.address("/map/place", { method: this.map.method, nearest: NEAR, by: "w" });
       const found = await ask(address, { method: "POST", body: document.getElementById("stage").dataset.recipe });
       this.plot.mark(found.x, found.y);
-      this.#fill(this.near, found.nearest);
+      this.nearest = found.nearest;
+      const notes = found.away.map((away) => `${away.toFixed(2)} standard deviations of w away`);
+      fill(this.near, { thumbs: this.thumbs, spots: found.nearest.slice(0, NEAR_SHOWN), act: this.#acts(), notes });
     } catch (wrong) {
       this.plot.mark(null);
       console.debug(wrong.message);

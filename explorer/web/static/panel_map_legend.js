@@ -1,55 +1,64 @@
-// The classes of a map: a colour each, and a press that fades all others.
+// What the colours of the map mean: names with a press that fades all others, or a bar from the lowest to the highest value.
 
-import { className, h } from "./panel_kit.js";
+import { colourOf, rampGradient, short } from "./panel_map_colour.js";
+import { h } from "./panel_kit.js";
 
-const MOST = 200; // buttons; the dots of further classes have their colours all the same
-
-/** The hue of a class in degrees: even steps round the circle for a few, the golden angle for many. As atlas.py has it. */
-export function hue(label, count) {
-  return (count <= 8 ? (360 * label) / count + 200 : 137.508 * label + 200) % 360;
-}
+const MOST = 200; // buttons; the dots of further names have their colours all the same
 
 export class Legend {
-  #count = 0;
   #key = null;
   #alone = null;
 
-  /** choose(label) when a class is pressed, choose(null) when it is let go. */
+  /** choose(label) when a name is pressed, choose(null) when it is let go. */
   constructor({ choose }) {
     this.choose = choose;
-    this.root = h("div", { class: "classes", role: "group", "aria-label": "Classes on the map", hidden: true });
+    this.names = h("div", { class: "classes", role: "group", "aria-label": "Classes on the map", hidden: true });
+    this.words = h("span", { class: "label" });
+    this.ends = [h("span"), h("span"), h("span")];
+    this.bar = h("div", { class: "ramp", style: `--light: ${rampGradient(false)}; --dark: ${rampGradient(true)}` });
+    this.scale = h("div", { class: "scale", role: "img", hidden: true }, this.words, this.bar, h("div", { class: "ends" }, this.ends));
+    this.root = h("div", { class: "legend" }, this.names, this.scale);
   }
 
-  /** Offer the classes of a network, none for null. */
-  show(network) {
-    this.root.hidden = !network;
-    this.#count = network?.classes ?? 0;
-    const key = network && `${network.name} ${network.sha}`;
+  /** Say what {names, words, reach} mean; nothing for null. */
+  show(values) {
+    this.names.hidden = !values?.names.length;
+    this.scale.hidden = !values || values.names.length > 0;
     this.#press(null);
-    if (!network || this.#key === key) return;
+    if (!values) return;
+    if (values.names.length) this.#showNames(values);
+    else this.#showScale(values);
+  }
+
+  #showScale({ words, reach: [low, high], values }) {
+    const known = values.filter((value) => value !== null).length;
+    this.words.textContent = words[0].toUpperCase() + words.slice(1);
+    const ends = [low, (low + high) / 2, high].map((value) => short(Number(value.toPrecision(3))));
+    this.ends.forEach((end, k) => (end.textContent = ends[k]));
+    const missing = known < values.length ? `, ${known.toLocaleString("en")} of ${values.length.toLocaleString("en")} known` : "";
+    this.scale.setAttribute("aria-label", `Colours: ${words} from ${ends[0]} to ${ends[2]}${missing}`);
+    this.scale.title = `${this.words.textContent}${missing}; the ends are the lowest and highest hundredth`;
+  }
+
+  #showNames({ names, words }) {
+    const key = JSON.stringify([names, words]);
+    if (this.#key === key) return;
     this.#key = key;
-    const shown = Array.from({ length: Math.min(MOST, this.#count) }, (_, label) => {
-      const dot = h("span", { class: "dot", "aria-hidden": "true", style: `--hue: ${hue(label, this.#count)}` });
-      const words = className(network, label);
+    const shown = names.slice(0, MOST).map((name, label) => {
+      const colours = [false, true].map((dark) => colourOf(label, names.length, dark));
+      const dot = h("span", { class: "dot", "aria-hidden": "true", style: `--light: ${colours[0]}; --dark: ${colours[1]}` });
       const press = () => {
         this.#press(this.#alone === label ? null : label);
         this.choose(this.#alone);
       };
-      return h("button", { type: "button", "aria-pressed": "false", title: `${words} alone`, onclick: press }, dot, h("span", {}, words));
+      return h("button", { type: "button", "aria-pressed": "false", title: `${name} alone`, onclick: press }, dot, h("span", {}, name));
     });
-    const more = this.#count > MOST ? h("span", { class: "hint" }, `and ${this.#count - MOST} more`) : null;
-    this.root.replaceChildren(...shown, ...(more ? [more] : []));
-  }
-
-  /** {colours, labels} of the first `count` seeds. */
-  colours(count, dark) {
-    const palette = Array.from({ length: this.#count }, (_, label) => `hsl(${hue(label, this.#count)}, 70%, ${dark ? 64 : 40}%)`);
-    const labels = Array.from({ length: count }, (_, seed) => seed % this.#count);
-    return { labels, colours: labels.map((label) => palette[label]) };
+    const more = names.length > MOST ? [h("span", { class: "hint" }, `and ${names.length - MOST} more`)] : [];
+    this.names.replaceChildren(...shown, ...more);
   }
 
   #press(label) {
     this.#alone = label;
-    [...this.root.querySelectorAll("button")].forEach((one, k) => one.setAttribute("aria-pressed", String(k === label)));
+    [...this.names.querySelectorAll("button")].forEach((one, k) => one.setAttribute("aria-pressed", String(k === label)));
   }
 }

@@ -1,0 +1,108 @@
+// Small pictures of the map's seeds: sheets that the server has drawn at low priority, loaded as they are needed.
+
+const MOST_LOADED = 120; // sheets, about 1.3 MB each once decoded
+const AT_ONCE = 3;
+
+export class Sheets {
+  #there = new Set();
+  #loaded = new Map(); // number of a sheet -> ImageBitmap
+  #loading = new Set();
+  #wanted = new Set(); // numbers of the sheets that the last drawing needed
+  #about = null;
+  #query = "";
+
+  /** changed() when a picture more can be drawn. */
+  constructor({ changed }) {
+    this.changed = changed;
+  }
+
+  /** Be of another map: `query` says which network and class. */
+  async of(query) {
+    if (query === this.#query) return;
+    this.#query = query;
+    this.#there.clear();
+    this.#forget([...this.#loaded.keys()]);
+    this.#about = null;
+    await this.look();
+  }
+
+  /** Ask which sheets there are now. */
+  async look() {
+    const query = this.#query;
+    const answer = await fetch(`/map/sheets?${query}`);
+    if (!answer.ok || query !== this.#query) return;
+    this.#about = await answer.json();
+    this.#there = new Set(this.#about.there);
+    this.changed();
+  }
+
+  /** Whether the pictures of seeds 0 to count - 1 have all been drawn. */
+  has(count) {
+    if (!this.#about) return false;
+    return Array.from({ length: Math.ceil(count / this.#about.seeds) }, (_, k) => k).every((k) => this.#there.has(k));
+  }
+
+  get known() {
+    return this.#about !== null;
+  }
+
+  /** [width, height] of a picture. */
+  get cell() {
+    return this.#about ? [this.#about.cell[1], this.#about.cell[0]] : [1, 1];
+  }
+
+  /** A new drawing begins. */
+  begin() {
+    this.#wanted.clear();
+  }
+
+  /** {bitmap, x, y} of a seed's picture, or null, in which case it is asked for where it has been drawn. */
+  picture(seed) {
+    if (!this.#about) return null;
+    const index = Math.floor(seed / this.#about.seeds);
+    this.#wanted.add(index);
+    const bitmap = this.#loaded.get(index);
+    if (!bitmap) {
+      if (this.#there.has(index)) this.#load(index);
+      return null;
+    }
+    const place = seed % this.#about.seeds;
+    const [width, height] = this.cell;
+    return { bitmap, x: (place % this.#about.columns) * width, y: Math.floor(place / this.#about.columns) * height };
+  }
+
+  async #load(index) {
+    if (this.#loading.has(index) || this.#loading.size >= AT_ONCE || !this.#room()) return;
+    this.#loading.add(index);
+    const query = this.#query;
+    try {
+      const answer = await fetch(`/map/sheet?${query}&sheet=${index}`);
+      if (!answer.ok) return void this.#there.delete(index);
+      const bitmap = await createImageBitmap(await answer.blob());
+      if (query !== this.#query) return bitmap.close();
+      this.#loaded.set(index, bitmap);
+    } catch (wrong) {
+      // One that was damaged or is gone stays a dot.
+      this.#there.delete(index);
+      console.debug(wrong.message);
+    } finally {
+      this.#loading.delete(index);
+    }
+    this.changed();
+  }
+
+  /** Whether one more can be held, by letting go of one that nobody looks at. */
+  #room() {
+    if (this.#loaded.size < MOST_LOADED) return true;
+    const [idle] = [...this.#loaded.keys()].filter((one) => !this.#wanted.has(one));
+    if (idle !== undefined) this.#forget([idle]);
+    return idle !== undefined;
+  }
+
+  #forget(indices) {
+    for (const index of indices) {
+      this.#loaded.get(index)?.close();
+      this.#loaded.delete(index);
+    }
+  }
+}
