@@ -8,6 +8,7 @@ const MOST_TEXT = 1 << 20; // bytes
 const MOST_BLOCKS = 20_000;
 const BOXES = ["moov", "udta", "meta", "ilst", "\u00a9cmt", "data"];
 export const MOST_KEYS = 256;
+export const EASES = { linear: "even", smooth: "rests at both", in: "starts slowly", out: "ends slowly", hold: "waits, then jumps" };
 
 /** {line, shas} of a film or of a timeline's JSON; null for any other file; throws a sentence for a film without one. */
 export async function timelineOfFile(file) {
@@ -23,8 +24,11 @@ export async function timelineOfFile(file) {
 /** A timeline's JSON value as the page holds it, {line, shas}; throws a sentence. What a recipe may be, the server says. */
 export function read(told, name = "This timeline") {
   const keys = told?.keys;
-  const fits = ({ recipe, time } = {}) => recipe && typeof recipe === "object" && !Array.isArray(recipe) && Number.isFinite(time);
-  if (!Array.isArray(keys) || keys.length > MOST_KEYS || !keys.every((key) => fits(key ?? {}))) {
+  const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+  const isList = (value) => value == null || (Array.isArray(value) && value.every(isObject));
+  const isRecipe = (value) => isObject(value) && [value.mix, value.steer, value.blend].every(isList) && (value.toward == null || isObject(value.toward));
+  const fits = (key) => isObject(key) && isRecipe(key.recipe) && Number.isFinite(key.time);
+  if (!Array.isArray(keys) || keys.length > MOST_KEYS || !keys.every(fits)) {
     throw new Error(`${name} is no timeline: it needs at most ${MOST_KEYS} keys, each with a recipe and a time.`);
   }
   const shas = new Map();
@@ -36,7 +40,9 @@ export function read(told, name = "This timeline") {
   const twice = own.find(({ time }, index) => time === own[index - 1]?.time);
   if (twice) throw new Error(`${name} has two keys at ${twice.time} s.`);
   const { fps = 24, loop = false, spline = "linear", space = "w", duration = null } = told;
-  const settings = { fps: Number(fps) || 24, loop: Boolean(loop), spline: String(spline), space: String(space), duration };
+  const known = fps >= 0.1 && fps <= 240 && ["linear", "catmull-rom"].includes(spline) && ["w", "z"].includes(space) && (duration === null || duration >= own.at(-1)?.time);
+  if (!known || own.some(({ ease }) => !Object.hasOwn(EASES, ease))) throw new Error(`${name} says what this page does not know: a frame rate, a way, an ease or a length.`);
+  const settings = { fps: Number(fps), loop: Boolean(loop), spline, space, duration };
   return { line: { ...settings, keys: own }, shas };
 }
 

@@ -2,7 +2,7 @@
 
 import { button, h } from "./panel_kit.js";
 import { place as placeWords } from "./recipe.js";
-import { EASES } from "./timeline_model.js";
+import { EASES } from "./timeline_file.js";
 import { onlyNumbers } from "./typing.js";
 
 /** Draw what can be done with the chosen key into `place`. */

@@ -7,7 +7,6 @@ import { MOST_KEYS, read } from "./timeline_file.js";
 const KEY = "styloscope.timeline";
 let made = 0; // keys that this page has met, for their names
 const STEPS_BACK = 100;
-export const EASES = { linear: "even", smooth: "rests at both", in: "starts slowly", out: "ends slowly", hold: "waits, then jumps" };
 export const EMPTY = { fps: 24, loop: false, spline: "catmull-rom", space: "w", duration: null, keys: [] };
 
 /** A timeline as JSON values, for files and for the server. */
