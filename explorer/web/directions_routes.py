@@ -45,7 +45,8 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
     async def listed(request: Request) -> Response:
         query = request.query_params
         count = _whole(query.get("count", "8"), "count", highest=directions.MOST_FOUND)
-        settings = {"method": query.get("method", "sefa"), "layers": query.get("layers") or None, "count": count}
+        within = query.get("layers") or None
+        settings: dict[str, Any] = {"method": query.get("method", "sefa"), "layers": within, "count": count}
         found = await asyncio.to_thread(_listed, studio, query.get("checkpoint") or None, **settings)
         return JSONResponse({"directions": found})
 

@@ -15,7 +15,7 @@ __all__ = ["SENTENCE", "TITLE", "build"]
 
 TITLE = "Steer"
 SENTENCE = "Add directions along which pictures change, and move this picture along them by their sliders."
-METHODS = [("SeFa", "sefa"), ("Principal components", "pca"), ("Kept", "kept")]
+METHODS = [("SeFa", "sefa"), ("PCA", "pca"), ("Kept", "kept")]
 GROUPS = ("all", "coarse", "middle", "fine")
 LEARNED = [("Classifier", "classifier"), ("Difference of means", "difference")]
 

@@ -3,6 +3,9 @@
 import { layersText, parseLayers } from "./panel_kit.js";
 import { full, same } from "./recipe.js";
 
+/** The name of a direction that every network has. */
+export const BUILT_IN = /^(sefa|pca)-(\d{1,4})(?:\.(\d{1,2})-(\d{1,2}))?$/;
+
 /** The layers of a source below `count`; all of them where it names none, none where they cannot be read. */
 export function layersOf({ layers }, count) {
   if (layers == null) return new Set(Array.from({ length: count }, (_, layer) => layer));
@@ -46,6 +49,7 @@ export function leftOut(recipe, network) {
     recipe.label !== found.label && "the class",
     recipe.cutoff !== found.cutoff && "layers of the cutoff",
     !same(recipe.mix, found.mix) && "layers or classes of the mix",
+    !same(recipe.steer, found.steer) && "directions or layers of the steering",
     !same(recipe.grown, found.grown) && "the size",
   ].filter(Boolean);
   return missing.length ? `${network.name} is shown without ${missing.join(" and ")}, which it does not have.` : "";
@@ -55,10 +59,21 @@ function entry({ checkpoint, grown, ...given }, network) {
   return { ...given, ...fitting(given, network) };
 }
 
-function fitting({ label, cutoff, mix }, network) {
+/** The steps along directions that a network can take: those every network has, over layers it has. */
+export function steerable(steer, { layers }) {
+  return steer.flatMap((one) => {
+    const found = BUILT_IN.exec(one.direction);
+    const left = layersOf(one, layers);
+    if (!found || Number(found[4] ?? 0) >= layers || !left.size) return [];
+    return [one.layers == null ? one : { ...one, layers: layersText(left) }];
+  });
+}
+
+function fitting({ label, cutoff, mix, steer }, network) {
   return {
     ...(label != null && label >= network.classes ? { label: null } : {}),
     ...(cutoff != null ? { cutoff: Math.min(cutoff, network.layers) } : {}),
     ...(mix ? { mix: fitted(mix, network) } : {}),
+    ...(steer ? { steer: steerable(steer, network) } : {}),
   };
 }

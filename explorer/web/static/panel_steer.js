@@ -1,17 +1,16 @@
 // Directions as sliders. What is steered lives in the stage's recipe alone: a card is one entry of `steer`, and every change
 // goes through stage.set like any other control's.
 
-import { layersOf } from "./elsewhere.js";
+import { BUILT_IN, layersOf, steerable } from "./elsewhere.js";
 import { button, h, hand, layersText, layerTicks, openTab, present, shaped, slider, take } from "./panel_kit.js";
 import { Found } from "./panel_steer_found.js";
 import { mountPiles } from "./panel_steer_piles.js";
 import { mountTable } from "./panel_steer_table.js";
+import { same } from "./recipe.js";
 
 const PARTS = ["#steer-cards", "#steer-method [type=radio]", "#steer-layers input", "#steer-all", "#steer-coarse", "#steer-middle", "#steer-fine", "#steer-found", "#steer-piles", "#steer-learned [type=radio]", "#steer-pile-name input", "#steer-pile-go", "#steer-pile-made", "#steer-table-rest"];
 const MOST = 64;
 const REACH = 5; // standard deviations that a slider goes each way; typing goes to 100
-
-export const BUILT_IN = /^(sefa|pca)-(\d{1,4})(?:\.(\d{1,2})-(\d{1,2}))?$/;
 
 /** What this panel takes from elsewhere, also before its tab was first opened. */
 export function announce(stage) {
@@ -100,7 +99,7 @@ export async function asked(address, options) {
 
 function cards(stage, directions) {
   const list = h("ol", { class: "sources", "aria-label": "Steered" });
-  const empty = h("p", { class: "empty" }, "Nothing is steered yet. Press a picture in a strip below: its direction gets a slider here, and the stage goes there.");
+  const empty = h("p", { class: "empty" }, "Nothing is steered yet. Press a picture below: the stage goes there, and its direction gets a slider here.");
   const keep = button("Keep", { icon: "keep", kind: "brief", label: "Keep", title: "Keep this picture on the shelf", press: () => stage.keep() });
   const zero = button("All to 0", { icon: "reset", kind: "brief", label: "All to 0", title: "Every amount back to 0", press: () => stage.set({ steer: stage.recipe.steer.map((one) => ({ ...one, amount: 0 })) }) });
   const clear = button("Remove all", { icon: "close", kind: "brief", label: "Remove all", title: "Remove all directions", press: () => stage.set({ steer: [] }) });
@@ -150,7 +149,8 @@ function card(stage, directions, { index, name }) {
     return directions.get(name)?.layers ?? (first ? `${first}-${last}` : null);
   };
   const back = button("", { icon: "reset", kind: "icon reset", label: `Reset layers of ${name}`, press: () => change({ layers: within() ?? undefined }) });
-  const title = h("span", { class: "label" }, name);
+  ticks.root.querySelector(".words").append(back);
+  const title = h("span", { class: "label name" }, name);
   const root = h(
     "li",
     { class: "source steered" },
@@ -159,7 +159,7 @@ function card(stage, directions, { index, name }) {
       { class: "source-body" },
       h("div", { class: "row" }, title, words, h("span", { class: "spring" }), button("", { icon: "close", kind: "icon", label: `Remove ${name}`, title: "Remove", press: () => stage.set({ steer: stage.recipe.steer.filter((_, k) => k !== index) }) })),
       amount.root,
-      h("div", { class: "row wrap" }, ticks.root, back),
+      ticks.root,
     ),
   );
   const show = (next) => {
@@ -180,15 +180,7 @@ function leaveElsewhere(stage) {
     const [before, now] = [last, network && `${network.name} ${network.sha}`];
     last = now ?? last;
     if (!before || !now || before === now || before.split(" ")[0] === network.name || !recipe.steer.length) return;
-    const steer = steerFor(recipe.steer, network);
-    if (steer.length !== recipe.steer.length) queueMicrotask(() => stage.set({ steer }));
-  });
-}
-
-/** The entries that any network of that many layers can take. */
-export function steerFor(steer, { layers }) {
-  return steer.filter((one) => {
-    const found = BUILT_IN.exec(one.direction);
-    return found && !(Number(found[4] ?? 0) >= layers) && layersOf(one, layers).size;
+    const steer = steerable(recipe.steer, network);
+    if (!same(steer, recipe.steer)) queueMicrotask(() => stage.set({ steer }));
   });
 }

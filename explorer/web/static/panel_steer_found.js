@@ -14,6 +14,7 @@ export class Found {
   #seen = false;
   #query = { method: "sefa", layers: null, count: FEW };
   #turn = 0;
+  notice = ""; // what was done last
   #asked = "";
   #rows = new Map(); // by name, in the order of the list
 
@@ -43,6 +44,7 @@ export class Found {
 
   #change(patch) {
     this.#query = { ...this.#query, ...patch };
+    this.notice = "";
     this.ask();
   }
 
@@ -53,7 +55,7 @@ export class Found {
     const later = rested(() => this.ask(), 300);
     const field = textField("steer-layers", {
       name: "Layers of the directions",
-      hint: "A range such as 0-3: worked out over these layers, and steering them.",
+      hint: "A range, such as 0-3.",
       read: (text) => {
         const count = this.stage.network?.layers ?? MOST;
         const layers = /^\s*(all)?\s*$/i.test(text) ? null : parseLayers(text, count);
@@ -85,6 +87,7 @@ export class Found {
   async ask() {
     const turn = ++this.#turn;
     const { method, count, layers } = this.#query;
+    for (const id of ["steer-layers", "steer-groups"]) document.getElementById(id).hidden = method === "kept";
     const { network } = this.stage;
     this.#asked = `${network.name} ${network.sha}`;
     try {
@@ -92,7 +95,7 @@ export class Found {
       if (turn !== this.#turn) return;
       const shown = method === "kept" ? entries : entries.filter(({ kept }) => !kept);
       this.said.classList.remove("wrong");
-      this.said.textContent = shown.length ? "" : "Nothing is kept beside this network yet. Keep a direction under a name, or make one below.";
+      this.said.textContent = shown.length ? this.notice : "Nothing is kept beside this network yet. Keep a direction under a name, or make one below.";
       this.more.hidden = method === "kept" || count >= MOST || shown.length < count;
       this.#show(shown.map((entry) => (entry.kept || entry.layers ? entry : { ...entry, layers })));
     } catch (wrong) {
@@ -156,13 +159,15 @@ class Row {
     this.strip = AMOUNTS.map((amount) => this.#picture(amount));
     const add = button("Add", { icon: "plus", kind: "brief", label: `Add ${name}`, title: "Add a slider for it above", press: () => this.#put(1) });
     const title = kept ? this.#nameField() : h("span", { class: "label" }, name);
-    const told = h("span", { class: believable === false ? "hint wrong" : "hint", title: words }, words);
+    const told = h("span", { class: believable === false ? "hint told wrong" : "hint told", title: words }, words);
+    const scored = entry.score != null || words.length > 40; // a sentence, which has a line of its own
     this.said = h("p", { class: "wrong", role: "alert", hidden: true });
     const tools = kept ? this.#keptTools() : [this.#keeper()];
     this.root = h(
       "li",
       { class: "direction" },
-      h("div", { class: "row wrap" }, title, told, h("span", { class: "spring" }), ...tools, add),
+      h("div", { class: "row wrap" }, title, scored ? null : told, h("span", { class: "spring" }), ...tools, add),
+      scored ? told : "",
       h("div", { class: "strip", role: "group", "aria-label": `${name} from -3 to +3` }, this.strip),
       this.said,
     );
@@ -211,7 +216,7 @@ class Row {
     const { name } = this.entry;
     const at = () => `checkpoint=${encodeURIComponent(this.stage.recipe.checkpoint)}`;
     const file = button("", { icon: "save", kind: "icon", label: `Download ${name}`, title: "Download its file, to share it", press: () => this.stage.download(`/directions/${encodeURIComponent(name)}/file?${at()}`, `${name}.safetensors`) });
-    const forget = button("Forget", { kind: "brief", label: `Forget ${name}`, title: "Remove its file", press: () => {
+    const forget = button("Forget", { label: `Forget ${name}`, title: "Remove its file", press: () => {
       // Its file cannot be brought back, so it is asked twice.
       if (forget.dataset.sure) return this.#do(async () => {
         await asked(`/directions/${encodeURIComponent(name)}?${at()}`, { method: "DELETE" });
@@ -234,7 +239,7 @@ class Row {
       await asked("/directions", { method: "POST", body: JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, name: wanted, direction: name }) });
       input.value = "";
       this.stage.tell(`Kept as ${wanted}`);
-      this.found.said.textContent = `Kept as ${wanted}: it is among the kept ones.`;
+      this.found.notice = `Kept as ${wanted}: it is among the kept ones.`;
     });
     input.addEventListener("keydown", ({ key }) => key === "Enter" && keep());
     return h("span", { class: "row keeper" }, input, button("", { icon: "keep", kind: "icon", label: `Keep ${name}`, title: "Keep it under this name", press: keep }));

@@ -47,14 +47,14 @@ class Pile {
     this.said = h("p", { class: "wrong", role: "alert", hidden: true });
     this.input = h("input", { class: "name", "aria-label": `Seeds for pile ${letter}`, placeholder: "Seeds: 3, 9, 20-29", autocomplete: "off", spellcheck: "false" });
     this.input.addEventListener("keydown", ({ key }) => key === "Enter" && this.#addSeeds());
-    const stageButton = button("", { icon: "stage", kind: "icon", label: `The stage into pile ${letter}`, title: "The stage's picture", press: () => this.add([stage.recipe]) });
+    const stageButton = button("Stage", { icon: "plus", kind: "brief", label: `The stage into pile ${letter}`, title: "Add the stage's picture", press: () => this.add([stage.recipe]) });
     this.clear = button("", { icon: "close", kind: "icon", label: `Empty pile ${letter}`, title: "Empty it", press: () => this.put([]) });
     this.root = h(
       "div",
       { class: "part" },
       h("div", { class: "row" }, h("span", { class: "label" }, `Pile ${letter}`), this.count, h("span", { class: "spring" }), this.clear),
       this.pictures,
-      h("div", { class: "row" }, this.input, button("", { icon: "plus", kind: "icon", label: `Add the seeds to pile ${letter}`, title: "Add these seeds", press: () => this.#addSeeds() }), stageButton),
+      h("div", { class: "row" }, this.input, button("Add", { label: `Add the seeds to pile ${letter}`, title: "Add these seeds", press: () => this.#addSeeds() }), stageButton),
       shelfMenu(stage, { label: `Pile ${letter} from the shelf`, pick: (kept) => this.add([kept.recipe]) }),
       this.said,
     );

@@ -15,7 +15,7 @@ export function mountTable(stage, directions, found) {
   const column = h("select", { "aria-label": "Column of values", hidden: true });
   const name = h("input", { class: "name", maxlength: 80, "aria-label": "Name of the table's direction", placeholder: "Name", autocomplete: "off", spellcheck: "false" });
   const go = button("Make the direction", { kind: "plain strong", press: () => make() });
-  const zone = h("div", { class: "empty row wrap drop" }, button("Open a table…", { press: () => file.click() }), told);
+  const zone = h("div", { class: "row wrap drop" }, button("Open a table…", { press: () => file.click() }), told);
   const rest = h("div", { class: "row wrap", hidden: true }, column, name, go);
   const place = h("div", { class: "part" });
   document.getElementById("steer-table-rest").append(zone, rest, place, file);
