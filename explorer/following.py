@@ -31,6 +31,7 @@ LARGEST_LOCK = 1 << 12
 READINGS = ("value", "real", "noise")
 STARTING = 300.0  # seconds that a run may take to its first tick and still count as running
 SHORTEST_WAIT, WAITS = 30.0, 4  # a run is given up after so many seconds, and so many of its own ticks
+_PLACES = ("fade_from", "fade_to")  # of the log: kimg where something begins or ends
 _KEY = re.compile(r"[\w.:@/ -]{1,60}")
 
 
@@ -151,7 +152,7 @@ def _columns(entries: list[dict[str, Any]]) -> tuple[dict[str, list[float | None
     """The finite numbers of the lines by name, and where the size of the pictures changed."""
     taken = [dict(_numbers(entry)) for entry in entries]
     names = list(dict.fromkeys(name for row in taken for name in row))[:MOST_KEYS]
-    columns = {name: _decimated([row.get(name) for row in taken]) for name in names}
+    columns = {name: _decimated([row.get(name) for row in taken], mean=name not in _PLACES) for name in names}
     steps: list[tuple[float, str]] = []
     before = None
     for entry in entries:
@@ -175,11 +176,16 @@ def _numbers(value: Mapping[str, Any], *, prefix: str = "", depth: int = 0) -> I
             yield name, number
 
 
-def _decimated(values: list[float | None]) -> list[float | None]:
-    """At most MOST_ROWS means of neighbours; the last value stays as it is, since it is the one that people read."""
+def _decimated(values: list[float | None], *, mean: bool = True) -> list[float | None]:
+    """At most MOST_ROWS means of neighbours; the last value stays as it is, since it is the one that people read.
+
+    Without `mean` the first of the neighbours: between two places there is none.
+    """
     step = math.ceil(len(values) / MOST_ROWS)
     if step <= 1:
         return values
+    if not mean:
+        return [*values[: len(values) - 1 : step], values[-1]]
     made: list[float | None] = []
     for at in range(0, len(values) - 1, step):
         some = [value for value in values[at : min(at + step, len(values) - 1)] if value is not None]

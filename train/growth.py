@@ -156,6 +156,10 @@ class Growth:
         pairs = itertools.pairwise(self._phases)
         return [after.first for phase, after in pairs if phase.stage.level != after.stage.level]
 
+    def fade(self, size: Size) -> tuple[int, int] | None:
+        """Images at which the fade of a size begins and ends, None where it has none."""
+        return next(((one.begin, one.end) for one in self.stages() if one.fading and one.size == size), None)
+
     def step(self, images: int) -> int:
         """The number of the step that begins after `images` images, from 0."""
         phase = self._at(images)

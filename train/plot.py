@@ -68,8 +68,14 @@ class _Phase:
 
 
 def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
-    """Lines with a size, those of one phase together; a phase begins where the one before ends, the first at 0."""
+    """Lines with a size, those of one phase together; a phase begins where the one before ends, the first at 0.
+
+    Where lines say from where to where their size faded in, that counts, and a tick inside is not needed; logs of
+    before have only alpha to tell it by.
+    """
     told = [line for line in log if line.get("size") and isinstance(line.get("kimg"), int | float)]
+    if any(_fade(line) for line in told):
+        return _said(told)
     phases: list[_Phase] = []
     last: dict[str, Any] = {}
     for (size, fading), group in itertools.groupby(told, key=lambda line: (_size(line["size"]), _fades(line))):
@@ -79,6 +85,29 @@ def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
         last = lines[-1]
         phases.append(_Phase(size, fading, phases[-1].end if phases else 0.0, last["kimg"]))
     return phases
+
+
+def _said(told: Sequence[dict[str, Any]]) -> list[_Phase]:
+    phases: list[_Phase] = []
+    for size, group in itertools.groupby(told, key=lambda line: _size(line["size"])):
+        last = list(group)[-1]
+        begin = phases[-1].end if phases else 0.0
+        fade = _fade(last)
+        if fade is not None:
+            begin = min(fade[0], last["kimg"])
+            if phases:
+                phases[-1] = replace(phases[-1], end=begin)
+            phases.append(_Phase(size, True, begin, min(fade[1], last["kimg"])))
+            begin = fade[1]
+        if fade is None or last["kimg"] > begin:
+            phases.append(_Phase(size, False, begin, last["kimg"]))
+    return phases
+
+
+def _fade(line: dict[str, Any]) -> tuple[float, float] | None:
+    begin, end = line.get("fade_from"), line.get("fade_to")
+    told = isinstance(begin, int | float) and isinstance(end, int | float) and 0 <= begin < end < math.inf
+    return (begin, end) if told else None  # type: ignore[return-value]
 
 
 def _faded(begin: float, line: dict[str, Any]) -> float:

@@ -236,7 +236,9 @@ class _Session:
         )
         if trainer.networks.g.grows:
             reached = trainer.growth.reached(trainer.images)
-            line |= {"size": list(reached.size), "alpha": reached.alpha}
+            fade = trainer.growth.fade(reached.size) or (None, None)
+            told = [None if images is None else images / 1000 for images in fade]
+            line |= {"size": list(reached.size), "alpha": reached.alpha, "fade_from": told[0], "fade_to": told[1]}
         self.run.log(line)
         sheet = self._sheet(drawn, count=config.samples)
         self.run.sample(sheet, images=trainer.images)

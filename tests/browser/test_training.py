@@ -22,12 +22,34 @@ slider.value = 1;
 slider.dispatchEvent(new Event("input", { bubbles: true }));
 """
 
+SHADES = """
+const done = arguments[0];
+import("/static/panel_training_curves.js").then(async ({ Curves }) => {
+  const curves = new Curves({ pick() {} });
+  document.body.append(curves.root);
+  const fades = { fade_from: [null, 5, 14], fade_to: [null, 7, 18] };
+  const columns = { kimg: [4, 12, 16], loss_g: [1, 2, 3], alpha: [1, 1, 0.5], ...fades };
+  curves.add("log", { columns, fresh: true, steps: [[4, "8 x 8"], [12, "16 x 16"], [16, "32 x 32"]] });
+  const look = () => {
+    const drawn = [...curves.root.querySelectorAll(".chart")].map(({ layout }) => layout?.shapes);
+    if (!drawn.length || !drawn.every(Boolean)) return setTimeout(look, 50);
+    curves.root.remove();
+    done(drawn.map((shapes) => shapes.filter(({ type }) => type === "rect").map(({ x0, x1 }) => [x0, x1])));
+  };
+  look();
+});
+"""
+
 
 def asked_in(driver: Any, *, seconds: float) -> int:
     """How often the page asks about trainings in so many seconds."""
     before = driver.execute_script(ASKED)
     time.sleep(seconds)
     return driver.execute_script(ASKED) - before
+
+
+def test_fades_are_shaded_whether_a_tick_fell_into_them_or_not(tab: Any) -> None:
+    assert tab.execute_async_script(SHADES) == [[[5, 7], [14, 16]]]
 
 
 def test_a_small_training_is_watched_shown_and_stopped(tab: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from tests.train.test_init import opened
 from tests.train.test_processes import ended, start
 from tests.train.test_run import run, states
 from train import networks as nets
+from train import plot
 from train.data import Frames
 from train.loop import Trainer
 
@@ -274,6 +276,10 @@ def test_a_growing_run_leaves_what_the_contract_lists(
     log = runs.log(out)
     assert [line["size"] for line in log] == [[4, 3], [8, 6], [8, 6], [16, 12], [16, 12], [32, 24], [32, 24]]
     assert all(line["alpha"] == 1 for line in log) and runs.config(out)["resolved"]["kimg"] == 3.5
+    fades = [(None, None), *((kimg + 0.5, kimg + 1.0) for kimg in (0, 0, 1, 1, 2, 2))]
+    assert [(line["fade_from"], line["fade_to"]) for line in log] == fades
+    drawn = pictures.read(out / "losses.png")
+    assert (drawn == np.array(plot._FADE)).all(axis=2).any(), "shaded, though no tick fell into one"
     sizes = {}
     for file in runs.checkpoints(out):
         found = core.load(file)

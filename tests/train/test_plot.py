@@ -87,6 +87,26 @@ def test_a_fade_is_shaded_where_it_was_and_every_size_begins_at_a_line() -> None
     assert not has(plot.losses([{**line, "alpha": 1.0} for line in GROWN]), plot._FADE)
 
 
+def test_a_fade_without_a_tick_inside_is_shaded_where_the_log_says() -> None:
+    ticks = grown((8, 1.0, 4.0), (16, 1.0, 12.0), (32, 0.5, 16.0))
+    fades = [(None, None), (5.0, 7.0), (14.0, 18.0)]
+    told = [{**line, "fade_from": begin, "fade_to": end} for line, (begin, end) in zip(ticks, fades, strict=True)]
+    assert [(phase.size, phase.fading, phase.begin, phase.end) for phase in plot._phases(told)] == [
+        ("8x8", False, 0.0, 5.0),
+        ("16x16", True, 5.0, 7.0),
+        ("16x16", False, 7.0, 14.0),
+        ("32x32", True, 14.0, 16.0),
+    ]
+    row = plot.losses(told)[plot._TOP + 40 : plot._HEIGHT - plot._BOTTOM - 40]
+    shaded = np.flatnonzero((row == np.array(plot._FADE)).all(axis=2).any(axis=0))
+    places = [plot._LEFT + kimg / plot._ticks(0, 16)[-1] * (900 - 24 - plot._LEFT) for kimg in (5, 7, 14, 16)]
+    inner = [x for x in shaded if places[1] + 2 < x < places[2] - 2]
+    assert shaded.min() == pytest.approx(places[0], abs=2) and shaded.max() == pytest.approx(places[3], abs=2)
+    assert not inner
+    for odd in ("x", math.nan, math.inf, -1.0, True):
+        assert plot.losses([{**line, "fade_from": odd, "fade_to": 9.0} for line in ticks]).shape[1] == 900
+
+
 def test_a_network_that_does_not_grow_has_no_marks() -> None:
     plain = plot.losses([{**line, "size": None, "alpha": None} for line in GROWN])
     assert not has(plain, plot._FADE) and not (plain[plot._TOP + 4 : -plot._BOTTOM] == plot._MARK[0]).any()

@@ -18,7 +18,7 @@ const LOG = [
 ];
 const READINGS = { value: "network", real: "real", noise: "noise" };
 const WIDE = 20; // of a measure's largest value to its smallest
-const ASIDE = new Set(["kimg", "seconds", "memory_gib", "size", "alpha", "images", "count", "n", "seed"]);
+const ASIDE = new Set(["kimg", "seconds", "memory_gib", "size", "alpha", "fade_from", "fade_to", "images", "count", "n", "seed"]);
 
 export class Curves {
   #tables = { log: empty(), metrics: empty() };
@@ -80,6 +80,13 @@ export class Curves {
     this.#draw();
   }
 
+  /** From where to where sizes faded in, [[kimg, kimg]], as far as the run has come. */
+  #fades() {
+    const { kimg = [], fade_from: from = [], fade_to: to = [] } = this.#tables.log.columns;
+    const told = from.map((begin, k) => [begin, to[k]]).filter(([begin, end], k) => begin !== from[k - 1] && begin != null && end > begin);
+    return told.map(([begin, end]) => [begin, Math.min(end, kimg.at(-1))]).slice(0, 16);
+  }
+
   #stretch(range) {
     this.#range = range;
     this.whole.hidden = !range;
@@ -107,7 +114,7 @@ export class Curves {
         if (groups.length) await loadPlotly();
         for (const group of groups) {
           await new Promise(requestAnimationFrame);
-          this.#chart(group.title).draw(group, { steps: this.#steps, range: this.#range, marked: this.#marked });
+          this.#chart(group.title).draw(group, { steps: this.#steps, fades: this.#fades(), range: this.#range, marked: this.#marked });
         }
       }
     } catch (wrong) {
@@ -175,7 +182,7 @@ class Chart {
     this.root = h("figure", {}, h("figcaption", {}, h("span", { class: "chart-title" }, title), this.legend), this.host);
   }
 
-  draw({ x, series, wide }, { steps, range, marked }) {
+  draw({ x, series, wide }, { steps, fades, range, marked }) {
     const colours = this.#colours();
     const looks = [[colours.accent, "solid", 1.8], [colours.ink, "solid", 1.2], [colours.muted, "dot", 1.5], [colours.muted, "dash", 1.2], [colours.ink, "dashdot", 1.2], [colours.accent, "dot", 1.2]];
     // Plotly takes an array that it knows for unchanged, so it gets copies.
@@ -185,13 +192,14 @@ class Chart {
       return { type: "scatter", mode, name: words, x: x.slice(), y: y.slice(), connectgaps: true, line: { color, dash, width }, marker: { size: 4, color }, hovertemplate: "%{y:.4g}" };
     });
     this.#words(series, looks, x);
-    const layout = this.#layout(colours, { steps: steps.slice(1), range, marked, type: wide && isWide(series) ? "log" : "linear" });
+    const layout = this.#layout(colours, { steps: steps.slice(1), fades, range, marked, type: wide && isWide(series) ? "log" : "linear" });
     const coarse = matchMedia("(pointer: coarse)").matches;
     window.Plotly.react(this.host, traces, { ...layout, dragmode: coarse ? false : "zoom" }, { displayModeBar: false, responsive: true, doubleClick: false, showTips: false, plotlyServerURL: "" });
     this.#listen();
   }
 
-  #layout({ ink, muted, line, accent, paper }, { steps, range, marked, type }) {
+  #layout({ ink, muted, line, accent, paper }, { steps, fades, range, marked, type }) {
+    const shade = ([x0, x1]) => ({ type: "rect", x0, x1, y0: 0, y1: 1, yref: "paper", layer: "below", line: { width: 0 }, fillcolor: accent, opacity: 0.1 });
     const upright = (x, color, dash) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color, width: 1, dash } });
     const axis = { gridcolor: line, zeroline: false, linecolor: line, tickfont: { size: 11, color: muted }, automargin: false };
     return {
@@ -199,7 +207,7 @@ class Chart {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 11 },
       xaxis: { ...axis, ...(range ? { range, autorange: false } : { autorange: true }), hoverformat: ".4~g", nticks: 6 },
       yaxis: { ...axis, type, fixedrange: true, nticks: 4, tickformat: "~g", zeroline: true, zerolinecolor: line },
-      shapes: [...steps.map(([kimg]) => upright(kimg, muted, "dot")), ...(marked == null ? [] : [upright(marked, accent, "solid")])],
+      shapes: [...fades.map(shade), ...steps.map(([kimg]) => upright(kimg, muted, "dot")), ...(marked == null ? [] : [upright(marked, accent, "solid")])],
       annotations: steps.map(([kimg, size]) => ({ x: kimg, y: 1, yref: "paper", text: size.split(" ")[0], showarrow: false, xanchor: "left", yanchor: "top", font: { size: 10, color: muted } })),
     };
   }

@@ -142,7 +142,11 @@ def test_a_place_that_nobody_gave_is_refused(client: TestClient, place: str) -> 
 
 def test_very_many_lines_become_few_points_that_keep_their_course(runs: Path) -> None:
     count = 9001
-    entries = (line(k, size=8 if k < 5000 else 16, r1=k if k % 3 == 0 else None) for k in range(count))
+    sizes = ((8, None) if k < 5000 else (16, 5000.0) for k in range(count))
+    entries = (
+        line(k, size=size, r1=k if k % 3 == 0 else None, fade_from=begin, fade_to=begin and begin + 1)
+        for k, (size, begin) in enumerate(sizes)
+    )
     (runs / "brain" / "log.jsonl").write_text("".join(entries), encoding="utf-8")
     found = following.rows(runs / "brain", "log.jsonl")
     assert {len(column) for column in found.columns.values()} == {len(found.columns["kimg"])}
@@ -150,6 +154,7 @@ def test_very_many_lines_become_few_points_that_keep_their_course(runs: Path) ->
     assert found.columns["kimg"][-1] == found.columns["loss_g"][-1] == count - 1
     assert found.columns["kimg"][0] == pytest.approx(2) and found.columns["r1"][0] == pytest.approx(1.5)
     assert found.steps == [(0, "8 × 8"), (5000, "16 × 16")]
+    assert set(found.columns["fade_from"]) == {None, 5000.0} and set(found.columns["fade_to"]) == {None, 5001.0}
 
 
 def test_what_one_answer_reads_has_a_bound(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
