@@ -13,7 +13,7 @@ from core.foreign import nvidia, nvidia_names, rosinality
 from core.foreign.inert import Module, Namespace, Stored, plain
 from core.foreign.opening import contents, described
 from core.foreign.pickles import check_known
-from core.foreign.source import Budget, Source
+from core.foreign.source import Budget, Source, Text
 
 __all__ = ["facts"]
 
@@ -66,8 +66,9 @@ def _describe_pickle(source: Source, root: Any, found: dict[str, Any]) -> None:
         settings = plain(network.settings())
         found["networks"].append(_network(key, parts[key].kind, network.tensors.values()) | {"settings": settings})
     modules = [*_modules_beside(root), *(module for network in flat.values() for module in network.modules.values())]
-    sources = {id(text): text for module in modules if type(text := module.meta.get("module_src")) is str}
-    total = sum(len(text) for text in sources.values() if len(text) > _SOURCE_REMOVED)
+    texts = [module.meta.get("module_src") for module in modules]
+    sources = {id(text): len(text) for text in texts if isinstance(text, str | Text)}  # one for all layers of a file
+    total = sum(count for count in sources.values() if count > _SOURCE_REMOVED)
     if total:
         found["suspicious"].append(
             f"it carries {total} characters of Python source, which its own program would run and which stay text here"

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.foreign.source import Source
+from core.foreign.source import Source, Text
 
 __all__ = [
     "STORAGES",
     "Dtype",
+    "Encoded",
     "Module",
     "Named",
     "Namespace",
@@ -73,6 +74,13 @@ class Dtype:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Bytes that stand as a text, a character each."""
+
+    text: str | Text
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Module:
     """A network or layer of a persistent NVIDIA pickle: a table of class_name, state and module_src."""
@@ -102,6 +110,7 @@ class Storage:
     begin: int | None = None
     shift: int = 0
     root: Storage | None = None  # of a view: where its elements really are
+    source: Source | None = None  # where its bytes lie, if not in the file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +151,7 @@ class Stored:
         if not math.prod(self.size):
             return torch.zeros(self.size)
         last = sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        data = source.read(root.begin + (self.storage.shift + self.offset) * width, (last + 1) * width)
+        data = (root.source or source).read(root.begin + (self.storage.shift + self.offset) * width, (last + 1) * width)
         flat = torch.frombuffer(data, dtype=self.storage.dtype)
         shaped = flat.as_strided(self.size, self.stride)
         return shaped.to(torch.float32).contiguous()  # of float32 as they lie there is no second copy

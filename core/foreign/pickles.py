@@ -14,14 +14,15 @@ from typing import Any
 
 from core.errors import CheckpointError
 from core.foreign import inert
-from core.foreign.inert import Dtype, Module, Named, Namespace, Opaque, Ordered, Storage, Stored
-from core.foreign.source import Budget, Span, Window
+from core.foreign.inert import Dtype, Encoded, Module, Named, Namespace, Opaque, Ordered, Storage, Stored
+from core.foreign.source import Budget, Span, Text, Window
 
 __all__ = ["NVIDIA", "STORAGE", "TORCH", "Machine", "check_known"]
 
 _DEEPEST_MARK = 256
 _DEEPEST_VALUE = 64
 _LONGEST_NAME = 256
+_LONGEST_TEXT = 1 << 16  # bytes; a longer one stays in the file
 _WIDEST_NUMBER = 16  # bytes
 _LARGEST_KEY = 1 << 53
 _MOST_UNKNOWN = 1000
@@ -33,6 +34,7 @@ _MODULE_VERSIONS = range(1, 7)
 
 _TENSORFLOW = {"dnnlib.tflib.network Network", "network Network", "tfutil Network"}
 _TENSORS = {"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "collections OrderedDict"}
+_ENCODED = {"_codecs encode"}  # bytes, in protocol 2
 _SETS = {"builtins set", "__builtin__ set"}
 _NUMPY = {
     "numpy dtype",
@@ -41,10 +43,11 @@ _NUMPY = {
 }
 # Which globals are known, by the kind of pickle. Whole names: `a.b c` is not reached through `a b.c`.
 STORAGE = frozenset(f"torch {name}" for name in inert.STORAGES)
-TORCH = frozenset({*_TENSORS, *_NUMPY, *_SETS, *STORAGE, "argparse Namespace"})
+TORCH = frozenset({*_TENSORS, *_ENCODED, *_NUMPY, *_SETS, *STORAGE, "argparse Namespace"})
 NVIDIA = frozenset(
     {
         *_TENSORS,
+        *_ENCODED,
         *_NUMPY,
         *_SETS,
         "dnnlib.util EasyDict",
@@ -80,7 +83,7 @@ class Machine:
         known: frozenset[str],
         *,
         persistent: Callable[[Any], Any] | None = None,
-        storage: Callable[[Span], Storage] | None = None,
+        storage: Callable[[Span | Encoded], Storage] | None = None,
     ) -> None:
         self.window = window
         self.source = window.source
@@ -210,6 +213,10 @@ class Machine:
     def _text(self, length: int) -> None:
         if length > self.window.end - self.window.at:
             raise self.source.truncated()
+        if length > _LONGEST_TEXT:
+            span = self.window.skip(length)
+            self.stack.append(Text(span.begin, span.end))
+            return
         self.budget.spend_text(length)
         try:
             self.stack.append(self.window.take(length).decode("utf-8", "surrogatepass"))
@@ -315,9 +322,21 @@ def _dtype(machine: Machine, arguments: tuple[Any, ...]) -> Dtype:
 
 def _scalar(machine: Machine, arguments: tuple[Any, ...]) -> Any:
     dtype, data = arguments
-    if type(dtype) is not Dtype or type(data) is not Span or len(data) != struct.calcsize("<" + _NUMBERS[dtype.code]):
+    if type(dtype) is not Dtype or type(data) not in (Span, Encoded):
         raise TypeError
-    return struct.unpack("<" + _NUMBERS[dtype.code], machine.source.read(data.begin, len(data)))[0]
+    form = "<" + _NUMBERS[dtype.code]
+    if len(data.text if type(data) is Encoded else data) != struct.calcsize(form):
+        raise TypeError
+    if type(data) is Encoded:
+        return struct.unpack(form, machine.source.unpack(data.text).read(0, struct.calcsize(form)))[0]
+    return struct.unpack(form, machine.source.read(data.begin, len(data)))[0]
+
+
+def _encoded(_machine: Machine, arguments: tuple[Any, ...]) -> Encoded:
+    text, coding = arguments
+    if type(text) not in (str, Text) or coding != "latin1":
+        raise TypeError
+    return Encoded(text)
 
 
 def _array(_machine: Machine, _arguments: tuple[Any, ...]) -> Opaque:
@@ -349,7 +368,7 @@ def _module(machine: Machine, arguments: tuple[Any, ...]) -> Module:
 
 def _bytes(machine: Machine, arguments: tuple[Any, ...]) -> Storage:
     (data,) = arguments
-    if type(data) is not Span or machine.storage is None:
+    if type(data) not in (Span, Encoded) or machine.storage is None:
         raise TypeError
     return machine.storage(data)
 
@@ -358,6 +377,7 @@ _CALLS: dict[str, Callable[[Machine, tuple[Any, ...]], Any]] = {
     "collections OrderedDict": _ordered,
     **dict.fromkeys(_SETS, _set),
     "argparse Namespace": _empty(Namespace),
+    "_codecs encode": _encoded,
     "numpy dtype": _dtype,
     **{f"numpy.{core}.multiarray scalar": _scalar for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray _reconstruct": _array for core in ("core", "_core")},

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from core.errors import CheckpointError
 
-__all__ = ["Budget", "Source", "Span", "Window"]
+__all__ = ["Budget", "Held", "Source", "Span", "Text", "Window"]
 
 _AGAIN = "copy it again or take an earlier one"
 _CHUNK = 1 << 14
@@ -56,6 +56,17 @@ class Span:
         return self.end - self.begin
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A long text, which stays in the file as UTF-8, from `begin` to before `end`."""
+
+    begin: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+
 class Source:
     """An open file. Raises CheckpointError where there is none, or no ordinary one."""
 
@@ -67,7 +78,7 @@ class Source:
                 raise CheckpointError(f"there is no network at {path}; it is no ordinary file")
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
             self.size = os.fstat(self._file.fileno()).st_size
-            self._claimed = 0
+            self._claimed = self._unpacked = 0
         except OSError as wrong:
             raise self._unreadable(wrong) from wrong
         except ValueError as wrong:  # a name that no disk can have
@@ -104,6 +115,17 @@ class Source:
         self._claimed += count
         return self._claimed <= self.size
 
+    def unpack(self, text: str | Text) -> Held:
+        """The bytes that stand as a text, a character each, as pickles of protocol 2 have them.
+
+        Raises CheckpointError where all that were asked for are larger than the file, ValueError for other characters.
+        """
+        self._unpacked += len(text)
+        if self._unpacked > self.size:
+            raise self.damaged("the same text in it stands for bytes again and again")
+        words = text if isinstance(text, str) else self.read(text.begin, len(text)).decode("utf-8")
+        return Held(self.path, words.encode("latin-1"))
+
     def truncated(self) -> CheckpointError:
         """The error for a file that ends before what it announces."""
         return CheckpointError(f"{self.path} is truncated or damaged: something lies outside the file; {_AGAIN}")
@@ -118,6 +140,20 @@ class Source:
         for begin in range(0, self.size, 1 << 20):
             digest.update(self.read(begin, min(1 << 20, self.size - begin)))
         return digest.hexdigest()
+
+
+class Held(Source):
+    """Bytes out of a file, read as a file is."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path, self._data, self.size = path, data, len(data)
+        self._claimed = self._unpacked = 0
+
+    def read(self, begin: int, count: int) -> bytearray:
+        """Return `count` bytes from `begin` on. Raises CheckpointError where they are not all there."""
+        if not 0 <= begin <= begin + count <= self.size:
+            raise self.truncated()
+        return bytearray(memoryview(self._data)[begin : begin + count])
 
 
 class Window:

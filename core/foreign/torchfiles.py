@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from core.foreign.archive import Archive
-from core.foreign.inert import STORAGES, Named, Storage
+from core.foreign.inert import STORAGES, Encoded, Named, Storage
 from core.foreign.pickles import STORAGE, TORCH, Machine
 from core.foreign.source import Budget, Source, Span, Window
 
@@ -58,9 +58,13 @@ def read_legacy(source: Source, budget: Budget) -> Any:
     return _five_pickles(Window(source, 0, source.size), budget, TORCH)
 
 
-def read_storage(source: Source, budget: Budget, span: Span) -> Storage:
+def read_storage(source: Source, budget: Budget, data: Span | Encoded) -> Storage:
     """Return the storage whose own file, of the older format, lies inside another. Raises CheckpointError."""
-    storage = _five_pickles(Window(source, span.begin, span.end), budget, STORAGE)
+    if isinstance(data, Encoded):
+        held = source.unpack(data.text)
+        storage = _five_pickles(Window(held, 0, held.size), budget, STORAGE)
+    else:
+        storage = _five_pickles(Window(source, data.begin, data.end), budget, STORAGE)
     if type(storage) is not Storage:
         raise source.damaged("the bytes of a storage in it hold something else")
     return storage
@@ -88,6 +92,7 @@ def _five_pickles(window: Window, budget: Budget, known: frozenset[str]) -> Any:
         if int.from_bytes(window.take(8), "little", signed=True) != storage.count:
             raise source.damaged("a storage in it is of another length than announced")
         storage.begin = window.skip(storage.count * storage.dtype.itemsize).begin
+        storage.source = source
     if window.at != window.end:
         raise source.damaged("something follows behind its end")
     return root

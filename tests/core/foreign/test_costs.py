@@ -101,9 +101,10 @@ def test_kernels_without_number(tmp_path: Path) -> None:
         core.load(saved(tmp_path / "x", table("stylegan1", "g_running.") | first))
 
 
-def test_an_average_of_wide_layers_is_taken_in_small_steps() -> None:
+def test_an_average_of_wide_layers_is_taken_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     from core.mapping import Mapping
 
+    monkeypatch.setattr(filling, "AVERAGED", 500)
     mapping = Mapping(3, 5, 0, layers=2, lr=1.0, hidden=1 << 16)
     before = most_memory(reset=True)
     w = filling._average_w(mapping)

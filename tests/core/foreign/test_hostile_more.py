@@ -90,6 +90,36 @@ def test_pickles(name: str, tmp_path: Path) -> None:
         refused(path, word)
 
 
+def encoded(data: bytes, coding: str = "latin1") -> bytes:
+    """Bytes as protocol 2 has them."""
+    return h.call(h.glob("_codecs", "encode"), h.text(data.decode("latin-1")), h.text(coding))
+
+
+def test_bytes_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "network"
+    once, large = (
+        h.legacy(h.storage_id("0", 4), {"0": bytes(16)}),
+        h.legacy(h.storage_id("0", 50_000), {"0": bytes(200_000)}),
+    )
+    for value, word in (
+        (h.call(LOAD, encoded(once)), "no network"),
+        (h.call(LOAD, encoded(h.legacy(EVIL))), "os.system"),
+        (h.call(LOAD, encoded(large[:-1])), "outside the file"),
+        (h.call(LOAD, encoded(large + b"N.")), "behind its end"),
+        (encoded(b"eval", "rot13"), "as torch and numpy never do"),
+        (encoded(b"eval", "unicode_escape"), "as torch and numpy never do"),
+        (h.call(LOAD, h.call(h.glob("_codecs", "encode"), h.text("\u20ac" * 9), h.text("latin1"))), "never do"),
+        (h.call(LOAD, h.call(h.glob("_codecs", "encode"), h.text("\u20ac" * 40_000), h.text("latin1"))), "never do"),
+        (h.call(h.glob("_codecs", "encode"), b"N", h.text("latin1")), "never do"),
+        (h.call(h.glob("_codecs", "decode"), h.text("a"), h.text("latin1")), "_codecs.decode"),
+        (encoded(large) + b"q\x05" + (LOAD + b"h\x05\x85R") * 3, "again and again"),
+        (encoded(once) + b"q\x05" + (LOAD + b"h\x05\x85R") * 20_000, "again and again"),
+        (h.text("a" * 100_000) + h.text("b" * 100_000) + b"\x93", "no name"),
+    ):
+        path.write_bytes(h.pickle_of(h.dictionary(later=b"(" + value + b"t")))
+        refused(path, word)
+
+
 def test_every_protocol(tmp_path: Path) -> None:
     path, mark = tmp_path / "network.pkl", tmp_path / "mark"
     for protocol in range(6):
