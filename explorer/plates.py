@@ -190,13 +190,14 @@ def _shown(seen: Look, layer: Layer) -> np.ndarray:
 
 def _component(maps: Tensor, picture: Tensor) -> tuple[Tensor, float, float]:
     """First principal component of channels [C, h, w], bright where the picture is: [h, w], mean, deviation."""
-    flat = maps.double().flatten(1)
+    channels, height, width = maps.shape
+    flat = maps.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).double().flatten(1)
     centred = flat - flat.mean(dim=1, keepdim=True)
-    _, vectors = torch.linalg.eigh(centred @ centred.T)
-    scores = (vectors[:, -1] @ centred).reshape(maps.shape[1:])
-    small = torch.nn.functional.adaptive_avg_pool2d(picture[None].double(), (maps.shape[1], maps.shape[2]))[0].mean(
-        dim=0
-    )
+    # The smaller of both products has the same first component, but for its length, which gray levels do not see.
+    few = channels <= height * width
+    _, vectors = torch.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
+    scores = (vectors[:, -1] @ centred if few else vectors[:, -1]).reshape(height, width)
+    small = torch.nn.functional.adaptive_avg_pool2d(picture[None].double(), (height, width))[0].mean(dim=0)
     if (scores * (small - small.mean())).sum() < 0:
         scores = -scores
     return scores, float(scores.mean()), float(scores.std(correction=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import core
 from core.errors import SettingError
 from core.generator import Generator
 from core.latents import seeds_to_z
-from explorer import inside, plates
+from explorer import inside, layering, plates
 from explorer.inside import Look
 from explorer.plates import Plate
 
@@ -196,6 +197,33 @@ def test_the_last_of_the_growing_pictures_is_the_picture(architecture: str) -> N
     assert np.array_equal(row[-1], core.pictures.crop(drawn, crop))
     assert [one.shape[:2] for one in row] == [(22, 21)] * 3
     assert np.array_equal(row[0][1:5, 2:6], np.broadcast_to(row[0][1, 2], row[0][1:5, 2:6].shape)), "4 x 4 blocks"
+
+
+def test_where_there_is_no_picture_yet_it_is_what_the_channels_share_most() -> None:
+    generator = toy_stylegan2("resnet")
+    seen = inside.look(generator, styles(generator))
+    row = plates.growing(seen, (0, 0, 28, 24))
+    for level in (0, 1):  # with more channels than pixels, and with fewer
+        maps = seen.maps[seen.of_size(level).name].double().flatten(1).numpy()
+        _, _, scores = np.linalg.svd(maps - maps.mean(axis=1, keepdims=True), full_matrices=False)
+        shown = row[level][:: 4 >> level, :: 4 >> level].astype(float).ravel()
+        assert abs(np.corrcoef(scores[0], shown)[0, 1]) > 0.98
+    small = torch.nn.functional.avg_pool2d(seen.maps["picture-28x24"], 2)[0].numpy().ravel()
+    assert np.corrcoef(small, row[1][::2, ::2].ravel())[0, 1] > 0, "bright where the picture is"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_what_is_not_finite_is_said_and_drawn_all_the_same(value: float) -> None:
+    generator = toy_stylegan2("resnet")
+    with torch.no_grad():
+        generator.synthesis.blocks[0].const[0, 0, 0] = value
+    seen = inside.look(generator, styles(generator))
+    json.dumps([layering.statistics(seen, layer) for layer in seen.layers], allow_nan=False)
+    for layer in seen.layers:
+        told = layering.numbers(seen, layer, layering.spectrum_of(seen, layer))
+        json.dumps(told, allow_nan=False)
+        assert plates.sheet(seen, layer, Plate(sort="deviation", scale="own")).dtype == np.uint8
+    assert len(plates.growing(seen, (0, 0, 28, 24))) == 3
 
 
 def test_what_cannot_be_laid_out_is_refused_by_name() -> None:

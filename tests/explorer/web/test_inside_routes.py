@@ -74,6 +74,10 @@ def test_the_last_of_the_row_is_what_the_stage_shows(client: TestClient) -> None
     for recipe in (
         RECIPE,
         {**RECIPE, "noise": 5, "toward": {"seed": 9, "t": 0.5}, "mix": [{"seed": 3, "layers": "0-2"}]},
+        {
+            **RECIPE,
+            "steer": [{"direction": "sefa-1", "amount": 2.0, "layers": "0-3"}, {"direction": "pca-0", "amount": -1}],
+        },
         {"checkpoint": "brain", "blend": [{"seed": 1, "weight": 0.5, "noise": 1}, {"seed": 2, "weight": 0.5}]},
         {"checkpoint": "grown", "seed": 2, "grown": {"size": [28, 24], "alpha": 0.4}},
         {"checkpoint": "grown", "seed": 2, "grown": {"size": [14, 12], "alpha": 0.4}},
