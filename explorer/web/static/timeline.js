@@ -12,6 +12,7 @@ import { mountPlayer, mountView, Playhead } from "./timeline_player.js";
 import { mountTrack } from "./timeline_track.js";
 
 const TITLE = "Timeline";
+const SETTLING = [60, 400, 2000]; // ms
 const PARTS = [
   "#timeline-line", "#timeline-view", "#timeline-insert", "#timeline-key", "#timeline-rest", "#timeline-play", "#timeline-frame [type=range]", "#timeline-words",
   "#timeline-length input", "#timeline-fps [type=range]", "#timeline-spline [type=radio]", "#timeline-loop input",
@@ -115,6 +116,7 @@ function mountParts(stage, model) {
   rest.append(barOf(stage, model), h("p", { class: "wrong", id: "timeline-wrong" }), homeOf(stage, model));
   model.heard(() => {
     pane.classList.toggle("none", !model.line.keys.length);
+    pane.classList.toggle("one", model.line.keys.length === 1);
     document.getElementById("timeline-wrong").textContent = "";
     if (stage.walk?.keys) stage.walk = model.whole ? model.line : null;
   });
@@ -142,7 +144,7 @@ function mountSettings(model) {
   const loop = document.querySelector("#timeline-loop input");
   loop.closest("label").title = "From the last key back to the first";
   loop.addEventListener("change", () => loop.checked !== model.line.loop && model.change({ loop: loop.checked, duration: null }));
-  model.heard(({ line }) => {
+  const show = ({ line }) => {
     length.number.disabled = !model.whole;
     length.write(Math.round(1000 * model.seconds) / 1000);
     if (loop.checked !== line.loop) loop.click();
@@ -150,7 +152,10 @@ function mountSettings(model) {
     if (way && !way.checked) way.click();
     fps.write(line.fps);
     fps.back.disabled = line.fps === EMPTY.fps;
-  });
+  };
+  model.heard(show);
+  // Gradio gives what it has just built its first value once more.
+  for (const wait of SETTLING) setTimeout(() => show(model), wait);
 }
 
 function barOf(stage, model) {

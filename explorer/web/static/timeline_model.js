@@ -137,8 +137,8 @@ export class TimelineModel {
 
   /** All times drawn out or in, so that the film lasts this long. */
   stretch(seconds) {
-    const by = seconds / this.seconds;
-    const { keys, duration } = this.line;
+    const { keys, duration, fps } = this.line;
+    const by = Math.max(seconds, (keys.length - 1) / fps) / this.seconds;
     return this.#become({ ...this.line, duration: duration == null ? null : duration * by, keys: keys.map((key) => ({ ...key, time: key.time * by })) });
   }
 
@@ -206,6 +206,7 @@ export class TimelineModel {
   }
 
   #refuse(sentence) {
+    this.#tell(); // the fields go back to what holds
     this.say(sentence);
     return false;
   }

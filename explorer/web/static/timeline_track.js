@@ -34,7 +34,7 @@ class Track {
     this.ghost = h("div", { class: "ghost", hidden: true });
     this.end = h("button", { type: "button", class: "end", role: "slider", "aria-label": "End of the film", "aria-valuemin": "0" });
     this.empty = h("p", { class: "empty" }, "Drag kept pictures here from the shelf, or press Add the stage: each is a key, and the film goes through all of them.");
-    this.inner = h("div", { class: "inner" }, this.ruler, this.film, this.rest, this.keys, this.needle, this.ghost, this.end);
+    this.inner = h("div", { class: "inner" }, this.ruler, this.film, this.rest, this.keys, this.needle, this.ghost, this.end, h("p", { class: "more hint" }, "One more picture makes a film."));
     this.root = h("div", { class: "track" }, this.empty, this.inner);
     this.#scrubs();
     this.#ends();
