@@ -258,7 +258,7 @@ def _cells(text: str) -> tuple[list[str], list[tuple[int, list[str]]], bool]:
 
 
 def _column(head: Sequence[str], column: str | None, used: set[int | None]) -> int:
-    free = [k for k in range(len(head)) if k not in used and head[k]]
+    free = [k for k, cell in enumerate(head) if k not in used and cell and cell.casefold() not in _KEYS]
     if column is not None:
         wanted = [k for k in free if head[k].casefold() == column.casefold()]
         if not wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ import numpy as np
 from core import latents, pictures
 from core.errors import SettingError
 from core.files import writing
-from explorer import directions, kept, labels, sheets
+from explorer import directions, kept, labels, projection, sheets
 from explorer.flags import Steps, note, place_for, recipe_of, say
 from explorer.kept import Direction
 from explorer.labels import LEARNED, Table
 from explorer.networks import Network
+from explorer.projector import Projector
 from explorer.recipe import Recipe, Steer
 from explorer.studio import TEXT_KEY, Studio
 
@@ -163,17 +165,19 @@ def _text(path: Path) -> str:
 
 def _from_table(flags: argparse.Namespace, studio: Studio, base: Recipe, table: Table, *, name: str) -> Direction:
     """The direction of a table; pictures named in it that are no points yet are projected, beside the table first."""
-    projector: list[Any] = []
+    projector: list[Projector] = []
 
     def unknown(file: str) -> np.ndarray | None:
         path = next((one for one in (flags.labels.parent / file, Path(file)) if one.is_file()), None)
         if path is None:
             return None
-        from explorer.projector import Projector
-
         if not projector:
-            projector.append(Projector(studio.network(base.checkpoint), device=flags.device))
-        return np.asarray(projector[0].project(pictures.read(path)).ws)
+            network = studio.network(base.checkpoint)
+            projector.append(Projector(network, growth=network.growth(base.grown), device=flags.device))
+        print(f"note: projecting {path}", file=sys.stderr)
+        # One w for all layers: what a direction of W is made of.
+        wish = projection.Wish(space="w", label=flags.label)
+        return projector[0].project(pictures.read(path), wish, yardstick=False).ws
 
     return labels.from_table(studio, base.checkpoint, table, name=name, unknown=unknown)
 

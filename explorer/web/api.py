@@ -1,4 +1,4 @@
-"""What gradio_client calls: /render /mix /interpolate /compare /map, the verbs of the command line with the same words.
+"""What gradio_client calls: /render /mix /interpolate /compare /map /directions, verbs with the command line's words.
 
 Each gives a file to fetch, or a list of files where the verb writes several. The files are the queue's, which removes
 them after a while. What is wrong comes back as the same one sentence.
@@ -19,7 +19,9 @@ from gradio.utils import get_upload_folder
 
 from core.errors import SettingError, StyloscopeError
 from core.latents import parse_seeds
+from explorer import directions
 from explorer.recipe import Recipe, parse_grown
+from explorer.web.directions_routes import listed, made
 from explorer.web.job_routes import looked_at
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def files_folder() -> Path:
 def add_endpoints(studio: Studio, jobs: Jobs, desk: Desk) -> None:
     """Add the endpoints to the gr.Blocks that is being built."""
     verbs = _Verbs(studio, jobs, desk)
-    for verb in (verbs.render, verbs.mix, verbs.interpolate, verbs.compare, verbs.map):
+    for verb in (verbs.render, verbs.mix, verbs.interpolate, verbs.compare, verbs.map, verbs.directions):
         api(_spelled(_one_sentence(verb)), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
 
 
@@ -175,6 +177,30 @@ class _Verbs:
         made = self._made("map", {**settings, **more})
         return [_file(made), _file(made.with_suffix(".png"))]
 
+    def directions(
+        self,
+        method: str = "sefa",
+        layers: str | None = None,
+        number: int = 8,
+        a: Seeds | None = None,
+        b: Seeds | None = None,
+        labels: str | None = None,
+        column: str | None = None,
+        name: str | None = None,
+        replace: bool = False,
+        checkpoint: str | None = None,
+    ) -> dict:
+        """Directions in W: found by sefa or pca, after the kept ones; or one made of piles or a table, kept as `name`.
+
+        `a` and `b` are seeds or lists of recipes, `labels` is the text of a CSV.
+        """
+        if method in directions.METHODS:
+            found = listed(self._studio, checkpoint, method=method, layers=layers, count=number)
+            return {"directions": found}
+        piles = {field: _pile(given) for field, given in (("a", a), ("b", b)) if given is not None}
+        wish = {"checkpoint": checkpoint, "name": name, "method": method, "labels": labels, "column": column}
+        return {"directions": [made(self._studio, {**wish, **piles, "replace": replace})]}
+
     def _made(self, verb: str, settings: dict[str, Any]) -> Path:
         checked = looked_at(verb, settings, check=self._studio.check)
         return self._jobs.wait(self._jobs.submit(verb, checked))
@@ -219,6 +245,13 @@ def _given(words: Words | None, **given: Any) -> dict[str, Any]:
     if words is None:
         return settings
     return {**settings, "recipe": Recipe.parse(words).to_dict()}
+
+
+def _pile(given: Seeds) -> list[Any]:
+    """Seeds as people write them, or a list of them and of recipes."""
+    if isinstance(given, list):
+        return [one if isinstance(one, dict) else {"seed": one} for one in given]
+    return [{"seed": seed} for seed in parse_seeds(given)]
 
 
 def _plain(given: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from explorer.web.answers import read_body, refusal
 if TYPE_CHECKING:
     from explorer.studio import Studio
 
-__all__ = ["add_directions_routes"]
+__all__ = ["add_directions_routes", "listed", "made"]
 
 _KEYS = ("checkpoint", "name", "method", "a", "b", "direction", "labels", "column", "replace")
 _GONE_SECONDS = 0.1
@@ -42,12 +42,12 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
     """Add the routes to `app`; to be called before Gradio is mounted at /."""
     one_at_a_time = threading.Lock()
 
-    async def listed(request: Request) -> Response:
+    async def shown(request: Request) -> Response:
         query = request.query_params
         count = _whole(query.get("count", "8"), "count", highest=directions.MOST_FOUND)
         within = query.get("layers") or None
         settings: dict[str, Any] = {"method": query.get("method", "sefa"), "layers": within, "count": count}
-        found = await asyncio.to_thread(_listed, studio, query.get("checkpoint") or None, **settings)
+        found = await asyncio.to_thread(listed, studio, query.get("checkpoint") or None, **settings)
         return JSONResponse({"directions": found})
 
     async def make(request: Request) -> Response:
@@ -56,7 +56,7 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
 
         def work() -> dict[str, Any]:
             with one_at_a_time:
-                return _made(studio, wish, cancelled=gone.is_set)
+                return made(studio, wish, cancelled=gone.is_set)
 
         try:
             return await _while_there(request, work, gone)
@@ -91,7 +91,7 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
         return JSONResponse(found, status_code=201)
 
     routes = app.router
-    routes.add_route("/directions", _said(listed), methods=["GET"])
+    routes.add_route("/directions", _said(shown), methods=["GET"])
     routes.add_route("/directions", _said(make), methods=["POST"])
     routes.add_route("/directions/rename", _said(rename), methods=["POST"])
     routes.add_route("/directions/open", _said(opened), methods=["POST"])
@@ -126,9 +126,10 @@ async def _while_there(request: Request, work: Callable[[], dict[str, Any]], gon
         raise
 
 
-def _listed(
+def listed(
     studio: Studio, checkpoint: str | None, *, method: str, layers: str | None, count: int
 ) -> list[dict[str, Any]]:
+    """What is kept, then what `sefa` or `pca` finds; of `kept` nothing more. Raises SettingError."""
     network = studio.network(checkpoint)
     mine = [directions.entry(one, kept=True) for one in kept.entries(network, "directions")]
     if method == "kept":
@@ -138,7 +139,7 @@ def _listed(
     return [*mine, *(directions.entry(one, kept=False) for one in found)]
 
 
-def _made(studio: Studio, wish: dict[str, Any], *, cancelled: Callable[[], bool]) -> dict[str, Any]:
+def made(studio: Studio, wish: dict[str, Any], *, cancelled: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Make the direction that is asked for, keep it, and say what it is."""
     network = studio.network(_text(wish, "checkpoint"))
     name = kept.check_name(_text(wish, "name", needed=True), "directions")
@@ -150,14 +151,14 @@ def _made(studio: Studio, wish: dict[str, Any], *, cancelled: Callable[[], bool]
     method, common = _text(wish, "method"), {"name": name, "cancelled": cancelled}
     if method == "labels":
         table = labels.read_table(str(_text(wish, "labels", needed=True)), column=_text(wish, "column"))
-        made = labels.from_table(studio, network.name, table, **common)  # type: ignore[arg-type]
+        found = labels.from_table(studio, network.name, table, **common)  # type: ignore[arg-type]
     elif method is not None:
         piles = {field: _pile(wish.get(field), field) for field in ("a", "b")}
-        made = labels.from_piles(studio, network.name, method=method, **piles, **common)  # type: ignore[arg-type]
+        found = labels.from_piles(studio, network.name, method=method, **piles, **common)  # type: ignore[arg-type]
     else:
-        made = _named(studio, network.name, str(_text(wish, "direction", needed=True)), name)
-    kept.keep(network, made, replace=over)
-    return directions.entry(made, kept=True)
+        found = _named(studio, network.name, str(_text(wish, "direction", needed=True)), name)
+    kept.keep(network, found, replace=over)
+    return directions.entry(found, kept=True)
 
 
 def _named(studio: Studio, checkpoint: str, direction: str, name: str) -> Direction:

@@ -5,7 +5,7 @@ import { button, h } from "./panel_kit.js";
 import { Making } from "./panel_steer_piles.js";
 
 const LARGEST = 900_000; // bytes
-const KEYS = ["seed", "file", "point"];
+const KEYS = ["seed", "file", "point", "class", "label"]; // columns that say which picture it is
 
 export function mountTable(stage, directions, found) {
   const root = nameGroup("steer-table", "Direction from a table", "region");
@@ -57,6 +57,5 @@ export function columnsOf(text) {
   const head = text.replace(/^\ufeff/, "").trimStart().split(/\r?\n/, 1)[0];
   const mark = [",", ";", "\t"].reduce((best, one) => (head.split(one).length > head.split(best).length ? one : best));
   const cells = head.split(mark).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
-  const key = cells.findIndex((cell) => KEYS.includes(cell.toLowerCase()));
-  return cells.filter((cell, k) => cell && k !== key && !["class", "label"].includes(cell.toLowerCase()) && !/^\d+$/.test(cell));
+  return cells.filter((cell) => cell && !KEYS.includes(cell.toLowerCase()) && !/^\d+$/.test(cell));
 }

@@ -19,7 +19,8 @@ from PIL import Image
 
 from core.carried import read_carried
 from core.pictures import read, read_text
-from explorer.recipe import Recipe
+from explorer import kept
+from explorer.recipe import Recipe, Steer
 from explorer.studio import Studio
 from explorer.timeline import Timeline
 from explorer.web import build, listen
@@ -258,3 +259,17 @@ def test_a_frame_in_a_precision(server: str) -> None:
     exact = httpx.post(address, json={"seed": 7}).content
     assert httpx.post(address, params={"precision": "float32"}, json={"seed": 7}).content == exact
     assert httpx.post(address, params={"precision": "half"}, json={"seed": 7}).status_code == 400
+
+
+def test_directions_are_found_and_made(client: Client, studio: Studio) -> None:
+    found = client.predict(method="pca", number=2, api_name="/directions")["directions"]
+    assert [one["name"] for one in found] == ["pca-0", "pca-1"]
+    made = client.predict(
+        method="difference", a="0-4", b=[7, {"seed": 9, "psi": 0.5}], name="far", api_name="/directions"
+    )
+    assert made["directions"][0]["name"] == "far" and made["directions"][0]["unit"] == "accuracy"
+    picture = client.predict(recipe={"seed": 3, "steer": [{"direction": "far", "amount": 2}]}, api_name="/render")
+    assert np.array_equal(read(Path(picture)), studio.exact(Recipe(seed=3, steer=(Steer("far", 2),))))
+    kept.forget(studio.network("brain"), "directions", "far")
+    with pytest.raises(AppError, match="name cannot be 'nothing'"):
+        client.predict(method="difference", a="0-4", b="5-9", api_name="/directions")
