@@ -226,7 +226,8 @@ def _project(made: argparse.ArgumentParser) -> None:
     read = place("features", "the path of VGG16's weights")
     made.add_argument("--features", type=read, metavar="PATH", help="compare by VGG16, whose weights are there")
     made.add_argument("--replace", action="store_true", help="also where a point of that name is kept")
-    made.add_argument("--watch", type=Path, help=argparse.SUPPRESS)
+    read = place("watch", "a folder")
+    made.add_argument("--watch", type=read, metavar="DIR", help="for programs: a folder that shows what is reached")
     _out(made, "a point's name, kept beside the network, or X.safetensors; X.csv for a folder")
 
 

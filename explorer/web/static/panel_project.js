@@ -7,7 +7,7 @@ import { button, className, h, openTab, present, hand, take, sides } from "./pan
 import { Points, asked, pointRecipe } from "./panel_project_points.js";
 
 const LIMIT = 64 * 2 ** 20; // bytes
-const PARTS = ["#project-picture", "#project-rest", "#points-rest", "#project-nearest", "#project-space [type=radio]", "#project-steps [type=radio]", "#project-noise [type=radio]", "#points-name input, #points-name textarea", "#points-keep", "#points-open"];
+const PARTS = ["#project-picture", "#points-rest", "#project-nearest", "#project-space [type=radio]", "#project-steps [type=radio]", "#project-noise [type=radio]", "#points-name input, #points-name textarea", "#points-keep", "#points-open"];
 
 /** Whatever hands over a picture from elsewhere finds this panel, also before its tab was first opened. */
 export function announce() {
@@ -58,8 +58,7 @@ class Project {
     );
     for (const name of ["dragover", "dragleave", "drop"]) this.drop.addEventListener(name, (event) => this.#dragged(event));
     this.told = h("div", { class: "project-told", role: "status" });
-    document.getElementById("project-picture").append(this.drop);
-    document.getElementById("project-rest").append(this.job.root, this.pair, this.told);
+    document.getElementById("project-picture").append(this.drop, this.job.root, this.pair, this.told);
   }
 
   #mountSettings() {
@@ -188,7 +187,7 @@ function sentence(words) {
 function figure(label) {
   const image = h("img", { alt: label, draggable: "false" });
   const line = h("figcaption", { class: "hint" }, label);
-  const root = h("figure", { class: "project-figure" }, h("div", { class: "well" }, image), line);
+  const root = h("figure", { class: "project-figure" }, h("div", { class: "project-well" }, image), line);
   const drop = () => image.src.startsWith("blob:") && URL.revokeObjectURL(image.src);
   // Browsers do not show every kind of picture, such as TIFF: the network's view of it comes soon.
   image.addEventListener("error", () => image.removeAttribute("src"));

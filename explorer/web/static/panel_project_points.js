@@ -88,7 +88,7 @@ export class Points {
       {},
       picture,
       title,
-      h("p", { class: "hint", title: point.source ?? "" }, words(point)),
+      h("p", { class: "hint", title: point.source ? `Projected from ${point.source}` : "" }, words(point)),
       h(
         "div",
         { class: "tools" },
@@ -178,6 +178,6 @@ function post(address, body) {
 
 /** Where a point came from, in a few words. */
 function words({ made, distance }) {
-  if (made === "project" && distance) return `projected, ${distance.levels.toFixed(1)} gray levels away`;
+  if (made === "project" && distance) return `${distance.levels.toFixed(1)} levels away`;
   return made === "stage" ? "kept from the stage" : "opened";
 }

@@ -1,0 +1,165 @@
+"""The verb project: points, files, folders, what is said, Ctrl-C, a yardstick that is kept."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import pictures
+from core.errors import StyloscopeError
+from core.files import cache_folder
+from explorer import kept, projecting
+from explorer.__main__ import main
+from explorer.projection import Distance
+from explorer.recipe import Recipe
+from explorer.studio import Studio
+from tests.explorer.conftest import toy
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """checkpoints/brain, a picture of its own, and a cache of this test alone."""
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "cache"))
+    toy(tmp_path / "checkpoints" / "brain.safetensors", crop=[1, 0, 12, 11])
+    studio = Studio(tmp_path / "checkpoints", tmp_path / "runs", device="cpu")
+    pictures.write_png(tmp_path / "own.png", studio.exact(Recipe(seed=5000, psi=0.7)))
+    return tmp_path
+
+
+def project(places: Path, *flags: str, steps: int = 40) -> None:
+    folder = ["--checkpoints", str(places / "checkpoints"), "--device", "cpu", "--steps", str(steps)]
+    main(["project", *flags, *folder])
+
+
+def test_a_point_beside_the_network(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project(places, str(places / "own.png"), "--out", "mine", "--space", "w", "--json", steps=80)
+    said = json.loads(capsys.readouterr().out)
+    assert said["point"] == "mine" and said["distance"]["psnr"] >= 35 and said["own_distance"]["psnr"] >= 35
+    assert said["looks"] == "a random network" and not said["stopped"] and said["steps"] == 80
+    studio = Studio(places / "checkpoints", places / "runs", device="cpu")
+    (entry,) = kept.entries(studio.network("brain"), "points")
+    assert entry["made"] == "project" and entry["source"] == "own.png" and entry["distance"] == said["distance"]
+    shown = studio.exact(Recipe(point="mine", psi=1.0)).astype(float)
+    wanted = pictures.read(places / "own.png").astype(float)
+    assert np.sqrt(np.square(shown - wanted).mean()) == pytest.approx(said["distance"]["levels"], abs=0.5)
+    with pytest.raises(StyloscopeError, match="is there already"):
+        project(places, str(places / "own.png"), "--out", "MINE")
+    project(places, str(places / "own.png"), "--out", "mine", "--replace", steps=20)
+    assert "gray levels from the picture" in capsys.readouterr().err
+
+
+def test_a_file_and_a_yardstick_that_is_kept(
+    places: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(places, str(places / "own.png"), "--out", str(places / "x.safetensors"), "--json")
+    first = json.loads(capsys.readouterr().out)
+    network = Studio(places / "checkpoints", places / "runs").network("brain")
+    point = kept.point_from(places / "x.safetensors", network)
+    assert point.name == "x" and point.noise is None and not kept.names(network, "points")
+    (known,) = cache_folder().glob("*.own.json")
+    known.write_text(json.dumps({"levels": 1.5, "psnr": 44.6, "features": 0.25}), encoding="utf-8")
+    project(places, str(places / "own.png"), "--out", str(places / "x.safetensors"), "--json")
+    second = json.loads(capsys.readouterr().out)
+    assert second["own_distance"] == {"levels": 1.5, "psnr": 44.6, "features": 0.25}
+    assert second["distance"] == first["distance"]
+    for damaged in ("[]", '{"levels": NaN}', '{"levels": -1, "psnr": 1, "features": 1}', "x" * 9000):
+        known.write_text(damaged, encoding="utf-8")
+        project(places, str(places / "own.png"), "--out", str(places / "x.safetensors"), "--json", steps=40)
+        assert json.loads(capsys.readouterr().out)["own_distance"] == first["own_distance"]
+        break  # one is enough to project again; the rest is read alone
+    yardsticks = projecting.Yardsticks.__new__(projecting.Yardsticks)
+    yardsticks._known = {}
+    for damaged in (
+        '{"levels": NaN, "psnr": 1, "features": 1}',
+        '{"levels": -1, "psnr": 1, "features": 1}',
+        "x" * 9000,
+    ):
+        known.write_text(damaged, encoding="utf-8")
+        monkeypatch.setattr(projecting.Yardsticks, "_path", lambda self, wish: known)
+        assert yardsticks._read(projecting.Wish()) is None
+
+
+def test_a_folder_is_a_table_and_a_sheet(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = places / "scans"
+    folder.mkdir()
+    for index in range(2):
+        pictures.write_png(folder / f"a scan {index}.png", np.full((24, 22), 40 * index, np.uint8))
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not read", encoding="utf-8")
+    project(places, str(folder), "--out", str(places / "table.csv"), steps=20)
+    caught = capsys.readouterr()
+    assert "left out:" in caught.err and "broken.png" in caught.err
+    with open(places / "table.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == ["a scan 0.png", "a scan 1.png"]
+    assert [row["point"] for row in rows] == ["a-scan-0", "a-scan-1"]
+    assert all(float(row["levels"]) >= 0 and float(row["own_levels"]) >= 0 for row in rows)
+    sheet = pictures.read(places / "table.png")
+    assert sheet.shape == (12, 4 * 11 + 3 * 2)
+    assert np.array_equal(sheet[:, 26:37], np.full((12, 11), 40, np.uint8))
+    network = Studio(places / "checkpoints", places / "runs").network("brain")
+    assert kept.names(network, "points") == ["a-scan-0", "a-scan-1"]
+    project(places, str(folder), "--out", str(places / "table.csv"), steps=20)
+    assert len(kept.names(network, "points")) == 4
+
+
+def test_a_watched_projection_shows_and_stops(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    watched = places / "watched"
+    watched.mkdir()
+    (watched / projecting.STOP).touch()
+    flags = ("--out", str(places / "x.safetensors"), "--watch", str(watched), "--json", "--progress")
+    project(places, str(places / "own.png"), *flags, steps=400)
+    said = json.loads(capsys.readouterr().out)
+    assert said["stopped"] and said["steps"] == 0 and said["own_distance"] is None
+    preview = json.loads((watched / projecting.PREVIEW).read_text(encoding="utf-8"))
+    assert preview["distance"] == said["distance"] and preview["picture"] and preview["stopped"]
+    assert sorted(path.name for path in watched.iterdir()) == [projecting.PREVIEW, projecting.STOP]
+
+
+def test_ctrl_c_is_heard_once() -> None:
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+    with projecting.stopping() as stopped:
+        assert not stopped()
+        signal.raise_signal(signal.SIGINT)
+        assert stopped()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("own.png",), "give --out"),
+        (("own.png", "--out", "a/b"), "name of a point"),
+        (("own.png", "--out", "mine.png"), "name of a point"),
+        (("own.png", "--out", "_x"), "point cannot be"),
+        (("none.png", "--out", "mine"), "none.png is missing"),
+        (("checkpoints", "--out", "mine"), "written as .csv"),
+        (("checkpoints", "--out", "mine.csv"), "holds no pictures"),
+        (("own.png", "--out", "mine", "--space", "z"), "space"),
+        (("own.png", "--out", "mine", "--label", "0"), "label"),
+        (("own.png", "--out", "mine", "--features", "own.png"), "no safetensors"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    places: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(places)
+    with pytest.raises(StyloscopeError, match=words):
+        project(places, *flags)
+    assert not kept.names(Studio(places / "checkpoints", places / "runs").network("brain"), "points")
+
+
+def test_words_for_a_distance() -> None:
+    far, near = Distance(12.34, 26.3, 0.1), Distance(0.8, 50.0, 0.01)
+    assert "does not show" in projecting.words(far, near) and "12.3 gray levels" in projecting.words(far, near)
+    assert "as well as its own" in projecting.words(near, near)
+    assert "was not measured" in projecting.words(far, None)
