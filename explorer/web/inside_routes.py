@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Looks", "add_inside_routes"]
 
 FORMATS = {"png": "image/png", "webp": "image/webp"}
+_LONGEST_WEBP = 16383  # pixels a side, by the format
 _MOST_LOOKS = 2  # a tab asks for the parts of one picture after each other
 
 
@@ -184,4 +185,6 @@ def _drawn(looks: Looks, wish: Wish) -> bytes:
             allowed = f"a request may ask for {PIXEL_LIMIT // 10**6} megapixels"
             raise SettingError("cells", plate.shown(layer), allowed)
         drawn = plates.sheet(held.seen, layer, plate)
+    if wish.format == "webp" and max(drawn.shape) > _LONGEST_WEBP:
+        raise SettingError("format", "webp", f"png for a sheet of more than {_LONGEST_WEBP} pixels a side")
     return pictures.encode(drawn, wish.format)

@@ -91,13 +91,20 @@ def test_the_last_of_the_row_is_what_the_stage_shows(client: TestClient) -> None
         assert np.mean(row[:, -width:] != shown) < 0.01
 
 
-def test_a_sheet_and_a_spectrum_have_the_layout_that_was_told(client: TestClient) -> None:
+def test_a_sheet_and_a_spectrum_have_the_layout_that_was_told(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = ask(client, layer="conv1-7x6", count=5, columns=3, cell=30)["sheet"]
     assert told == {"order": [0, 1, 2, 3, 4], "columns": 3, "cell": [28, 24], "gap": 2}
     sheet = picture(client, layer="conv1-7x6", count=5, columns=3, cell=30)
     assert sheet.shape == (2 * 30 - 2, 3 * 26 - 2)
     webp = client.post("/layers/picture", params={"layer": 4, "format": "webp"}, json=RECIPE)
     assert webp.headers["content-type"] == "image/webp" and webp.content[8:12] == b"WEBP"
+    tall = {"layer": "0", "columns": "1", "count": "8", "cell": "1024"}
+    monkeypatch.setattr(inside_routes, "_LONGEST_WEBP", 8000)
+    refused = client.post("/layers/picture", params={**tall, "format": "webp"}, json=RECIPE)
+    assert refused.status_code == 400 and refused.json()["error"].startswith("format cannot be 'webp': png for")
+    assert picture(client, **tall).shape[0] == 8 * (7 * 146 + 2) - 2
     spectrum = picture(client, layer="conv1-14x12", view="spectrum", cell=140)
     assert spectrum.shape == (140, 120) and spectrum[:10, :10].std() == 0 and spectrum.std() > 0
 
