@@ -6,7 +6,7 @@ Held-out pictures say how near a picture of somebody whom the network never saw 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,28 +135,51 @@ def root_mean_square(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.sqrt(np.square(one.astype(np.int64) - other.astype(np.int64)).mean()))
 
 
-def near(real: Real, picture: np.ndarray, *, number: int) -> tuple[tuple[Near, ...], float | None]:
-    """The `number` training pictures nearest to uint8 [h, w] or [h, w, 3], nearest first, and the lead of the first.
+def near(
+    real: Real, sought: Sequence[np.ndarray], *, number: int, tick: Tick = lambda share: None
+) -> list[tuple[tuple[Near, ...], float | None]]:
+    """Of each picture, uint8 [h, w] or [h, w, 3], the `number` nearest training pictures and the lead of the first.
 
-    Exact: products in float32 leave out what is surely farther, and the rest is worked out in whole numbers.
+    Nearest first. Exact: products in float32 leave out what is surely farther, the rest is worked out in whole numbers.
+    `tick` is told the share that is done.
     """
     rows = np.flatnonzero(real.training)
-    query = _flat(picture)[None]
-    squared, flipped, doubt = _squared(real, query, rows)
-    squared, flipped = squared[0], flipped[0]
-    size = query.shape[1]
+    groups = _People(real.who[rows])
+    size = int(np.prod(real.box[2:])) * real.pixels.shape[1]
+    step = max(1, min(_QUERIES // (4 * size), _QUERIES // (4 * len(rows))))
+    found = []
+    for start in range(0, len(sought), step):
+        part = sought[start : start + step]
+        queries = np.stack([_flat(picture) for picture in part])
+        squared, flipped, doubt = _squared(real, queries, rows, tick=_part(tick, start, len(part), len(sought)))
+        for index, picture in enumerate(part):
+            nearest = _exactly(real, picture, rows, squared[index], flipped[index], doubt[index], number=number)
+            lead = float(_leads(groups.nearest(squared[index : index + 1]))[0])
+            found.append((nearest, lead if np.isfinite(lead) else None))
+    return found
+
+
+def _exactly(
+    real: Real,
+    picture: np.ndarray,
+    rows: np.ndarray,
+    squared: np.ndarray,
+    flipped: np.ndarray,
+    doubt: float,
+    *,
+    number: int,
+) -> tuple[Near, ...]:
+    """The `number` nearest by whole numbers, of those that products do not rule out; mends `squared` [n] where so."""
     number = min(number, len(rows))
-    limit = np.partition(squared, number - 1)[number - 1] + doubt[0]
+    limit = np.partition(squared, number - 1)[number - 1] + doubt
     found = []
     for place in np.flatnonzero(squared <= limit).tolist():
-        row, mirrored = int(rows[place]), bool(flipped[place])
-        exact = [(root_mean_square(real.shown(row, mirrored=m), picture), m) for m in _ways(real, mirrored)]
-        found.append(Near(row, *min(exact)))
-        squared[place] = np.float32(found[-1].distance ** 2 * size)
-    found.sort(key=lambda one: (one.distance, one.row))
-    groups = _People(real.who[rows])
-    lead = float(_leads(groups.nearest(squared[None]))[0])
-    return tuple(found[:number]), lead if np.isfinite(lead) else None
+        row = int(rows[place])
+        ways = (False, True) if real.mirrored else (bool(flipped[place]),)
+        away = min((root_mean_square(real.shown(row, mirrored=way), picture), way) for way in ways)
+        found.append(Near(row, *away))
+        squared[place] = np.float32(away[0] ** 2 * picture.size)
+    return tuple(sorted(found, key=lambda one: (one.distance, one.row))[:number])
 
 
 def measured(real: Real, *, tick: Tick = lambda done: None) -> Yardstick:
@@ -184,14 +207,18 @@ def measured(real: Real, *, tick: Tick = lambda done: None) -> Yardstick:
     return Yardstick(real.kind, np.concatenate(distances), np.concatenate(leads))
 
 
-def answer(real: Real, yard: Yardstick, picture: np.ndarray, *, number: int) -> Answer:
-    """Look for `picture`, uint8 [h, w] or [h, w, 3], and say how unusual its distance is."""
-    found, lead = near(real, picture, number=number)
-    distance = found[0].distance
-    nearer = float((yard.distances > distance).mean())
+def answer(
+    real: Real, yard: Yardstick, sought: Sequence[np.ndarray], *, number: int, tick: Tick = lambda share: None
+) -> list[Answer]:
+    """Look for pictures, uint8 [h, w] or [h, w, 3], and say how unusual the distance of each is."""
     known = yard.leads[np.isfinite(yard.leads)]
-    alone = float((known > lead).mean()) if lead is not None and len(known) else None
-    return Answer(found, distance, lead, nearer, alone, _verdict(distance, nearer, alone))
+    answers = []
+    for found, lead in near(real, sought, number=number, tick=tick):
+        distance = found[0].distance
+        nearer = float((yard.distances > distance).mean())
+        alone = float((known > lead).mean()) if lead is not None and len(known) else None
+        answers.append(Answer(found, distance, lead, nearer, alone, _verdict(distance, nearer, alone)))
+    return answers
 
 
 def _verdict(distance: float, nearer: float, alone: float | None) -> str:
@@ -209,10 +236,6 @@ def _verdict(distance: float, nearer: float, alone: float | None) -> str:
 def _part(tick: Tick, start: int, count: int, total: int) -> Tick:
     """`tick` for `count` rows from `start` on of `total`."""
     return lambda share: tick((start + share * count) / total)
-
-
-def _ways(real: Real, mirrored: bool) -> tuple[bool, ...]:
-    return (False, True) if real.mirrored else (mirrored,)
 
 
 def _flat(picture: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from core.sheet import captioned
 from explorer import compare, realset
 from explorer.flags import Steps, needed_png, note, place_for, recipe_of, say
 from explorer.gathering import Gathered, Look
-from explorer.nearest import Answer, Yardstick, answer
+from explorer.nearest import VERDICTS, Answer, Yardstick, answer
 from explorer.networks import Network
 from explorer.recipe import Recipe
 from explorer.sheets import MOST_CELLS, check_title
@@ -169,10 +169,13 @@ def do_nearest(flags: argparse.Namespace) -> None:
         if cells * network.pixels(base.grown) > pictures.PIXEL_LIMIT:
             limit = pictures.PIXEL_LIMIT // 10**6
             raise SettingError("seeds", f"{cells} cells", f"a sheet has at most {limit} million pixels")
-    real, yard = _prepared(flags, network, base)
+    step = Steps(flags, _STEPS)
+    real, yard = _prepared(flags, network, base, step)
     samples = [_Sample(f"seed {one.seed}", one, real.fitted(studio.exact(one))) for one in recipes]
     samples += [_Sample(one.name, None, real.placed(pictures.read(one))) for one in files]
-    found = [answer(real.real, yard, one.picture, number=flags.number) for one in samples]
+    sought = [one.picture for one in samples]
+    found = answer(real.real, yard, sought, number=flags.number, tick=lambda share: step.at(_share(share), _STEPS))
+    step.at(_STEPS, _STEPS)
     if out is not None:
         drawn = [one.to_dict() for one in recipes]
         about = {"verb": "nearest", "recipes": drawn, "checkpoint": network.name, "sha": network.sha}
@@ -182,7 +185,12 @@ def do_nearest(flags: argparse.Namespace) -> None:
     _say(flags, out, samples, found, real, yard)
 
 
-def _prepared(flags: argparse.Namespace, network: Network, base: Recipe) -> tuple[Gathered, Yardstick]:
+def _share(share: float) -> int:
+    """The step at which that share of the samples is looked for; the last one is their end."""
+    return _MEASURED + int(share * (_STEPS - _MEASURED - 1))
+
+
+def _prepared(flags: argparse.Namespace, network: Network, base: Recipe, step: Steps) -> tuple[Gathered, Yardstick]:
     given = [Path(flags.data)] if flags.data is not None else []
     choices = realset.choices(network, given, follow=True)
     if given:
@@ -190,14 +198,12 @@ def _prepared(flags: argparse.Namespace, network: Network, base: Recipe) -> tupl
     if not choices:
         raise SettingError("data", "nothing", realset.nothing(network))
     chosen = replace(choices[0], mirror=True) if flags.mirror else choices[0]
-    step = Steps(flags, _STEPS)
     look = Look(chosen, network, base.grown)
     real = look.kept()
     if real is None:
         real = look.read(progress=lambda done, total: step.at(done * _READ // total, _STEPS))
     held = real.measured(progress=lambda done, total: step.at(_READ + done * (_MEASURED - _READ) // total, _STEPS))
     assert held is not None
-    step.at(_STEPS, _STEPS)
     return real, held
 
 
@@ -236,7 +242,8 @@ def _say(
         {"seed": None if one.recipe is None else one.recipe.seed, "name": one.name, **told(answered, yard, real)}
         for one, answered in zip(samples, found, strict=True)
     ]
-    say(flags, [out] if out is not None else [], rows=rows, **measure(yard, real))
+    whole = _summary(found)
+    say(flags, [out] if out is not None else [], rows=rows, summary=whole, **measure(yard, real))
     if flags.json:
         return
     # Where a path is printed the words go to the other stream, so that programs can read the path.
@@ -248,9 +255,20 @@ def _say(
         verdicts.setdefault(said.verdict, []).append(one.name)
     for verdict, names in verdicts.items():
         print(f"{_several(names)}: {verdict}", file=place)
+    if len(found) > 1:
+        held = yard.distances
+        median = f"median distance {whole['median']:.1f} (of held-out pictures {float(np.median(held)):.1f})"
+        print(f"All {len(found)}: {median}, smallest {whole['least']:.1f} ({held.min():.1f}).", file=place)
     for sentence in _how(yard, real):
         print(sentence, file=place)
 
 
 def _several(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:8])} and {len(names) - 8} more"
+
+
+def _summary(found: Sequence[Answer]) -> dict[str, Any]:
+    """What all that was looked for has in common, as a model card says it."""
+    distances = [one.distance for one in found]
+    verdicts = {name: sum(one.verdict == name for one in found) for name in VERDICTS}
+    return {"count": len(found), "median": float(np.median(distances)), "least": min(distances), "verdicts": verdicts}

@@ -109,7 +109,7 @@ class RealSets:
         if found is None:
             return None
         real, yard = found
-        answered = answer(real.real, yard, real.fitted(self.studio.exact(recipe)), number=number)
+        (answered,) = answer(real.real, yard, [real.fitted(self.studio.exact(recipe))], number=number)
         edges = np.linspace(0, max(1.0, float(yard.distances.max())), BARS + 1)
         bars = {"most": float(edges[-1]), "counts": np.histogram(yard.distances, edges)[0].tolist()}
         return {**measure(yard, real), **told(answered, yard, real), "bars": bars, "size": list(real.real.box[2:])}

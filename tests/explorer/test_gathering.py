@@ -141,7 +141,7 @@ def test_pictures_beyond_the_bounds_are_compared_smaller(tmp_path: Path, monkeyp
     assert found.halvings == 1 and found.real.pixels.shape == (24, 1, 16, 14)
     assert any("32x28 are compared at 16x14" in one for one in found.says)
     picture = pictures.read(folder / found.names[3])
-    assert nearest.near(found.real, found.fitted(picture), number=1)[0][0] == nearest.Near(3, 0.0, False)
+    assert nearest.near(found.real, [found.fitted(picture)], number=1)[0][0][0] == nearest.Near(3, 0.0, False)
 
 
 def test_a_network_on_its_way_sees_smaller_pictures(tmp_path: Path) -> None:
@@ -246,6 +246,7 @@ def test_the_verb(tmp_path: Path, do: Callable[..., Any]) -> None:
     first, second, third = told["rows"]
     assert (first["seed"], second["seed"], third["seed"], third["name"]) == (0, 1, None, "person003_slice02.png")
     assert third["verdict"] == "same" and third["distance"] == 0 and third["words"][1].startswith("This is person003")
+    assert told["summary"]["count"] == 3 and told["summary"]["least"] == 0 and told["summary"]["verdicts"]["same"] == 1
     assert first["distance"] > 10 and first["near"][0]["distance"] <= first["near"][1]["distance"]
     sheet = pictures.read(tmp_path / "sheet.png")
     assert (
@@ -283,4 +284,4 @@ def test_a_class_of_its_own_for_colour(tmp_path: Path) -> None:
     found = Look(only(studio.network("colour"), tmp_path / "set"), studio.network("colour"), None).read()
     picture = pictures.read(tmp_path / "set" / "case4.png")
     assert np.array_equal(found.fitted(picture), picture) and np.array_equal(found.real.shown(4), picture)
-    assert nearest.near(found.real, found.placed(picture), number=1)[0][0].row == 4
+    assert nearest.near(found.real, [found.placed(picture)], number=1)[0][0][0].row == 4

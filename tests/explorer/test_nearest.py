@@ -44,11 +44,11 @@ def test_the_nearest_are_those_of_a_plain_search(planes: int, mirrored: bool) ->
     training = np.arange(70) % 7 != 0
     real = Real(pixels, BOX, np.arange(70) // 5, training, named=True, mirrored=mirrored)
     picture = random.integers(0, 256, BOX[2:] if planes == 1 else (*BOX[2:], 3), np.uint8)
-    found, _ = nearest.near(real, picture, number=6)
+    ((found, _),) = nearest.near(real, [picture], number=6)
     wanted = sorted((plainly(real, picture, row), row) for row in np.flatnonzero(training).tolist())[:6]
     assert [one.row for one in found] == [row for _, row in wanted]
     assert np.allclose([one.distance for one in found], [away for away, _ in wanted], rtol=1e-12)
-    assert mirrored == any(one.mirrored for one in nearest.near(real, picture, number=60)[0])
+    assert mirrored == any(one.mirrored for one in nearest.near(real, [picture], number=60)[0][0])
 
 
 def test_held_out_pictures_are_compared_with_other_people_alone() -> None:
@@ -68,7 +68,7 @@ def test_a_run_that_held_some_out_is_measured_by_those() -> None:
     yard = nearest.measured(real)
     assert yard.kind == "held" and len(yard.distances) == 30
     assert yard.distances[4] == pytest.approx(min(plainly(real, real.shown(64), row) for row in range(60)), rel=1e-4)
-    found, _ = nearest.near(real, real.shown(70), number=1)
+    ((found, _),) = nearest.near(real, [real.shown(70)], number=1)
     assert found[0].row < 60 and found[0].distance > 1  # what was held out is not found
 
 
@@ -98,7 +98,7 @@ def test_verdicts() -> None:
     yard = nearest.measured(real)
 
     def verdict(picture: np.ndarray) -> str:
-        return nearest.answer(real, yard, np.clip(picture, 0, 255).astype(np.uint8), number=2).verdict
+        return nearest.answer(real, yard, [np.clip(picture, 0, 255).astype(np.uint8)], number=2)[0].verdict
 
     copied = real.shown(7).astype(np.int64)
     assert verdict(copied) == "same"
@@ -115,15 +115,28 @@ def test_a_mirror_image_counts_where_the_training_showed_them() -> None:
     random = np.random.default_rng(5)
     real = people(random, mirrored=True)
     turned = real.shown(11, mirrored=True)
-    found, lead = nearest.near(real, turned, number=3)
+    ((found, lead),) = nearest.near(real, [turned], number=3)
     assert (found[0].row, found[0].distance, found[0].mirrored) == (11, 0.0, True) and lead == 0
     plain = Real(real.pixels, BOX, real.who, real.training, named=True)
-    assert nearest.near(plain, turned, number=1)[0][0].distance > 10
+    assert nearest.near(plain, [turned], number=1)[0][0][0].distance > 10
 
 
 def test_two_people_have_no_next_ones() -> None:
     real = people(np.random.default_rng(6), count=2)
     yard = nearest.measured(real)
     assert len(yard.distances) == 6 and not np.isfinite(yard.leads).any()
-    found = nearest.answer(real, yard, real.shown(0), number=9)
+    (found,) = nearest.answer(real, yard, [real.shown(0)], number=9)
     assert found.alone is None and len(found.near) == 6
+
+
+def test_many_pictures_are_answered_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = people(np.random.default_rng(7))
+    yard = nearest.measured(real)
+    sought = [*smooth(np.random.default_rng(8), 9)[:, 0, 1:15, 2:14], real.shown(4)]
+    alone = [nearest.answer(real, yard, [one], number=3)[0] for one in sought]
+    monkeypatch.setattr(nearest, "_QUERIES", 4 * 4 * 14 * 12)  # four at a time
+    shares = list[float]()
+    together = nearest.answer(real, yard, sought, number=3, tick=shares.append)
+    assert [one.near for one in together] == [one.near for one in alone] and together[-1].verdict == "same"
+    assert np.allclose([one.lead for one in together], [one.lead for one in alone], rtol=1e-4)
+    assert shares == sorted(shares) and shares[-1] == 1
