@@ -13,7 +13,7 @@ from typing import Any
 from core.errors import CheckpointError
 from core.foreign import nvidia_names as names
 from core.foreign.filling import Networks
-from core.foreign.inert import Module, Stored, plain
+from core.foreign.inert import Module, Stored, holds_tensors, plain
 from core.foreign.source import Source
 
 __all__ = ["Network", "check_kind", "networks", "parts_of", "program", "taken_apart", "unknown"]
@@ -25,6 +25,7 @@ _KNOWN = {
     "MappingNetwork", "SynthesisNetwork", "SynthesisBlock", "SynthesisLayer", "ToRGBLayer", "FullyConnectedLayer",
     "Conv2dLayer", "DiscriminatorBlock", "DiscriminatorEpilogue", "MinibatchStdLayer",
 }  # fmt: skip
+_BESIDE = {"augment_pipe"}  # what training needs and pictures do not
 _STYLEGAN3 = re.compile(r"synthesis\.(input|L\d+_\w+)(\..*)?|.*\.magnitude_ema")
 
 
@@ -123,6 +124,10 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
     shown = next((key for key in ("G_ema", "G") if key in parts), None)
     if shown is None:
         raise unknown(source, root)
+    if isinstance(root, dict):
+        rest = [str(plain(k)) for k, v in root.items() if k not in {*parts, *_BESIDE} and holds_tensors(v)]
+        if rest:
+            raise source.damaged(f"it holds tensors that belong to no network known here, in {', '.join(rest)[:200]}")
     flat = {key: taken_apart(source, key, top) for key, top in parts.items()}
     for network in flat.values():
         strange = {str(plain(m.kind)) for path, m in network.modules.items() if path and m.kind not in _KNOWN}

@@ -184,6 +184,16 @@ def test_a_network_inside_itself(tmp_path: Path) -> None:
         core.load(files.write(tmp_path / "x", G_ema=g))
 
 
+def test_what_lies_beside_the_networks(tmp_path: Path) -> None:
+    g = made("usual")[0]
+    pipe = files._module("AugmentPipe", {}, {"p": torch.zeros([])}, {}, {})
+    assert core.load(files.write(tmp_path / "x", G_ema=files.generator(g), augment_pipe=pipe, progress={"a": [1]}))
+    for other in (pipe, torch.zeros(3), [{"a": (torch.zeros(1),)}]):
+        path = files.write(tmp_path / "x", G_ema=files.generator(g), encoder=other)
+        with pytest.raises(CheckpointError, match="belong to no network known here, in encoder"):
+            core.load(path)
+
+
 def test_tensorflow(tmp_path: Path) -> None:
     value = b"(" + b"cdnnlib.tflib.network\nNetwork\n)\x81}b" * 3 + b"t"
     path = tmp_path / "x"
