@@ -27,12 +27,13 @@ export class Nearest {
     this.none = h("p", { class: "empty", hidden: true });
     this.verdict = h("p", { class: "verdict" });
     this.away = h("p", {});
+    this.proof = h("p", { class: "hint" }); // where it is not sure that the network was trained on this set
     this.strip = h("div", { class: "reals" });
     this.chart = h("div", { class: "held-out" });
     this.how = h("details", { class: "how" }, h("summary", {}, "How this is measured"), h("div", {}));
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.note = h("p", { class: "hint", role: "status", hidden: true }, "These pictures have not been read for this network yet; look for it again to do so.");
-    this.found = h("div", { class: "found", hidden: true }, h("div", { role: "status" }, this.away, this.verdict), this.strip, this.chart, this.how);
+    this.found = h("div", { class: "found", hidden: true }, h("div", { role: "status" }, this.away, this.verdict, this.proof), this.strip, this.chart, this.how);
     this.root = h(
       "section",
       { class: "ruled nearest", "aria-label": "Nearest real pictures" },
@@ -143,6 +144,8 @@ export class Nearest {
     this.away.textContent = told.words[0];
     this.verdict.textContent = told.words[1];
     this.verdict.dataset.verdict = told.verdict;
+    this.proof.textContent = told.proof === "same" ? "" : told.how[1];
+    this.proof.classList.toggle("wrong", told.proof === "other");
     this.chart.replaceChildren(bars(told));
     this.how.lastChild.replaceChildren(h("p", {}, "Distance: the root mean square of the differences of gray levels, 0 to 255, over the pixels shown. What stands beside the stage is real: treat it as you treat the set."), ...told.how.map((words) => h("p", {}, words)));
     this.wrong.textContent = "";
