@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.checkpoint import FORMAT, Opened
+from core.checkpoint import FORMAT, Opened, configs
 from core.errors import CheckpointError
 from core.foreign import nvidia, rosinality
 from core.foreign.archive import Archive
@@ -143,4 +143,6 @@ def _about(source: Source, kind: str, found: Networks) -> dict[str, Any]:
             "notes": notes,
         },
     }
-    return json.loads(json.dumps(about))  # lists where there are tuples, as in a header that was read
+    about = json.loads(json.dumps(about))  # lists where there are tuples, as in a header that was read
+    configs(source.path, about)  # what our own file of it would be refused for
+    return about

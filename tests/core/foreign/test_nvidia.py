@@ -172,6 +172,20 @@ def test_what_is_put_together_otherwise(name: str, tmp_path: Path) -> None:
     assert said is None or str(path) in said
 
 
+@pytest.mark.parametrize("clamp", [1e9, 1 << 100, float("nan"), float("inf"), 0, -1.0, True])
+def test_clamps_that_no_file_of_ours_could_have(clamp: Any, tmp_path: Path) -> None:
+    """What opens can be converted, and what was converted opens."""
+    g = files.generator(made("usual")[0])
+    waiting = [g]
+    while waiting:
+        inner = waiting.pop().meta["state"]
+        waiting += inner["_modules"].values()
+        if "conv_clamp" in inner:
+            inner["conv_clamp"] = clamp
+    with pytest.raises(CheckpointError, match="conv_clamp"):
+        core.load(files.write(tmp_path / "x", G_ema=g))
+
+
 def test_a_network_inside_itself(tmp_path: Path) -> None:
     g = files.generator(made("usual")[0])
     state(g, "synthesis")["_modules"]["again"] = g.meta["state"]["_modules"]["synthesis"]
