@@ -8,7 +8,7 @@ for its size alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.errors import CheckpointError
+from core.foreign.inert import Stored
+from core.foreign.opening import contents
+from core.foreign.source import Budget, Source
 from core.generator import Discriminator
 from core.stylegan import Discriminator as GrowingDiscriminator
 
@@ -32,6 +35,7 @@ _EPSILON = 1e-8
 _VGG = {0: 64, 2: 64, 5: 128, 7: 128, 10: 256, 12: 256, 14: 256, 17: 512, 19: 512, 21: 512, 24: 512, 26: 512, 28: 512}
 _VGG_POOLED = (5, 10, 17, 24)
 _VGG_SEEN = (2, 7, 14, 21, 28)
+_MOST_WEIGHTS = 512 * 512 * 9  # in one of its layers
 
 
 def apart(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
@@ -149,8 +153,16 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _foreign_tensors(path: Path, wanted: set[str]) -> dict[str, Tensor]:
-    """The same out of a state dict of torch, through the reader that runs nothing."""
-    raise CheckpointError(f"{path} is no safetensors file; convert the weights of VGG16 to that")
+    """The same out of a state dict of torch, through the reader that runs nothing. Raises CheckpointError."""
+    with Source(path) as source:
+        _, root = contents(source, Budget(path))
+        table = root if isinstance(root, Mapping) else {}
+        known = {name: table.get(name) for name in wanted}
+        return {
+            name: one.read(source)
+            for name, one in known.items()
+            if isinstance(one, Stored) and math.prod(one.size) <= _MOST_WEIGHTS
+        }
 
 
 def _unit(x: Tensor) -> Tensor:

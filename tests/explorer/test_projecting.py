@@ -146,7 +146,7 @@ def test_ctrl_c_is_heard_once() -> None:
         (("checkpoints", "--out", "mine.csv"), "holds no pictures"),
         (("own.png", "--out", "mine", "--space", "z"), "space"),
         (("own.png", "--out", "mine", "--label", "0"), "label"),
-        (("own.png", "--out", "mine", "--features", "own.png"), "no safetensors"),
+        (("own.png", "--out", "mine", "--features", "own.png"), "another program"),
     ],
 )
 def test_what_is_wrong_is_said(

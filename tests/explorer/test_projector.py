@@ -211,3 +211,30 @@ def test_weights_of_vgg_are_checked(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
     with pytest.raises(CheckpointError, match="holds no VGG16"):
         features.of_file(path)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_vgg_is_read_without_running_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    from safetensors.torch import save_file
+
+    narrow = {number: max(2, width // 32) for number, width in features._VGG.items()}
+    monkeypatch.setattr(features, "_VGG", narrow)
+    weights, inputs = {}, 3
+    for number, width in narrow.items():
+        weights[f"features.{number}.weight"] = torch.randn(width, inputs, 3, 3)
+        weights[f"features.{number}.bias"], inputs = torch.randn(width), width
+    path = tmp_path / f"vgg.{suffix}"
+    if suffix == "pth":
+        torch.save(weights, path)
+    else:
+        save_file(weights, path)
+    picture = torch.rand(1, 1, 40, 36) * 2 - 1
+    found = features.of_file(path)(picture)
+    assert [tuple(one.shape[1:]) for one in found] == [(2, 40, 36), (4, 20, 18), (8, 10, 9), (16, 5, 4), (16, 2, 2)]
+    # The first of the maps by hand, torchvision's normalisation included.
+    x = (picture.expand(-1, 3, -1, -1) + 1) / 2
+    x = (x - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    for number in (0, 2):
+        weight, bias = weights[f"features.{number}.weight"], weights[f"features.{number}.bias"]
+        x = torch.nn.functional.conv2d(x, weight, bias, padding=1).relu()
+    assert torch.allclose(found[0], x / (x.square().sum(dim=1, keepdim=True) + 1e-8).sqrt(), atol=1e-4)
