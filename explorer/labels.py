@@ -36,6 +36,7 @@ _CLASSES = ("class", "label")
 _SOURCE = "a table with a column seed or file, and one or more of values"
 
 Cancelled = Callable[[], bool]
+Unknown = Callable[[str], Callable[[], np.ndarray] | None]
 
 
 @dataclass(frozen=True)
@@ -175,39 +176,49 @@ def from_table(
     table: Table,
     *,
     name: str,
-    unknown: Callable[[str], np.ndarray | None] = lambda file: None,
+    unknown: Unknown = lambda file: None,
     cancelled: Cancelled = lambda: False,
 ) -> Direction:
     """The direction along which the value of a table grows, by ridge regression; of two values a classifier's normal.
 
     A file is a point kept beside the network, by its name with or without suffix, or made of that file; what
-    `unknown` makes of any other is its ws [num_ws, w_dim], None to refuse it. Raises SettingError, Stopped.
+    `unknown` returns for any other makes its ws [num_ws, w_dim], None to refuse it. Raises SettingError, Stopped.
     """
     network = studio.network(checkpoint)
-    recipes: list[Recipe | None] = []
-    for row in table.rows:
-        given = {"seed": row.seed, "label": row.label} if row.seed is not None else None
-        recipes.append(Recipe.parse(given) if given is not None else None)
-    points = _points(network) if None in recipes else {}
-    w = np.empty((len(recipes), studio.open(network.name).generator.w_dim))
-    files = [k for k, one in enumerate(recipes) if one is None]
+    seeds = [k for k, row in enumerate(table.rows) if row.seed is not None]
+    files = _files(studio, network, table, unknown)
+    w = np.empty((len(table.rows), studio.open(network.name).generator.w_dim))
+    if seeds:
+        given = [Recipe(seed=table.rows[k].seed or 0, label=table.rows[k].label) for k in seeds]
+        w[seeds] = w_of(studio, network.name, given)
+    for k, ws in files.items():
+        if cancelled():
+            raise fitting.Stopped
+        w[k] = np.asarray(ws(), np.float64).mean(axis=0)
+    return _fitted(studio, network, table, w, name=name, cancelled=cancelled)
+
+
+def _files(studio: Studio, network: Network, table: Table, unknown: Unknown) -> dict[int, Callable[[], np.ndarray]]:
+    """Row -> what gives the ws of its file. Raises SettingError for files that are not known, before any is made."""
+    rows = [k for k, row in enumerate(table.rows) if row.seed is None]
+    points = _points(network) if rows else {}
+    found: dict[int, Callable[[], np.ndarray]] = {}
     missing = []
-    for k in files:
+    for k in rows:
         file = table.rows[k].file or ""
         point = next((points[spelling] for spelling in _spellings(file) if spelling in points), None)
-        ws = unknown(file) if point is None else studio.open(network.name).point(point).ws
-        if ws is None:
-            missing.append(file)
+        made = unknown(file) if point is None else None
+        if made is not None:
+            found[k] = made
+        elif point is not None:
+            found[k] = lambda point=point: studio.open(network.name).point(point).ws  # type: ignore[misc]
         else:
-            w[k] = np.asarray(ws, np.float64).mean(axis=0)
+            missing.append(file)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         allowed = f"the name or file of a point kept beside {network.name}; project these pictures first"
         raise SettingError("file", missing[0] + more, allowed)
-    seeds = [k for k, one in enumerate(recipes) if one is not None]
-    if seeds:
-        w[seeds] = w_of(studio, network.name, [one for one in recipes if one is not None])
-    return _fitted(studio, network, table, w, name=name, cancelled=cancelled)
+    return found
 
 
 def _fitted(

@@ -167,10 +167,11 @@ def _from_table(flags: argparse.Namespace, studio: Studio, base: Recipe, table: 
     """The direction of a table; pictures named in it that are no points yet are projected, beside the table first."""
     projector: list[Projector] = []
 
-    def unknown(file: str) -> np.ndarray | None:
+    def unknown(file: str) -> Callable[[], np.ndarray] | None:
         path = next((one for one in (flags.labels.parent / file, Path(file)) if one.is_file()), None)
-        if path is None:
-            return None
+        return None if path is None else lambda: projected(path)
+
+    def projected(path: Path) -> np.ndarray:
         if not projector:
             network = studio.network(base.checkpoint)
             projector.append(Projector(network, growth=network.growth(base.grown), device=flags.device))

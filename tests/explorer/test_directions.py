@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,29 @@ def test_a_table_names_points_by_name_or_file(spread: Studio) -> None:
         labels.from_table(
             spread, "brain", labels.read_table("file,age\nnobody.png,1\nx,2\nscan 1,3\nscan 2,3"), name="age"
         )
+
+
+def test_pictures_that_are_no_points_are_made_so_once_all_are_known(spread: Studio) -> None:
+    network, made = spread.network("brain"), []
+
+    def unknown(file: str) -> Callable[[], np.ndarray] | None:
+        number = file.removesuffix(".png")
+        return (lambda: ws(int(number))) if number.isdigit() else None
+
+    def ws(number: int) -> np.ndarray:
+        made.append(number)
+        return np.repeat(20 * number * axis()[None], network.layers, axis=0)
+
+    rows = [f"{k}.png,{k}" for k in range(6)]
+    with pytest.raises(SettingError, match="file cannot be 'x.png'"):
+        labels.from_table(
+            spread, "brain", labels.read_table("\n".join(["file,age", *rows, "x.png,3"])), name="age", unknown=unknown
+        )
+    assert made == []
+    found = labels.from_table(
+        spread, "brain", labels.read_table("\n".join(["file,age", *rows])), name="age", unknown=unknown
+    )
+    assert made == list(range(6)) and cosine(found, axis()) > 0.99
 
 
 @pytest.mark.parametrize(
