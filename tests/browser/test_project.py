@@ -1,0 +1,98 @@
+"""Projecting in a real browser: a picture is watched, stopped and kept, and the point does what a seed does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+from core import pictures
+from tests.browser.conftest import complaints, recipe_of, shown
+from tests.browser.test_panels import find, open_tab, until
+
+TOLD = ".project-told"
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture that no network makes."""
+    path = tmp_path_factory.mktemp("pictures") / "my scan.png"
+    levels = np.random.RandomState(0).randint(0, 256, (52, 44)).astype(np.uint8)
+    pictures.write_png(path, levels)
+    return path
+
+
+def press(driver: Any, words: str, inside: str = "#project-panel") -> None:
+    """Press the button with these words or this name."""
+    script = """
+      const [words, inside] = arguments;
+      const named = (one) => [one.textContent.trim(), one.getAttribute("aria-label")].includes(words);
+      [...document.querySelectorAll(`${inside} button`)].find(named).click();
+    """
+    driver.execute_script(script, words, inside)
+
+
+def names(driver: Any) -> list[str]:
+    return driver.execute_script("return [...document.querySelectorAll('.points-list input.name')].map((e) => e.value)")
+
+
+def test_a_picture_is_watched_stopped_and_kept(tab: Any, picture: Path) -> None:
+    open_tab(tab, "Project")
+    until(lambda: find(tab, ".project-drop button").is_displayed())
+    tab.execute_script("document.querySelector('#project-steps input[value=\"2000\"]').click()")
+    find(tab, ".project-drop input[type=file]").send_keys(str(picture))
+    ours = "return document.querySelectorAll('.project-figure img')[1].naturalWidth"
+    until(lambda: tab.execute_script(ours) == 44)
+    assert "gray levels away" in tab.execute_script("return document.querySelectorAll('figcaption')[1].textContent")
+    until(lambda: tab.execute_script("return document.querySelector('#project-panel progress').value > 0"))
+    press(tab, "Stop and keep")
+    until(lambda: "Kept as the point my-scan" in find(tab, TOLD).text)
+    assert "gray levels from the picture" in find(tab, TOLD).text
+    until(lambda: names(tab) == ["my-scan"])
+    press(tab, "To the stage", TOLD)
+    shown(tab, point="my-scan", psi=1)
+    assert complaints(tab) == []
+
+
+def test_points_are_kept_from_the_stage_renamed_and_forgotten(tab: Any) -> None:
+    open_tab(tab, "Project")
+    until(lambda: find(tab, "#points-keep").is_displayed())
+    before = shown(tab)
+    tab.execute_script("stage.set({ psi: 0.5, seed: 3 })")
+    wanted = shown(tab, seed=3, psi=0.5)
+    assert wanted != before
+    press(tab, "Keep the stage as a point")
+    until(lambda: "name first" in find(tab, "#points-rest .wrong").text)
+    find(tab, "#points-name :is(input, textarea)").send_keys("half way")
+    press(tab, "Keep the stage as a point")
+    until(lambda: "half way" in names(tab))
+    press(tab, "half way: to the stage")
+    assert shown(tab, point="half way", psi=1) == wanted
+    tab.execute_script(
+        "const name = document.querySelector(\"[aria-label='Name of half way']\"); name.value = 'other';"
+        "name.dispatchEvent(new Event('change', { bubbles: true }))"
+    )
+    until(lambda: "other" in names(tab) and recipe_of(tab)["point"] == "other")
+    press(tab, "other: on the shelf")
+    until(lambda: tab.execute_script("return stage.shelf.some(({ recipe }) => recipe.point === 'other')"))
+    tab.execute_script("stage.set({ point: null, seed: 1 })")
+    press(tab, "other: forget")
+    assert "other" in names(tab)
+    press(tab, "other: press once more to forget it")
+    until(lambda: "other" not in names(tab))
+    assert complaints(tab) == []
+
+
+def test_cancel_leaves_nothing(tab: Any, picture: Path) -> None:
+    open_tab(tab, "Project")
+    until(lambda: find(tab, ".project-drop button").is_displayed())
+    known = names(tab)
+    find(tab, ".project-drop input[type=file]").send_keys(str(picture))
+    until(lambda: find(tab, "#project-panel .job-working").is_displayed())
+    press(tab, "Cancel")
+    until(lambda: not find(tab, "#project-panel .job-working").is_displayed(), seconds=10)
+    assert names(tab) == known and "Kept" not in find(tab, TOLD).text
