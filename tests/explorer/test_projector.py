@@ -107,7 +107,7 @@ def test_stopping_keeps_what_was_reached(gray: Projector) -> None:
 
 
 def test_seconds_plan_the_steps(gray: Projector) -> None:
-    assert 20 <= gray.project(own(gray, 5002), Wish(space="w", seconds=2), yardstick=False).steps < 20_000
+    assert 20 <= gray.project(own(gray, 5002), Wish(space="w", seconds=1), yardstick=False).steps < 20_000
 
 
 def test_pictures_of_any_kind_are_fitted() -> None:
