@@ -7,7 +7,7 @@ import { fill, Groups } from "./panel_map_groups.js";
 import { Legend } from "./panel_map_legend.js";
 import { Over } from "./panel_map_over.js";
 import { PARTS, Settings } from "./panel_map_settings.js";
-import { Sheets } from "./panel_map_sheets.js";
+import { Drawing, Sheets } from "./panel_map_sheets.js";
 import { ask, Values } from "./panel_map_values.js";
 import { loadPlotly, Plot } from "./panel_plot.js";
 import { full } from "./recipe.js";
@@ -15,7 +15,6 @@ import { full } from "./recipe.js";
 const NEAR = 24; // asked for; the strip shows the first
 const NEAR_SHOWN = 8;
 const PACE = 50; // ms between two questions where the stage is
-const LOOK = 1500; // ms between two looks for new sheets while they are drawn
 
 export function mount(stage) {
   present(PARTS, () => {
@@ -34,12 +33,10 @@ class Atlas {
   nearest = [];
   placing = { busy: false, again: false };
   made = new Set(); // maps whose UMAP was started, so that a cancelled one is not started again by itself
-  drawing = new Set(); // maps whose small pictures were
 
   constructor(stage) {
     this.stage = stage;
     this.job = new JobBox(stage);
-    this.sheetJob = new JobBox(stage);
     this.thumbs = new Thumbs(stage, { size: 112 });
     this.status = h("p", { class: "hint", role: "status" });
     this.hint = h("p", { class: "hint near-hint", hidden: true }, "Zoom in for pictures");
@@ -66,6 +63,7 @@ class Atlas {
       walk: (on) => this.#walkMode(on),
     });
     this.values = new Values(stage, this.settings, { changed: () => this.#recolour(), known: () => this.map?.x.length ?? 0 });
+    this.drawing = new Drawing(stage, { settings: this.settings, sheets: this.sheets, values: this.values });
     this.#show({ pictures: true, density: false });
     stage.subscribe((recipe, network) => this.#stageMoved(network));
     // What was drawn, not what was asked for: the server may refuse that.
@@ -94,7 +92,7 @@ class Atlas {
     const heading = h("div", { class: "row" }, h("span", { class: "label" }, "Nearest to the stage"), h("span", { class: "spring" }), select);
     document.getElementById("map-plot").append(this.plot.root);
     document.getElementById("map-rest").append(this.legend.root, this.groups.root, heading, this.near);
-    document.getElementById("map-work").append(this.job.root, this.sheetJob.root);
+    document.getElementById("map-work").append(this.job.root, this.drawing.root);
     const look = new ResizeObserver(() => this.inSight && this.#fit());
     for (const id of ["bench-panels", "map-settings"]) look.observe(document.getElementById(id));
   }
@@ -203,7 +201,7 @@ class Atlas {
     if (!this.map) return;
     this.plot.paint(this.#paint());
     this.#legend();
-    if (this.values.needsPictures) this.#drawSheets();
+    if (this.values.needsPictures) this.drawing.start();
   }
 
   #show({ pictures, density }) {
@@ -215,26 +213,7 @@ class Atlas {
 
   #picturesShown(near) {
     this.hint.hidden = !this.over.pictures || near;
-    if (near && !this.sheets.has(this.map.x.length)) this.#drawSheets();
-  }
-
-  /** Have the small pictures drawn, behind everything else; those that are done are shown meanwhile. */
-  async #drawSheets() {
-    const key = this.settings.key;
-    if (this.drawing.has(key) || this.sheetJob.busy) return;
-    this.drawing.add(key);
-    await this.sheets.of(this.settings.sheetQuery());
-    const every = setInterval(() => this.#newSheets(), LOOK);
-    const wish = { verb: "map", ...this.settings.job, method: "pca", points: false, pictures: true };
-    const end = await this.sheetJob.run(wish, { words: "Drawing the map's small pictures, once", take: false });
-    clearInterval(every);
-    if (end.state === "done") fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
-    this.#newSheets();
-  }
-
-  #newSheets() {
-    this.sheets.look();
-    if (this.values.needsPictures) this.values.again();
+    if (near && !this.sheets.has(this.map.x.length)) this.drawing.start();
   }
 
   #picture(spot) {

@@ -15,6 +15,7 @@ export class Over {
   #density = null;
   #map = null;
   #colours = null; // one a dot, or null
+  #styles = null; // of the dots, while they are drawn here
 
   /** `sheets` gives small pictures; shown(count) is told how many are drawn. */
   constructor(plot, { sheets, shown }) {
@@ -89,15 +90,40 @@ export class Over {
   }
 
   #drawBelow(view) {
-    this.below.hidden = !this.shade;
-    if (!this.shade) return;
+    const { moving } = this.plot;
+    this.below.hidden = !this.shade && !moving;
+    this.#styles = moving ? (this.#styles ?? this.plot.styles()) : null;
+    if (this.below.hidden) return;
     const pen = this.#pen(this.below, view);
+    if (this.shade) this.#drawDensity(pen, view);
+    if (moving) this.#drawDots(pen, view);
+    pen.restore();
+  }
+
+  /** The dots themselves, while the hand moves the map. */
+  #drawDots(pen, view) {
+    const { size, styles } = this.#styles;
+    const { x, y } = this.#map;
+    const [right, bottom] = [view.left + view.width, view.top + view.height];
+    for (const { color, opacity, dots } of styles) {
+      pen.fillStyle = color;
+      pen.globalAlpha = opacity;
+      for (const dot of dots) {
+        const [left, top] = [view.across(x[dot]), view.down(y[dot])];
+        if (left >= view.left && top >= view.top && left <= right && top <= bottom) pen.fillRect(left - size / 2, top - size / 2, size, size);
+      }
+    }
+    pen.globalAlpha = 1;
+    pen.fillStyle = this.plot.colours().ink;
+    for (const point of this.#map.points) pen.fillRect(view.across(point.x) - 4, view.down(point.y) - 4, 8, 8);
+  }
+
+  #drawDensity(pen, view) {
     const { ink } = this.plot.colours();
     if (this.#density?.ink !== ink) this.#density = { ink, ...shading(this.#map, ink) };
     const { canvas, low, high } = this.#density;
     const [left, top] = [view.across(low[0]), view.down(high[1])];
     pen.drawImage(canvas, left, top, view.across(high[0]) - left, view.down(low[1]) - top);
-    pen.restore();
   }
 
   #drawPictures(pen, view) {

@@ -1,5 +1,8 @@
 // Small pictures of the map's seeds: sheets that the server has drawn at low priority, loaded as they are needed.
 
+import { JobBox } from "./panel_jobs.js";
+
+const LOOK = 1500; // ms between two looks for new sheets while they are drawn
 const MOST_LOADED = 120; // sheets, about 1.3 MB each once decoded
 const AT_ONCE = 3;
 
@@ -104,5 +107,34 @@ export class Sheets {
       this.#loaded.get(index)?.close();
       this.#loaded.delete(index);
     }
+  }
+}
+
+/** Has the small pictures of a map drawn, behind everything else; those that are done are shown meanwhile. */
+export class Drawing {
+  #begun = new Set(); // maps whose pictures were, so that a cancelled one is not begun again by itself
+
+  constructor(stage, { settings, sheets, values }) {
+    Object.assign(this, { settings, sheets, values });
+    this.job = new JobBox(stage);
+    this.root = this.job.root;
+  }
+
+  async start() {
+    const { key } = this.settings;
+    if (this.#begun.has(key) || this.job.busy) return;
+    this.#begun.add(key);
+    await this.sheets.of(this.settings.sheetQuery());
+    const every = setInterval(() => this.#look(), LOOK);
+    const wish = { verb: "map", ...this.settings.job, method: "pca", points: false, pictures: true };
+    const end = await this.job.run(wish, { words: "Drawing the map's small pictures, once", take: false });
+    clearInterval(every);
+    if (end.state === "done") fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
+    this.#look();
+  }
+
+  #look() {
+    this.sheets.look();
+    if (this.values.needsPictures) this.values.again();
   }
 }

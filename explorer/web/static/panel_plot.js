@@ -1,12 +1,11 @@
 // The map's picture: plotly's scattergl from this server, loaded when the map is first looked at, in the page's colours.
 
 import { h } from "./panel_kit.js";
+import { drawing, moving } from "./panel_map_hands.js";
 
 const STILL = 4; // pixels a click may move
 const ONCE = 600; // ms in which two clicks on one dot are one
-const APART = 3; // pixels between two corners of a drawn line
-const MOST_CORNERS = 1500;
-const MODES = { zoom: "zoom", move: "pan", select: "lasso", path: false };
+const MODES = { zoom: "zoom", move: false, select: "lasso", path: false }; // moving and drawing are done here
 let loading = null;
 
 /** Load plotly.js once; it is large, so nobody pays for it before they open the map. */
@@ -33,7 +32,7 @@ export class Plot {
   #map = null;
   #named = new Map(); // name of a kept picture -> its place
   #mode = "zoom";
-  #line = null; // what is being drawn
+  #shift = null; // pixels that the hand has moved the map by, [x, y]
   #followers = [];
 
   /** hover(spot) gives {words, picture(signal)}; click(spot); select(spots); drawing(line) and drawn(line) of places. */
@@ -89,6 +88,7 @@ export class Plot {
   mode(name) {
     this.#mode = name;
     this.root.classList.toggle("drawing", name === "path");
+    this.root.classList.toggle("dragging", name === "move");
     if (this.#listening) window.Plotly.relayout(this.host, { dragmode: MODES[name] });
   }
 
@@ -102,12 +102,33 @@ export class Plot {
     const { xaxis, yaxis } = this.host._fullLayout ?? {};
     if (!xaxis?._length || !xaxis.range) return null;
     // The ranges move with the hand, Plotly's own scales only once it rests.
-    const [[x0, x1], [y0, y1]] = [xaxis.range, yaxis.range];
     const [wide, high] = [xaxis._length, yaxis._length];
+    const [left, top] = this.#shift ?? [0, 0];
+    const moved = ([from, to], share) => [from + (to - from) * share, to + (to - from) * share];
+    const [[x0, x1], [y0, y1]] = [moved(xaxis.range, -left / wide), moved(yaxis.range, top / high)];
     const across = (x) => xaxis._offset + (wide * (x - x0)) / (x1 - x0);
     const down = (y) => yaxis._offset + (high * (y1 - y)) / (y1 - y0);
     const place = (left, top) => [x0 + ((left - xaxis._offset) / wide) * (x1 - x0), y1 - ((top - yaxis._offset) / high) * (y1 - y0)];
-    return { left: xaxis._offset, top: yaxis._offset, width: wide, height: high, side: Math.min(wide, high), scale: wide / (x1 - x0), across, down, place };
+    return { left: xaxis._offset, top: yaxis._offset, width: wide, height: high, side: Math.min(wide, high), scale: wide / (x1 - x0), across, down, place, ranges: [[x0, x1], [y0, y1]] };
+  }
+
+  /** Whether the hand moves the map now, so that the dots are drawn by somebody else, in the styles of `styles()`. */
+  get moving() {
+    return this.#shift !== null;
+  }
+
+  /** {size, styles: [{color, opacity, dots}]}: which dots look alike. */
+  styles() {
+    const { muted } = this.colours();
+    const { color, opacity } = this.#marker(muted);
+    const styles = new Map();
+    const one = (list, k) => (Array.isArray(list) ? list[k] : list);
+    for (let k = 0; k < this.#map.x.length; k++) {
+      const key = `${one(color, k)} ${one(opacity, k)}`;
+      if (!styles.has(key)) styles.set(key, { color: one(color, k), opacity: one(opacity, k), dots: [] });
+      styles.get(key).dots.push(k);
+    }
+    return { size: this.host.data[0].marker.size, styles: [...styles.values()] };
   }
 
   /** Where a spot lies on the map, [x, y]. */
@@ -163,12 +184,13 @@ export class Plot {
     this.#tell();
     if (this.#listening) return;
     this.#listening = true;
-    this.host.on("plotly_hover", ({ points }) => this.#line ?? this.#hover(this.#spot(points.at(-1))));
+    this.host.on("plotly_hover", ({ points }) => this.#shift ?? this.#hover(this.#spot(points.at(-1))));
     this.host.on("plotly_unhover", () => this.leave());
     this.host.on("plotly_click", ({ points }) => this.#chosen(this.#spot(points.at(-1))));
     this.#listenToMouse();
     this.#listenToWheel();
-    this.#listenToPath();
+    drawing(this, { on: () => this.#mode === "path", begin: () => this.leave(), drawing: this.act.drawing, drawn: this.act.drawn });
+    moving(this, { on: () => this.#mode === "move" && !this.moving, still: STILL, moved: (shift) => this.#moved(shift), rest: (again) => this.#rest(again) });
     this.host.on("plotly_selected", (event) => this.act.select(event?.points?.map((point) => this.#spot(point)) ?? []));
     this.host.on("plotly_deselect", () => this.act.select([]));
     for (const name of ["plotly_relayout", "plotly_relayouting", "plotly_afterplot"]) this.host.on(name, () => this.#tell());
@@ -195,31 +217,20 @@ export class Plot {
     this.host.addEventListener("wheel", (event) => !event.ctrlKey && event.stopPropagation(), { capture: true, passive: true });
   }
 
-  #listenToPath() {
-    const corner = ({ clientX, clientY }) => {
-      const box = this.root.getBoundingClientRect();
-      return [clientX - box.left - this.root.clientLeft, clientY - box.top - this.root.clientTop];
-    };
-    const finish = (keep) => {
-      const line = this.#line;
-      this.#line = null;
-      if (line) this.act.drawn(keep && line.places.length > 2 ? line.places : null);
-    };
-    this.host.addEventListener("pointerdown", (event) => {
-      if (this.#mode !== "path" || event.button) return;
-      this.leave();
-      this.host.setPointerCapture(event.pointerId);
-      this.#line = { last: corner(event), places: [this.view().place(...corner(event))] };
-    });
-    this.host.addEventListener("pointermove", (event) => {
-      const at = corner(event);
-      if (!this.#line || Math.hypot(at[0] - this.#line.last[0], at[1] - this.#line.last[1]) < APART || this.#line.places.length >= MOST_CORNERS) return;
-      this.#line.last = at;
-      this.#line.places.push(this.view().place(...at));
-      this.act.drawing(this.#line.places);
-    });
-    this.host.addEventListener("pointerup", () => finish(true));
-    this.host.addEventListener("pointercancel", () => finish(false));
+  #moved(shift) {
+    this.#shift = shift;
+    this.root.classList.add("moving");
+    this.tip.hidden = true;
+    this.#tell();
+  }
+
+  async #rest(again) {
+    const [across, down] = this.view().ranges;
+    await window.Plotly.relayout(this.host, { "xaxis.range": across, "yaxis.range": down });
+    if (again()) return;
+    this.#shift = null;
+    this.root.classList.remove("moving");
+    this.#tell();
   }
 
   #chosen(spot) {
