@@ -195,8 +195,8 @@ def test_ci_follows_the_readme() -> None:
     for command in ("pip install -r requirements.txt", "pip install -r requirements-dev.txt"):
         assert command in told and command.replace("install", "install -q") in run
     assert "python app.py" in told and '"app.py", "--no-browser"' in run
-    assert run.rstrip().splitlines()[-1] == "STYLOSCOPE_BROWSER=required python -m pytest"
-    assert "python -m pytest" in told
+    assert run.rstrip().splitlines()[-1] == "STYLOSCOPE_BROWSER=required python -m pytest -n 2"
+    assert "python -m pytest -n 2" in told
 
 
 def test_the_readmes_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
