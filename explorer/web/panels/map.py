@@ -30,7 +30,7 @@ def build(studio: Studio) -> None:
             counts = [(f"{count:,}", str(count)) for count in SAMPLES]
             menu: dict[str, Any] = {"filterable": False, "interactive": True, "elem_classes": ["field"]}
             samples = gr.Dropdown(counts, value="5000", label="Samples", elem_id="map-samples", **menu)
-            gr.Radio(METHODS, value="umap", label="Map by", elem_id="map-method")
+            gr.Radio(METHODS, value="umap", label="Map by", elem_id="map-method", interactive=True)
             with gr.Row(elem_id="map-color-box", equal_height=False):
                 color = gr.Dropdown(
                     [("Nothing", "plain")], value="plain", label="Colour by", elem_id="map-color", **menu
