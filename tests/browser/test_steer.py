@@ -70,6 +70,7 @@ def test_a_direction_gets_a_name_and_is_forgotten(tab: Any) -> None:
     open_tab(tab, "Steer")
     press(tab, "#steer-method input[value=pca]")
     until(lambda: "of variance" in strips(tab)[0].text)
+    press(tab, "[aria-label='Keep pca-0']")
     field = find(tab, "[aria-label='Keep pca-0 as']")
     field.send_keys("wide\n")
     until(lambda: "Kept as wide" in words(tab, "#steer-found"))

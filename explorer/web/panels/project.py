@@ -18,7 +18,7 @@ TITLE = "Project"
 SENTENCE = "Find your own picture in the network: what comes closest to it becomes a point to look around from."
 SPACES = [("One w a layer", "w+"), ("One w", "w")]
 LENGTHS = [("Quick", str(STEPS // 4)), ("Usual", str(STEPS)), ("Long", str(4 * STEPS))]
-NOISES = [("The network's", "const"), ("Fitted too", "maps")]
+NOISES = [("The network's", "const"), ("Fitted", "maps")]
 
 
 def build(studio: Studio) -> None:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["SENTENCE", "TITLE", "build"]
 
 TITLE = "Steer"
-SENTENCE = "Add directions along which pictures change, and move this picture along them by their sliders."
+SENTENCE = "Add directions along which pictures change, and move this picture along them."
 METHODS = [("SeFa", "sefa"), ("PCA", "pca"), ("Kept", "kept")]
 GROUPS = ("all", "coarse", "middle", "fine")
-LEARNED = [("Classifier", "classifier"), ("Difference of means", "difference")]
+LEARNED = [("Classifier", "classifier"), ("Averages", "difference")]
 
 
 def build(studio: Studio) -> None:

@@ -10,7 +10,7 @@ import { full, short } from "./recipe.js";
 
 const AMPLIFY = 2; // of the difference
 const NUMBER = 4;
-const HOW = "That is: python app.py --data PATH, where PATH is a folder or zip of these pictures. A network in the folder of runs finds its own set, for who sits at this machine.";
+const HOW = "That is: python app.py --data PATH, where PATH is a folder or zip of these pictures. A network in the folder of runs finds its own set, for whoever sits at this machine.";
 
 export class Nearest {
   #following = false;
@@ -22,8 +22,9 @@ export class Nearest {
   constructor(stage) {
     this.stage = stage;
     this.box = new JobBox(stage, { fetch: (address, options) => fetch(address === "/jobs" ? "/nearest/job" : address, options) });
-    this.menu = h("select", { "aria-label": "Set of real pictures", onchange: () => this.#again() });
+    this.menu = h("select", { "aria-label": "Set of real pictures", hidden: true, onchange: () => this.#again() });
     this.look = button("Look for it", { kind: "plain strong", press: () => this.start(), title: "Look for the real pictures nearest to the stage" });
+    this.look.hidden = true; // until it is known that there is a set
     this.none = h("p", { class: "empty", hidden: true });
     this.verdict = h("p", { class: "verdict" });
     this.away = h("p", {});

@@ -94,7 +94,7 @@ class Atlas {
     document.getElementById("map-rest").append(this.legend.root, this.groups.root, heading, this.near);
     document.getElementById("map-work").append(this.job.root, this.drawing.root);
     const look = new ResizeObserver(() => this.inSight && this.#fit());
-    for (const id of ["bench-panels", "map-settings"]) look.observe(document.getElementById(id));
+    for (const id of ["bench-panels", "map-settings", "map-work"]) look.observe(document.getElementById(id));
   }
 
   /** Take the height that the panel has left, so that the whole map is in sight. */

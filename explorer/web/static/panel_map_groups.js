@@ -26,7 +26,8 @@ export class Groups {
     this.make = button("Make a direction", { kind: "strong", title: "From group A to group B, in Steer", press: () => this.#hand() });
     this.reset = button("", { icon: "reset", kind: "icon reset", label: "Empty both groups", title: "Empty both groups", press: () => this.#set({ a: [], b: [] }) });
     const row = h("div", { class: "row wrap" }, this.buttons.a, this.buttons.b, this.reset);
-    this.pair = h("div", { class: "pair", role: "group", "aria-label": "Two groups of dots" }, h("span", { class: "label" }, "Two groups"), row, this.make);
+    this.what = h("p", { class: "hint" }, "Select dots for each: A to B becomes a direction.");
+    this.pair = h("div", { class: "pair", role: "group", "aria-label": "Two groups of dots" }, h("span", { class: "label" }, "Two groups"), row, this.what, this.make);
     this.root = h("div", { class: "groups" }, this.selection, this.pair);
     this.#tell();
   }
@@ -81,7 +82,8 @@ export class Groups {
       one.setAttribute("aria-label", `Group ${WORDS[name]}, ${count} dots: make it ${what}`);
     }
     this.reset.disabled = !a.length && !b.length;
-    this.make.disabled = !a.length || !b.length;
+    this.make.hidden = !a.length || !b.length;
+    this.what.hidden = !this.make.hidden;
   }
 
   #keep() {

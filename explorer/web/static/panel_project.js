@@ -63,7 +63,13 @@ class Project {
 
   #mountSettings() {
     const set = (key) => (value) => (this.#settings[key] = value);
-    radioField("project-space", { name: "Freedom", start: "w+", titles: { "w+": "Closer to the picture: each layer gets a w of its own", w: "Closer to what the network makes by itself" }, change: set("space") });
+    const titles = { "w+": "Each layer gets a w of its own: closer to the picture", w: "One w for all layers: closer to what the network makes by itself" };
+    const words = h("p", { class: "hint" }, `${titles["w+"]}.`);
+    document.getElementById("project-settings").append(words);
+    radioField("project-space", { name: "Freedom", start: "w+", titles, change: (space) => {
+      this.#settings.space = space;
+      words.textContent = `${titles[space]}.`;
+    } });
     radioField("project-steps", { name: "Length", start: "500", titles: { 125: "125 steps: a first look", 500: "500 steps", 2000: "2000 steps, for the last bit" }, change: set("steps") });
     radioField("project-noise", { name: "Noise maps", start: "const", titles: { const: "As the network’s other pictures", maps: "Fine grain is fitted too; mixing and walking do not carry it" }, change: (value) => (this.#settings.noise_maps = String(value === "maps")) });
   }

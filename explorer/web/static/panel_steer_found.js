@@ -6,6 +6,11 @@ import { button, h, layerGroups, layersText, parseLayers, rested, Thumbs, whenSe
 import { asked } from "./panel_steer.js";
 
 const AMOUNTS = [-3, -2, -1, 0, 1, 2, 3];
+const HINTS = {
+  sefa: "SeFa finds what changes pictures most in the network's weights; eigenvalues say how much.",
+  pca: "PCA finds along what the network's pictures vary most; the share of it is said.",
+  kept: "What was kept under a name, beside this network.",
+};
 const FEW = 8;
 const MOST = 64;
 const SIZE = 96; // pixels of a picture in a strip
@@ -50,7 +55,12 @@ export class Found {
 
   #mountSettings() {
     const titles = { sefa: "Eigenvectors of the layers' style weights: what changes the styles most", pca: "Principal components of W: along what pictures vary most", kept: "Directions with a name, beside this network" };
-    radioField("steer-method", { name: "Found by", titles, start: "sefa", change: (method) => this.#change({ method, count: FEW }) });
+    const words = h("p", { class: "hint" }, HINTS.sefa);
+    document.querySelector("#steer-find-title h3").after(words);
+    radioField("steer-method", { name: "Found by", titles, start: "sefa", change: (method) => {
+      words.textContent = HINTS[method];
+      this.#change({ method, count: FEW });
+    } });
     nameGroup("steer-find", "Directions", "region");
     const later = rested(() => this.ask(), 300);
     const field = textField("steer-layers", {
@@ -232,17 +242,19 @@ class Row {
   /** A name to keep it under. */
   #keeper() {
     const { name } = this.entry;
-    const input = h("input", { class: "name", maxlength: 80, placeholder: "A name to keep it", "aria-label": `Keep ${name} as`, autocomplete: "off", spellcheck: "false" });
+    const input = h("input", { class: "name", maxlength: 80, hidden: true, placeholder: "A name to keep it", "aria-label": `Keep ${name} as`, autocomplete: "off", spellcheck: "false" });
     const keep = () => this.#do(async () => {
       const wanted = input.value.trim();
+      input.hidden = false;
       if (!wanted) return input.focus();
       await asked("/directions", { method: "POST", body: JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, name: wanted, direction: name }) });
       input.value = "";
+      input.hidden = true;
       this.stage.tell(`Kept as ${wanted}`);
       this.found.notice = `Kept as ${wanted}: it is among the kept ones.`;
     });
     input.addEventListener("keydown", ({ key }) => key === "Enter" && keep());
-    return h("span", { class: "row keeper" }, input, button("", { icon: "keep", kind: "icon", label: `Keep ${name}`, title: "Keep it under this name", press: keep }));
+    return h("span", { class: "row keeper" }, input, button("", { icon: "keep", kind: "icon", label: `Keep ${name}`, title: "Keep it under a name", press: keep }));
   }
 
   async #do(act) {

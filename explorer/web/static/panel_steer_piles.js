@@ -45,7 +45,7 @@ class Pile {
     this.count = h("span", { class: "hint", role: "status" });
     this.pictures = h("div", { class: "pile", role: "group", "aria-label": `Pile ${letter}` });
     this.said = h("p", { class: "wrong", role: "alert", hidden: true });
-    this.input = h("input", { class: "name", "aria-label": `Seeds for pile ${letter}`, placeholder: "Seeds: 3, 9, 20-29", autocomplete: "off", spellcheck: "false" });
+    this.input = h("input", { class: "name", "aria-label": `Seeds for pile ${letter}`, placeholder: "Seeds: 3, 9-12", autocomplete: "off", spellcheck: "false" });
     this.input.addEventListener("keydown", ({ key }) => key === "Enter" && this.#addSeeds());
     const stageButton = button("Stage", { icon: "plus", kind: "brief", label: `The stage into pile ${letter}`, title: "Add the stage's picture", press: () => this.add([stage.recipe]) });
     this.clear = button("", { icon: "close", kind: "icon", label: `Empty pile ${letter}`, title: "Empty it", press: () => this.put([]) });
