@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -86,14 +87,46 @@ class Keeping(Engine):
         raise NotImplementedError
 
 
+_ALONE = threading.Lock()
+_alone = {"holders": 0, "before": 1}  # torch's number is the process's: of several who want 1, the last puts it back
+
+
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Compute on `count` threads (None: as many as the caller does), and put back what was set."""
-    before = torch.get_num_threads()
-    if count is not None and count != before:
-        torch.set_num_threads(count)
+    """Compute on `count` threads (None: as many as the caller does), and put back what was set.
+
+    From any Python thread. Who asks for 1 has 1 to the end, whoever else comes and goes, since it decides about the
+    last bits; any other number is a wish about speed, which gives way.
+    """
+    before = None if count is None else _begin(count)
     try:
         yield
     finally:
-        if torch.get_num_threads() != before:
+        if count is not None and before is not None:
+            _end(count, before)
+
+
+def _begin(count: int) -> int | None:
+    """What the number was before; None where it was left alone."""
+    with _ALONE:
+        before = torch.get_num_threads()
+        if count != 1 and (_alone["holders"] or count == before):
+            return None
+        if count == 1:
+            _alone["before"] = _alone["before"] if _alone["holders"] else before
+            _alone["holders"] += 1
+        if count != before:
+            torch.set_num_threads(count)
+        return before
+
+
+def _end(count: int, before: int) -> None:
+    with _ALONE:
+        if count != 1 and _alone["holders"]:
+            _alone["before"] = before  # for whoever has 1 to put back
+            return
+        if count == 1:
+            _alone["holders"] -= 1
+            before = _alone["before"]
+        if not _alone["holders"] and torch.get_num_threads() != before:
             torch.set_num_threads(before)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import core
 from core import latents
 from core.engine import Engine
 from core.errors import CheckpointError
+from core.prepared import threads
 from explorer import directions, kept
 from explorer.kept import Direction, Point
 from explorer.networks import Network
@@ -30,7 +32,10 @@ _MOST_KEPT = 256  # points and directions that stay read
 
 
 class Room:
-    """One loaded network: its generator, its engines, and the styles of seeds met before."""
+    """One loaded network: its generator, its engines, and the styles of seeds met before.
+
+    Samples, directions and points may be asked for from any thread; the rest is for whoever draws.
+    """
 
     def __init__(self, network: Network, *, device: str, precision: str) -> None:
         self.network = network
@@ -41,6 +46,7 @@ class Room:
         self._exact: Engine | None = None
         self._preview: Engine | None = None
         self._named: dict[str, Engine] = {}
+        self._finding = RLock()
         self._samples: np.ndarray | None = None
         self._points: OrderedDict[tuple[str, int], Point] = OrderedDict()
         self._directions: OrderedDict[tuple[str, int], Direction] = OrderedDict()
@@ -96,40 +102,43 @@ class Room:
 
     def samples(self) -> np.ndarray:
         """w of seeds 0 to 8191, float32 [8192, w_dim]; of a network with classes seed k is of class k modulo them."""
-        if self._samples is None:
-            classes = self.generator.num_classes
-            found = []
-            for start in range(0, _SAMPLES, STYLES_AT_ONCE):
-                seeds = range(start, start + STYLES_AT_ONCE)
-                z = latents.seeds_to_z(list(seeds), self.generator.z_dim)
-                found.append(self.map_z(z, [seed % classes for seed in seeds] if classes else None).numpy())
-            self._samples = np.concatenate(found)
-        return self._samples
+        with self._finding:
+            if self._samples is None:
+                classes = self.generator.num_classes
+                found = []
+                for start in range(0, _SAMPLES, STYLES_AT_ONCE):
+                    seeds = range(start, start + STYLES_AT_ONCE)
+                    z = latents.seeds_to_z(list(seeds), self.generator.z_dim)
+                    found.append(self.map_z(z, [seed % classes for seed in seeds] if classes else None).numpy())
+                self._samples = np.concatenate(found)
+            return self._samples
 
     def direction(self, name: str) -> Direction:
         """A direction that every network has, or one kept beside this network. Raises SettingError, CheckpointError."""
         built_in = kept.BUILT_IN.fullmatch(name) is not None
         key = (name, 0 if built_in else _changed(kept.path_of(self.network, "directions", name)))
-        if key not in self._directions:
-            self._directions[key] = (
-                directions.built_in(name, self.generator, self.samples)
-                if built_in
-                else kept.read_direction(self.network, name)
-            )
-            _at_most(self._directions)
-        return self._directions[key]
+        with self._finding:
+            if key not in self._directions:
+                self._directions[key] = (
+                    directions.built_in(name, self.generator, self.samples)
+                    if built_in
+                    else kept.read_direction(self.network, name)
+                )
+                _at_most(self._directions)
+            return self._directions[key]
 
     def point(self, name: str) -> Point:
         """A point kept beside this network. Raises SettingError, CheckpointError."""
         key = (name, _changed(kept.path_of(self.network, "points", name)))
-        if key not in self._points:
-            found = kept.read_point(self.network, name)
-            shapes = [tuple(shape) for shape in self.generator.noise_shapes]
-            if found.noise is not None and [one.shape for one in found.noise] != shapes:
-                raise CheckpointError(f"the point {name} has noise maps of another network; remove it")
-            self._points[key] = found
-            _at_most(self._points)
-        return self._points[key]
+        with self._finding:
+            if key not in self._points:
+                found = kept.read_point(self.network, name)
+                shapes = [tuple(shape) for shape in self.generator.noise_shapes]
+                if found.noise is not None and [one.shape for one in found.noise] != shapes:
+                    raise CheckpointError(f"the point {name} has noise maps of another network; remove it")
+                self._points[key] = found
+                _at_most(self._points)
+            return self._points[key]
 
     def source(self, recipe: Recipe | Mix, label: int | None) -> Tensor:
         """What is truncated, mixed and steered: w [1, w_dim] of a seed, or ws [1, num_ws, w_dim] of a point."""
@@ -141,13 +150,8 @@ class Room:
 @contextmanager
 def exactly() -> Iterator[None]:
     """Inference on one thread: two threads add up in another order, which moves the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with threads(1), torch.inference_mode():
+        yield
 
 
 def _changed(path: Path) -> int:

@@ -15,6 +15,7 @@ from core.engine import Engine, _agrees, _proven, choose_device, prepare
 from core.errors import SettingError
 from core.folded import Phases, Transposed
 from core.noise import Noise
+from core.prepared import threads
 from core.unrolled import Unrolled
 
 
@@ -215,3 +216,20 @@ def test_noise_may_be_numpys() -> None:
 
 def test_the_processor_is_always_there() -> None:
     assert choose_device("cpu").type == "cpu"
+
+
+def test_who_asks_for_one_thread_has_one_to_the_end() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    first, second, hurried = threads(1), threads(1), threads(2)
+    try:
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)  # another Python thread's, which began before and is done before
+        hurried.__enter__()
+        assert torch.get_num_threads() == 1
+        second.__exit__(None, None, None)
+        hurried.__exit__(None, None, None)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
