@@ -33,6 +33,8 @@ _DEEPEST = 8
 def arrays_to_bytes(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> bytes:
     """The file of `arrays`, stored as float32, with `facts` (JSON) in its header."""
     text = json.dumps({"format": FORMAT, **facts}, ensure_ascii=False, allow_nan=False)
+    # Half a character, which JSON may spell and a file's name may hold, is none that UTF-8 has.
+    text = text.encode("utf-8", "replace").decode()
     stored = {name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}
     return bytes(serialise(stored, metadata={_KEY: text}))
 

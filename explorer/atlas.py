@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 
@@ -49,6 +50,7 @@ SAMPLES = f"1 to {MOST_SAMPLES}"
 FEWEST_FOR_UMAP = 20
 MOST_POINTS = 2000  # kept pictures on one map
 PSI = 0.7
+_MOST_HELD = 8 << 20  # bytes of a kept map, unpacked: twice what the largest one has
 _NEIGHBOURS = 15
 _NEAREST = 6
 
@@ -308,9 +310,11 @@ def _read(places: list[Path], atlas: Atlas) -> Atlas:
     for path in places:
         try:
             with np.load(path, allow_pickle=False) as held:
+                if sum(member.file_size for member in held.zip.infolist()) > _MOST_HELD:
+                    continue
                 found, pca = held["umap"], held["pca"]
                 points = held["points"] if atlas.among else np.zeros((len(atlas.named.names), 2))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile, ZlibError, MemoryError):
             continue  # a damaged map is worked out again
         # The PCA is a fingerprint: a file that was renamed belongs to another network.
         fits = found.shape == pca.shape == atlas.pca.shape and np.isfinite(found).all()

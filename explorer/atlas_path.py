@@ -67,7 +67,7 @@ def through(
 def _checked(line: Sequence[Sequence[float]]) -> np.ndarray:
     try:
         corners = np.asarray(line, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         corners = np.zeros(0)
     fits = corners.ndim == 2 and corners.shape[1:] == (2,) and 2 <= len(corners) <= MOST_LINE
     if not fits or not np.isfinite(corners).all() or np.abs(corners).max() > 1e9:

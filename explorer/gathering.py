@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 
@@ -99,9 +101,10 @@ class Gathered:
         try:
             with np.load(path, allow_pickle=False) as kept:
                 found = Yardstick(self.real.kind, kept["distances"], kept["leads"])
-            if len(found.distances) and found.distances.shape == found.leads.shape:
+            whole = found.distances.shape == found.leads.shape == (found.distances.size,)
+            if found.distances.size and whole and np.isfinite(found.distances).all():
                 return found
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, ZlibError, MemoryError):
             pass  # not there, or damaged: it is worked out again
         if not work:
             return None

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import RLock
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +40,7 @@ __all__ = [
     "read_direction",
     "read_point",
     "rename",
+    "stamps",
 ]
 
 Kind = Literal["points", "directions"]
@@ -47,6 +49,7 @@ MOST_KEPT = 5000  # of a kind beside one network
 SUFFIX = ".safetensors"
 # Directions that every network has; explorer/directions.py works them out.
 BUILT_IN = re.compile(r"(sefa|pca)-(\d{1,4})(?:\.(\d{1,2})-(\d{1,2}))?", re.ASCII)
+_CHANGING = RLock()  # of two people who want a name at once the second is told that it is taken
 _MOST_NAME = 200  # bytes, so that the file's name fits everywhere
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -92,6 +95,17 @@ def check_name(name: object, kind: Kind = "points") -> str:
 def names(network: Network, kind: Kind) -> list[str]:
     """The names of all that is kept beside a network, in order."""
     return sorted(_files(network, kind))
+
+
+def stamps(network: Network, kind: Kind) -> tuple[tuple[str, int], ...]:
+    """(name, when its file was last written in ns) of all that is kept, in order; 0 for a file that has just gone."""
+    found = []
+    for name, path in sorted(_files(network, kind).items()):
+        try:
+            found.append((name, path.stat().st_mtime_ns))
+        except OSError:
+            found.append((name, 0))
+    return tuple(found)
 
 
 def entries(network: Network, kind: Kind) -> list[dict[str, Any]]:
@@ -176,14 +190,20 @@ def keep(network: Network, one: Point | Direction, *, replace: bool = False) -> 
     """
     kind: Kind = "directions" if isinstance(one, Direction) else "points"
     check_name(one.name, kind)
-    files = _files(network, kind)
-    taken = next((name for name in files if name.casefold() == one.name.casefold()), None)
-    if taken is not None and not replace:
-        raise SettingError(kind.removesuffix("s"), one.name, "that name is taken; choose another or remove the old one")
-    if taken is None and len(files) >= MOST_KEPT:
-        raise SettingError(kind.removesuffix("s"), one.name, f"{MOST_KEPT} are kept already; remove some first")
     data = file_bytes(one)
-    return _write(network, kind, one.name if taken is None else taken, data)
+    with _CHANGING:
+        files = _files(network, kind)
+        taken = next((name for name in files if name.casefold() == one.name.casefold()), None)
+        if taken is not None and not replace:
+            raise _taken(kind, one.name)
+        if taken is None and len(files) >= MOST_KEPT:
+            raise SettingError(kind.removesuffix("s"), one.name, f"{MOST_KEPT} are kept already; remove some first")
+        if taken is None:
+            return _write(network, kind, one.name, data)
+        # Where the old one lies: elsewhere the new one would be hidden behind it.
+        with writing(files[taken]) as temporary:
+            temporary.write_bytes(data)
+        return files[taken]
 
 
 def forget(network: Network, kind: Kind, name: str) -> None:
@@ -201,9 +221,27 @@ def rename(network: Network, kind: Kind, old: str, new: str) -> None:
     check_name(new, kind)
     if new == old:
         return
-    keep(network, replace(one, name=new), replace=new.casefold() == old.casefold())
-    if new.casefold() != old.casefold():
-        forget(network, kind, old)
+    with _CHANGING:
+        if new.casefold() != old.casefold():
+            keep(network, replace(one, name=new))
+            try:
+                forget(network, kind, old)
+            except OutputError:
+                forget(network, kind, new)
+                raise
+            return
+        path = path_of(network, kind, old)
+        if new in names(network, kind):
+            raise _taken(kind, new)
+        try:
+            path.rename(path.with_name(f"{new}{SUFFIX}"))
+        except OSError as wrong:
+            reason = wrong.strerror or wrong
+            raise OutputError(f"{path} could not be renamed ({reason}); change its permissions") from wrong
+
+
+def _taken(kind: Kind, name: str) -> SettingError:
+    return SettingError(kind.removesuffix("s"), name, "that name is taken; choose another or remove the old one")
 
 
 def _write(network: Network, kind: Kind, name: str, data: bytes) -> Path:

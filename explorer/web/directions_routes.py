@@ -40,7 +40,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
     """Add the routes to `app`; to be called before Gradio is mounted at /."""
-    one_at_a_time = threading.Lock()
+    one_at_a_time = asyncio.Semaphore(1)  # who waits takes none of the few threads that answer everybody
 
     async def shown(request: Request) -> Response:
         query = request.query_params
@@ -55,11 +55,11 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
         gone = threading.Event()
 
         def work() -> dict[str, Any]:
-            with one_at_a_time:
-                return made(studio, wish, cancelled=gone.is_set)
+            return made(studio, wish, cancelled=gone.is_set)
 
         try:
-            return await _while_there(request, work, gone)
+            async with one_at_a_time:
+                return await _while_there(request, work, gone)
         except Stopped:
             return Response(status_code=_CLOSED_BY_CLIENT)
 
@@ -216,6 +216,6 @@ def _text(wish: dict[str, Any], key: str, *, needed: bool = False) -> str | None
 
 
 def _whole(text: str, field: str, *, highest: int) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= highest:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= highest):
         raise SettingError(field, text, f"a whole number from 1 to {highest}")
     return int(text)

@@ -89,7 +89,7 @@ class Maps:
     def values(self, name: str | None, *, color: str, method: str, **about: Any) -> dict[str, Any]:
         """One value a sample, null where it is not known, and what they mean."""
         found = atlas_values.values(self.studio, self.get(name, **about), name, color)
-        known = [None if np.isnan(one) else round(float(one), 6) for one in found.values]
+        known = [round(float(one), 6) if np.isfinite(one) else None for one in found.values]
         return {"color": color, "words": found.words, "names": list(found.names), "reach": found.reach, "values": known}
 
     def sheets(self, name: str | None, *, label: int | None, by_class: bool) -> Sheets:
@@ -182,8 +182,7 @@ def _told(handler: Handler) -> Handler:
 
 def _points_of(network: Any) -> tuple:
     """What changes when a picture is kept beside a network, removed or made anew."""
-    names = kept.names(network, "points")[: atlas.MOST_POINTS]
-    return tuple((name, kept.path_of(network, "points", name).stat().st_mtime_ns) for name in names)
+    return kept.stamps(network, "points")[: atlas.MOST_POINTS]
 
 
 def _name(request: Request) -> str | None:
@@ -215,6 +214,6 @@ def _seeds(given: object) -> list[int]:
 
 
 def _whole(text: str | None, field: str, *, highest: int) -> int:
-    if text is None or not text.isascii() or not text.isdigit() or not int(text[:9]) <= highest:
+    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= highest):
         raise SettingError(field, text, f"a whole number up to {highest}")
     return int(text)

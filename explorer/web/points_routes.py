@@ -61,8 +61,8 @@ def add_points_routes(app: Starlette, *, studio: Studio) -> None:
     async def rename(request: Request) -> dict[str, Any]:
         wish = await _object(request, ("checkpoint", "old", "new"))
         network = studio.network(_text(wish.get("checkpoint"), "checkpoint"))
-        old, new = (_text(wish.get(key), key) for key in ("old", "new"))
-        await asyncio.to_thread(kept.rename, network, "points", str(old), str(new))
+        old, new = (_text(wish.get(key, ""), key) or "" for key in ("old", "new"))
+        await asyncio.to_thread(kept.rename, network, "points", old, new)
         return {"name": new}
 
     async def file(request: Request) -> Response:

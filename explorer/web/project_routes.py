@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def add_project_routes(app: Starlette, *, studio: Studio, jobs: Jobs) -> None:
 
     async def stop(request: Request) -> dict[str, Any]:
         folder = jobs.folder(request.path_params["id"])
-        if folder.is_dir():
+        with suppress(FileNotFoundError):  # cancelled already
             (folder / STOP).touch()
         return {"state": "stopping"}
 

@@ -16,6 +16,10 @@ WS = np.arange(6, dtype=np.float32).reshape(3, 2)
 GOOD = arrays_to_bytes({"ws": WS}, {"kind": "point", "name": "ann", "distance": 1.5})
 
 
+def read_facts_of(data: bytes) -> dict[str, object]:
+    return read_arrays(data, kind="point")[1]
+
+
 def _header(table: object, body: bytes = b"") -> bytes:
     text = (table if isinstance(table, str) else json.dumps(table)).encode()
     return struct.pack("<Q", len(text)) + text + body
@@ -28,6 +32,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "ann.safetensors"
     path.write_bytes(GOOD)
     assert read_facts(path, kind="point") == facts
+    assert read_facts_of(arrays_to_bytes({"ws": WS}, {"kind": "point", "source": "a\ud800"}))["source"] == "a?"
     arrays["ws"][0] = 7  # nobody else's memory
     assert np.array_equal(read_arrays(path, kind="point")[0]["ws"], WS)
 

@@ -114,6 +114,9 @@ def test_what_was_read_is_kept_until_the_set_changes(tmp_path: Path, cache: Path
     assert again is not None and np.array_equal(again.real.pixels, first.real.pixels) and again.proof == "count"
     kept = again.measured(work=False)
     assert kept is not None and yard is not None and np.array_equal(kept.distances, yard.distances)
+    (npz,) = cache.glob("*.npz")
+    npz.write_bytes(npz.read_bytes()[:200])
+    assert again.measured(work=False) is None  # damaged: worked out again
     (npy,) = cache.glob("*.npy")
     npy.write_bytes(npy.read_bytes()[:200])
     assert Look(only(known, packed), known, None).kept() is None  # damaged: read again

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import CheckpointError, SettingError
+from core.errors import CheckpointError, OutputError, SettingError
+from core.files import writing
 from explorer import kept
 from explorer.kept import Direction, Point
+from explorer.networks import Network
 from explorer.recipe import Mix, Recipe, Steer
 from explorer.studio import Studio
 from tests.explorer.conftest import toy
@@ -49,7 +54,8 @@ def test_what_is_kept_is_found_renamed_and_forgotten(own: Studio) -> None:
     kept.keep(network, _point(own, seed=4), replace=True)
     assert np.array_equal(kept.read_point(network, "ann").ws, _point(own, seed=4).ws)
     kept.rename(network, "points", "ann", "Ann")
-    kept.rename(network, "points", kept.names(network, "points")[0], "bea 2")
+    assert kept.names(network, "points") == ["Ann"]
+    kept.rename(network, "points", "Ann", "bea 2")
     assert kept.names(network, "points") == ["bea 2"]
     kept.forget(network, "points", "bea 2")
     assert kept.names(network, "points") == []
@@ -90,6 +96,39 @@ def test_what_cannot_be_written_beside_the_network_goes_to_the_cache(own: Studio
     (network.path.parent / "brain.points").write_text("in the way")
     path = kept.keep(network, _point(own))
     assert path.is_relative_to(tmp_path / "cache") and kept.names(network, "points") == ["ann"]
+
+
+def test_what_is_made_anew_is_never_hidden_behind_the_old_one(own: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = own.network("brain")
+    old = kept.keep(network, _point(own))
+    monkeypatch.setattr(kept, "writing", lambda path: _refusing(path, folder=old.parent))
+    with pytest.raises(OutputError):
+        kept.keep(network, _point(own, seed=4), replace=True)
+    assert np.array_equal(kept.read_point(network, "ann").ws, _point(own).ws)
+
+
+@contextmanager
+def _refusing(path: Path, *, folder: Path) -> Iterator[Path]:
+    if path.parent == folder:
+        raise OutputError(f"{path} could not be written")
+    with writing(path) as temporary:
+        yield temporary
+
+
+def test_of_two_who_want_a_name_at_once_one_is_told(own: Studio) -> None:
+    network = own.network("brain")
+    points = [_point(own, seed=seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda one: _kept_or_not(network, one), points))
+    assert said.count(True) == 1
+
+
+def _kept_or_not(network: Network, point: Point) -> bool:
+    try:
+        kept.keep(network, point)
+        return True
+    except SettingError:
+        return False
 
 
 def test_a_point_stands_in_a_seeds_place(own: Studio) -> None:

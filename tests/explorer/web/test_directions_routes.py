@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,12 @@ def test_a_table_makes_one_and_noise_is_said(client: TestClient) -> None:
     assert found["unit"] == "R2" and found["believable"] is False
     assert found["words"].startswith("no better than chance")
     client.delete("/directions/age?checkpoint=brain")
+    halves = "\n".join(f"{k},{'x' if k % 2 else chr(0xD800)}" for k in range(12))
+    body = json.dumps({**wish, "labels": f"seed,sex\n{halves}"})  # half a character, as JSON may spell it
+    assert client.post("/directions", content=body).status_code == 201
+    client.delete("/directions/age?checkpoint=brain")
+    body = json.dumps({**wish, "labels": "seed," + ",".join(f"c{k}" for k in range(10_000)), "column": "age"})
+    assert len(client.post("/directions", content=body).json()["error"]) < 300
 
 
 def test_a_file_is_shared_and_opened_under_a_free_name(client: TestClient, tmp_path: Path) -> None:
@@ -139,7 +146,10 @@ def test_what_cannot_be_made_is_refused(client: TestClient, body: bytes, said: s
     assert said in refused.json()["error"]
 
 
-@pytest.mark.parametrize("query", ["method=umap", "layers=0,2", "layers=40", "count=0", "count=65", "checkpoint=no"])
+@pytest.mark.parametrize(
+    "query",
+    ["method=umap", "layers=0,2", "layers=40", "count=0", "count=65", f"count={1:09}{0:05000}", "checkpoint=no"],
+)
 def test_what_cannot_be_listed_is_refused(client: TestClient, query: str) -> None:
     assert client.get(f"/directions?{query}").status_code == 400
     assert client.delete("/directions/nobody").status_code == 400

@@ -85,6 +85,7 @@ def test_a_path_and_what_is_wrong_with_one(client: TestClient) -> None:
         {"seeds": [1, True]},
         {"seeds": [1, 99]},
         {"line": [[0, 0], [1, 1e300]]},
+        {"line": [[0, 0], [1, 10**400]]},
     ):
         answer = client.post(f"/map/path?{QUERY}", json={**wrong, "recipe": {"checkpoint": "brain"}})
         assert answer.status_code == 400 and answer.json()["error"], wrong
@@ -103,7 +104,17 @@ def test_sheets_come_once_they_are_drawn(client: TestClient, own: Studio) -> Non
 
 
 @pytest.mark.parametrize(
-    "query", ["method=tsne", "samples=1e9", "by_class=1", "points=yes", "color=", "color=r.csv:age", "by_class=true"]
+    "query",
+    [
+        "method=tsne",
+        "samples=1e9",
+        f"samples={0:09}{9:05000}",
+        "by_class=1",
+        "points=yes",
+        "color=",
+        "color=r.csv:age",
+        "by_class=true",
+    ],
 )
 def test_what_no_map_can_be(client: TestClient, query: str) -> None:
     answer = client.get(

@@ -138,6 +138,7 @@ def test_points_are_kept_renamed_shared_and_forgotten(client: TestClient, studio
         ("/points", {"name": "x", "recipe": {"point": "nobody"}}),
         ("/points", {"name": "x", "wrong": 1}),
         ("/points/rename", {"checkpoint": "brain", "old": "nobody", "new": "x"}),
+        ("/points/rename", {"checkpoint": "brain", "old": "there"}),
         ("/points/rename", {"checkpoint": 3, "old": "a", "new": "b"}),
         ("/points/open?checkpoint=brain", {"no": "point"}),
     ],
