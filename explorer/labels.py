@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +88,10 @@ def from_piles(
         if not 1 <= len(pile) <= MOST_SEEDS:
             raise SettingError(field, f"{len(pile)} pictures", f"a pile of 1 to {MOST_SEEDS} pictures")
     network = studio.network(checkpoint)
-    w = w_of(studio, network.name, [*a, *b])
-    groups = np.arange(len(w)) >= len(a)
+    # A picture that lies twice in a pile would be held out and seen at once.
+    once = [list(dict.fromkeys(_plain(one, network.name) for one in pile)) for pile in (a, b)]
+    w = w_of(studio, network.name, [*once[0], *once[1]])
+    groups = np.arange(len(w)) >= len(once[0])
     samples = studio.open(network.name).samples()
     try:
         if method == "difference":
@@ -97,7 +100,7 @@ def from_piles(
             fit = fitting.classify(w, groups, fitting.Space(samples), cancelled=cancelled)
     except ValueError as wrong:
         raise SettingError("b", f"{len(b)} pictures", "pictures other than those of a") from wrong
-    about = {**_about(network, method, fit), "piles": [len(a), len(b)]}
+    about = {**_about(network, method, fit), "piles": [len(pile) for pile in once]}
     return _direction(name, fit, samples, about)
 
 
@@ -226,17 +229,22 @@ def _fitted(
 ) -> Direction:
     samples = studio.open(network.name).samples()
     space = fitting.Space(samples)
-    facts: dict[str, Any] = {"column": table.column[:80], "rows": len(table.rows)}
+    w, which = _once(table.rows, w)
+    # A picture that is named twice would be held out and seen at once.
+    values = np.bincount(which, weights=table.values) / np.bincount(which)
+    facts: dict[str, Any] = {"column": table.column[:80], "rows": len(w)}
     try:
-        fit = fitting.regress(w, table.values, space, cancelled=cancelled)
+        fit = fitting.regress(w, values, space, cancelled=cancelled)
         if table.two:
             facts["r2"] = None if fit.score is None else fit.score.value
-            fit = fitting.classify(w, table.values > table.values.min(), space, cancelled=cancelled)
+            agreed = np.isin(values, table.values)
+            high = values[agreed] > table.values.min()
+            fit = fitting.classify(w[agreed], high, space, cancelled=cancelled)
         else:
             # What one step of the slider adds to the value, in the middle of the table.
             along = w @ fit.vector
             spread = along - along.mean()
-            slope = float(spread @ (table.values - table.values.mean()) / max(float(spread @ spread), 1e-300))
+            slope = float(spread @ (values - values.mean()) / max(float(spread @ spread), 1e-300))
             facts["per_step"] = slope * deviation(samples, fit.vector)
             if fit.score is not None and fit.score.believable:
                 facts["words"] = f"{_words(fit.score)}; one step adds {facts['per_step']:.3g}"
@@ -245,6 +253,14 @@ def _fitted(
     if table.words is not None:
         facts["ends"] = list(table.words)
     return _direction(name, fit, samples, {**_about(network, "labels", fit), **facts})
+
+
+def _once(rows: Sequence[Row], w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each picture of w [n, w_dim] once, in the order given, and which of them each row is."""
+    known: dict[object, int] = {}
+    keys = [one.tobytes() if row.seed is None else (row.seed, row.label or 0) for row, one in zip(rows, w, strict=True)]
+    which = np.array([known.setdefault(key, len(known)) for key in keys])
+    return w[np.unique(which, return_index=True)[1]], which
 
 
 def _cells(text: str) -> tuple[list[str], list[tuple[int, list[str]]], bool]:
@@ -273,12 +289,17 @@ def _column(head: Sequence[str], column: str | None, used: set[int | None]) -> i
     if column is not None:
         wanted = [k for k in free if head[k].casefold() == column.casefold()]
         if not wanted:
-            raise SettingError("column", column, "one of " + ", ".join(head[k] for k in free))
+            raise SettingError("column", column, f"one of {_listed(head[k] for k in free)}")
         return wanted[0]
     if len(free) != 1:
-        known = ", ".join(head[k] for k in free[:12])
-        raise SettingError("column", "nothing", f"one of {known}" if free else _SOURCE)
+        raise SettingError("column", "nothing", f"one of {_listed(head[k] for k in free)}" if free else _SOURCE)
     return free[0]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first of many names, each cut, as a sentence has room for them."""
+    few = [name[:40] for name in islice(names, 13)]
+    return ", ".join(few[:12]) + (", ..." if len(few) > 12 else "")
 
 
 def _row(line: list[str], kind: str, *, key: int, label: int | None, number: int) -> Row:

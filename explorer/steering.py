@@ -40,6 +40,8 @@ def do_directions(flags: argparse.Namespace) -> None:
         if flags.out.suffix.lower() != ".png":
             raise SettingError("out", flags.out, "a sheet is written as .png")
         place_for(flags.out)
+    if flags.seed is not None:
+        Recipe.parse({"seed": flags.seed})
     studio, base = recipe_of(flags)
     network = studio.check(base)
     if act is not None:
@@ -132,7 +134,11 @@ def _unlabelled(flags: argparse.Namespace) -> Wish:
         if within is not None and flags.method == "pca":
             latents.parse_layers(within, room.generator.num_ws)
             made = [replace(one, about={**one.about, "layers": str(within)}) for one in made]
-        return made if flags.which is None else made[-1:]
+        if flags.which is None:
+            return made
+        if len(made) < which:
+            raise SettingError("which", flags.which, f"0 to {len(made) - 1}")
+        return made[-1:]
 
     return found
 

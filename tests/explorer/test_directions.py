@@ -96,6 +96,17 @@ def test_labels_of_seeds_give_the_planted_direction_back(spread: Studio) -> None
     assert found.about["ends"] == ["healthy", "ill"] and found.about["r2"] > 0.4
 
 
+def test_a_picture_that_is_named_often_counts_once(spread: Studio) -> None:
+    random = np.random.RandomState(0)
+    seeds, values = np.repeat(np.arange(12), 10), np.repeat(random.randn(12).round(3), 10)
+    table = labels.read_table("seed,noise\n" + "\n".join(f"{k},{v}" for k, v in zip(seeds, values, strict=True)))
+    found = labels.from_table(spread, "brain", table, name="noise").about
+    assert found["rows"] == 12 and not found["believable"]
+    piles = {side: [Recipe(seed=int(k)) for k in random.permutation(12)[:6].repeat(10)] for side in "ab"}
+    made = labels.from_piles(spread, "brain", name="x", method="classifier", **piles).about
+    assert made["piles"] == [6, 6] and not made["believable"]
+
+
 def test_a_picture_counts_by_its_w_as_trained(spread: Studio) -> None:
     w = spread.styles("brain", [7, 8]).astype(np.float64)
     recipes = [

@@ -87,6 +87,8 @@ def test_labels_and_piles_give_one_with_its_score(said: Said, tmp_path: Path) ->
         (["--method=sefa", "--layers=3-1"], "layers"),
         (["--method=sefa", "--name=x"], "name"),
         (["--method=pca", "--which=8", "--name=pca-1"], "direction"),
+        (["--method=pca", "--which=60", "--name=x"], "which"),
+        (["--method=pca", "--seed=99999999999", "--out=x.png"], "seed"),
         (["--method=difference", "--b=3"], "a"),
         (["--method=difference", "--a=3", "--b=9-3"], "b"),
         (["--method=difference", "--a=nobody", "--b=3"], "point"),
