@@ -201,9 +201,11 @@ def _settings(request: Request, *, label: int | None = None) -> dict[str, Any]:
         if said not in ("true", "false"):
             raise SettingError(key, said, "true or false")
     found: dict[str, Any] = {key: said == "true" for key, said in ticks.items()}
+    if found["by_class"]:
+        label = None  # a recipe has one class, the map all of them; naming one beside by_class is refused below
     if "label" in query:
         label = _whole(query.get("label"), "label", highest=65535)
-    return {**found, "samples": samples, "method": method, "label": None if found["by_class"] else label}
+    return {**found, "samples": samples, "method": method, "label": label}
 
 
 def _seeds(given: object) -> list[int]:
