@@ -27,7 +27,9 @@ export function mount(stage) {
 }
 
 class Atlas {
-  shown = null;
+  shown = null; // the map that is asked for
+  drawn = null; // the one that is seen
+  turn = 0; // how often one was asked for
   first = null; // the first of the two clicks of a walk
   inSight = false;
   nearest = [];
@@ -67,7 +69,7 @@ class Atlas {
     this.#show({ pictures: true, density: false });
     stage.subscribe((recipe, network) => this.#stageMoved(network));
     // What was drawn, not what was asked for: the server may refuse that.
-    document.addEventListener("drawn", () => this.shown === this.settings.key && this.#place());
+    document.addEventListener("drawn", () => this.#place());
     document.addEventListener("points-changed", () => this.map && this.inSight && this.#redraw());
   }
 
@@ -126,16 +128,28 @@ class Atlas {
   async #load() {
     const { key } = this.settings;
     if (!key || this.shown === key) return;
-    this.shown = key;
     this.groups.empty();
     this.status.textContent = "Laying out the map…";
+    await this.#redraw();
+  }
+
+  /** Ask for the map and draw it, unless another one is asked for meanwhile: answers come in any order. */
+  async #redraw() {
+    if (!this.settings.key) return;
+    const turn = ++this.turn;
+    this.shown = this.settings.key;
+    const overtaken = () => turn !== this.turn || this.shown !== this.settings.key;
     try {
       const [map] = await Promise.all([ask(this.settings.address()), loadPlotly()]);
-      if (this.settings.key !== key) return;
-      await this.values.of(map);
-      await this.#draw(map);
-      this.#begin(map);
+      if (!overtaken()) await this.values.of(map);
+      if (!overtaken()) {
+        await this.#draw(map);
+        this.#begin(map);
+      } else if (turn === this.turn) {
+        this.shown = null;
+      }
     } catch (wrong) {
+      if (turn !== this.turn) return;
       this.shown = null;
       this.status.textContent = wrong.message;
       this.stage.say(wrong.message);
@@ -144,6 +158,7 @@ class Atlas {
 
   async #draw(map) {
     this.map = map;
+    this.drawn = this.shown;
     this.settings.points(map.points.length);
     this.plot.draw(map, this.#paint());
     this.over.over(map);
@@ -173,17 +188,7 @@ class Atlas {
     this.settings.again(end.state !== "done" && this.settings.whole === whole);
     if (end.state !== "done") return;
     fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
-    if (this.settings.whole === whole) this.#draw(await ask(this.settings.address()));
-  }
-
-  async #redraw() {
-    try {
-      const map = await ask(this.settings.address());
-      await this.#draw(map);
-      this.#begin(map);
-    } catch (wrong) {
-      this.stage.say(wrong.message);
-    }
+    if (this.settings.whole === whole) this.#redraw();
   }
 
   #paint() {
@@ -265,7 +270,7 @@ class Atlas {
 
   /** Ask where the stage is on the map: one question under way, the newest wins. */
   async #place() {
-    if (!this.inSight || !this.map || this.shown !== this.settings.key) return;
+    if (!this.inSight || !this.map || this.drawn !== this.settings.key) return;
     if (this.placing.busy) return void (this.placing.again = true);
     this.placing = { busy: true, again: false };
     try {
