@@ -32,7 +32,7 @@ export class Legend {
 
   #showScale({ words, reach: [low, high], values }) {
     const known = values.filter((value) => value !== null).length;
-    this.words.textContent = words[0].toUpperCase() + words.slice(1);
+    this.words.textContent = /^[a-z]+( |$)/.test(words) ? words[0].toUpperCase() + words.slice(1) : words; // a name keeps its letters
     const ends = [low, (low + high) / 2, high].map((value) => short(Number(value.toPrecision(3))));
     this.ends.forEach((end, k) => (end.textContent = ends[k]));
     const missing = known < values.length ? `, ${known.toLocaleString("en")} of ${values.length.toLocaleString("en")} known` : "";
