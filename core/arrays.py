@@ -28,6 +28,8 @@ _MOST_HEADER = 1 << 18
 _MOST_ARRAYS = 256
 _WORDS = {"F16": 2, "F32": 4, "F64": 8}
 _DEEPEST = 8
+_LARGEST = 1e12  # of a number in an array: sums of such numbers stay finite
+_MOST_DIGITS = 18  # of a whole number in the header
 
 
 def arrays_to_bytes(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> bytes:
@@ -76,8 +78,8 @@ def read_arrays(
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise _damaged(shown, kind) from wrong
     for key, one in arrays.items():
-        if not np.isfinite(one).all():
-            raise CheckpointError(f"{shown} is not finite in {key[:40]!r}; make it again")
+        if not (np.abs(one) <= _LARGEST).all():
+            raise CheckpointError(f"{shown} is not finite in {key[:40]!r}, or far too large; make it again")
     return arrays, facts
 
 
@@ -109,7 +111,11 @@ def _header(data: bytes, *, kind: str, name: str) -> tuple[dict[str, Any], dict[
 def _json(data: bytes, *, name: str, kind: str) -> dict[str, Any]:
     try:
         value = json.loads(
-            data.decode("utf-8"), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unrepeated
+            data.decode("utf-8"),
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_unrepeated,
         )
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")  # whoever shows it has to write it
     except (ValueError, RecursionError) as wrong:
@@ -140,6 +146,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("a number is too large")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError("a number is too large")
+    return int(text)
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

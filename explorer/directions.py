@@ -130,8 +130,9 @@ def found(
 def entry(direction: Direction | Mapping[str, Any], *, kept: bool) -> dict[str, Any]:
     """A direction, or the header of a kept one, as JSON values; `words` is what a slider's label says of it."""
     about = {**direction.about, "name": direction.name} if isinstance(direction, Direction) else direction
-    known = ("name", "method", "layers", "value", "unit", "score", "chance", "p", "believable")
-    told = {key: _plain(about.get(key)) for key in known}
+    told = {key: _text(about.get(key)) for key in ("name", "method", "layers", "unit")}
+    told |= {key: _number(about.get(key)) for key in ("value", "score", "chance", "p")}
+    told["believable"] = about.get("believable") if isinstance(about.get("believable"), bool) else None
     return {**told, "words": _words(about), "kept": kept}
 
 
@@ -147,11 +148,14 @@ def _words(about: Mapping[str, Any]) -> str:
     return f"eigenvalue {value:.3g}" if about.get("unit") == "eigenvalue" else ""
 
 
-def _plain(value: Any) -> Any:
-    """A value of a file's header as a short word, a finite number or None."""
-    if isinstance(value, str):
-        return value[:200]
-    return value if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)) else None
+def _text(value: object) -> str | None:
+    """A value of somebody's header as a short text, None for anything else."""
+    return value[:200] if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    """A value of somebody's header as a finite number, None for anything else."""
+    return value if type(value) in (int, float) and math.isfinite(value) else None  # type: ignore[arg-type,return-value]
 
 
 def _eigen(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

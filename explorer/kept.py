@@ -168,7 +168,7 @@ def direction_from(source: Path | bytes, network: Network, *, name: str | None =
             f"{shown} is a direction of another network: a w of {network.name} has {network.w_dim} numbers"
         )
     length = float(np.linalg.norm(vector.astype(np.float64)))
-    if len(arrays) != 1 or abs(length - 1) > 1e-3 or not isinstance(sd, int | float) or not 0 < sd < 1e6:
+    if len(arrays) != 1 or abs(length - 1) > 1e-3 or type(sd) not in (int, float) or not 0 < sd < 1e6:
         raise CheckpointError(f"{shown} is damaged; copy it again, or make the direction once more")
     return Direction(_said_name(facts, source), vector, float(sd), _facts(facts))
 

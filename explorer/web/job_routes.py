@@ -42,6 +42,8 @@ def add_job_routes(app: Starlette, *, jobs: Jobs, check: Callable[[Recipe], Netw
                 raise SettingError("verb", verb, "the name of what is to be made")
             if verb == "nearest":  # its data is a path, which nobody names from outside
                 raise SettingError("verb", verb, "asked for at /nearest/job, where a set of pictures is a name")
+            if verb == "project":  # whose picture is a body of its own
+                raise SettingError("verb", verb, "asked for at /project, with the picture as the body")
             settings = await asyncio.to_thread(looked_at, verb, wish, check=check)
             return JSONResponse({"id": await asyncio.to_thread(jobs.submit, verb, settings)}, status_code=202)
         except StyloscopeError as wrong:

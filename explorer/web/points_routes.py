@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_points_routes"]
 
-_TOLD = ("name", "made", "source", "network", "sha", "distance", "own_distance", "label", "space", "steps", "stopped")
+_TEXTS = ("name", "made", "source", "network", "sha", "space")
+_LENGTHS = ("levels", "psnr", "features")
 _GONE = 499
 
 
@@ -105,8 +106,21 @@ def _take_in(network: Any, data: bytes, name: str) -> dict[str, Any]:
 
 
 def _told(about: dict[str, Any]) -> dict[str, Any]:
-    """What the page is told of a point."""
-    return {key: about.get(key) for key in _TOLD}
+    """What the page is told of a point, whose file may be somebody else's: texts, numbers, nothing else."""
+    told: dict[str, Any] = {key: _kind(about.get(key), str) for key in _TEXTS}
+    for key in ("distance", "own_distance"):
+        found = about.get(key)
+        fits = isinstance(found, dict) and all(type(found.get(name)) in (int, float) for name in _LENGTHS)
+        told[key] = {name: found[name] for name in _LENGTHS} if fits and found is not None else None
+    return {
+        **told,
+        **{key: _kind(about.get(key), int) for key in ("label", "steps")},
+        "stopped": _kind(about.get("stopped"), bool),
+    }
+
+
+def _kind(value: object, kind: type) -> Any:
+    return (value[:200] if isinstance(value, str) else value) if type(value) is kind else None
 
 
 async def _object(request: Request, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         (_header('{"a": ' + "[" * 90000 + "]" * 90000 + "}"), "damaged"),
         (_header({"__metadata__": {"styloscope": '{"format": 1, "kind": "point", "sd": NaN}'}}), "damaged"),
         (_header({"__metadata__": {"styloscope": '{"format": 1, "kind": "point", "sd": 1e999}'}}), "damaged"),
+        (_header({"__metadata__": {"styloscope": f'{{"format": 1, "kind": "point", "sd": {10**400}}}'}}), "damaged"),
         (_header({"__metadata__": {"styloscope": '{"format": 2, "kind": "point"}'}}), "newer"),
         (_header({"__metadata__": {"styloscope": '{"format": 1, "kind": "direction"}'}}), "is a direction"),
         (_header({**SAID, "ws": {**ONE, "dtype": "I64"}}, bytes(4)), "damaged"),
@@ -64,6 +65,7 @@ ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
         (_header({**SAID, "ws": {**ONE, "data_offsets": [0, 1 << 50]}}, bytes(4)), "damaged"),
         (_header({**SAID, "ws": 5}, bytes(4)), "damaged"),
         (_header({**SAID, "ws": ONE}, struct.pack("<f", float("nan"))), "not finite"),
+        (_header({**SAID, "ws": ONE}, struct.pack("<f", 1e38)), "far too large"),
     ],
 )
 def test_what_lies_is_refused(data: bytes, sentence: str) -> None:

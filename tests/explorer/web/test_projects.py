@@ -108,7 +108,7 @@ def test_uploads_are_bounded(client: TestClient, monkeypatch: pytest.MonkeyPatch
     assert "at most 1 MB" in client.post("/project?checkpoint=brain", content=endless()).json()["error"]
     assert "shrink it first" in client.post("/project?checkpoint=brain", content=PICTURE).json()["error"]
     wish = {"verb": "project", "source": "/etc/passwd", "checkpoint": "brain"}
-    assert "source cannot be" in client.post("/jobs", json=wish).json()["error"]
+    assert "asked for at /project" in client.post("/jobs", json=wish).json()["error"]
 
 
 def test_points_are_kept_renamed_shared_and_forgotten(client: TestClient, studio: Studio) -> None:
@@ -125,6 +125,12 @@ def test_points_are_kept_renamed_shared_and_forgotten(client: TestClient, studio
     assert file.headers["content-disposition"].endswith("there.safetensors")
     opened = client.post("/points/open?checkpoint=brain&name=x.safetensors", content=file.content).json()
     assert opened["name"] == "there-2"
+    odd = kept.Point(
+        "odd", kept.read_point(studio.network("brain"), "there").ws, about={"made": {}, "distance": {"levels": "x"}}
+    )
+    told = client.post("/points/open?checkpoint=brain", content=kept.file_bytes(odd)).json()
+    assert told["name"] == "odd" and told["made"] is None and told["distance"] is None  # what the page counts on
+    client.delete("/points/odd?checkpoint=brain")
     for name in ("there", "there-2"):
         assert client.delete(f"/points/{name}?checkpoint=brain").json() == {"removed": name}
     assert client.delete("/points/there?checkpoint=brain").status_code == 400
