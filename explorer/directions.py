@@ -130,7 +130,7 @@ def found(
 def entry(direction: Direction | Mapping[str, Any], *, kept: bool) -> dict[str, Any]:
     """A direction, or the header of a kept one, as JSON values; `words` is what a slider's label says of it."""
     about = {**direction.about, "name": direction.name} if isinstance(direction, Direction) else direction
-    told = {key: _text(about.get(key)) for key in ("name", "method", "layers", "unit")}
+    told: dict[str, Any] = {key: _text(about.get(key)) for key in ("name", "method", "layers", "unit")}
     told |= {key: _number(about.get(key)) for key in ("value", "score", "chance", "p")}
     told["believable"] = about.get("believable") if isinstance(about.get("believable"), bool) else None
     return {**told, "words": _words(about), "kept": kept}

@@ -249,6 +249,8 @@ def _write(network: Network, kind: Kind, name: str, data: bytes) -> Path:
     for index, folder in enumerate(places):
         path = folder / f"{name}{SUFFIX}"
         try:
+            if index:
+                _private(folder)
             with writing(path) as temporary:
                 temporary.write_bytes(data)
             return path
@@ -256,6 +258,16 @@ def _write(network: Network, kind: Kind, name: str, data: bytes) -> Path:
             if index == len(places) - 1:
                 raise
     raise AssertionError("there is always a place")
+
+
+def _private(folder: Path) -> None:
+    """Make a folder that nobody else can look into: what is kept may be of a person's picture."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise OutputError(
+            f"the folder {folder} cannot be made ({wrong.strerror or wrong}); name another place"
+        ) from wrong
 
 
 def _folders(network: Network, kind: Kind) -> tuple[Path, Path]:

@@ -34,6 +34,8 @@ def test_without_out_the_layers_are_listed(folder: Path, capsys: pytest.CaptureF
     one = told(capsys)
     assert one["layer"] == "conv0-14x12" == one["layers"][4]["name"]
     assert len(one["means"]) == one["layers"][4]["channels"]
+    way = '{"toward": {"seed": 3, "t": 1}}'  # a seed stands for itself, as in every verb
+    assert layers(folder, "--seeds", "7", "--recipe", way, "--layer", "4", "--json") == 0 and told(capsys) == one
 
 
 def test_each_view_is_written_with_what_made_it(
