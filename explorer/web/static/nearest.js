@@ -24,7 +24,6 @@ export class Nearest {
     this.box = new JobBox(stage, { fetch: (address, options) => fetch(address === "/jobs" ? "/nearest/job" : address, options) });
     this.menu = h("select", { "aria-label": "Set of real pictures", hidden: true, onchange: () => this.#again() });
     this.look = button("Look for it", { kind: "plain strong", press: () => this.start(), title: "Look for the real pictures nearest to the stage" });
-    this.look.hidden = true; // until it is known that there is a set
     this.none = h("p", { class: "empty", hidden: true });
     this.verdict = h("p", { class: "verdict" });
     this.away = h("p", {});
