@@ -1,8 +1,8 @@
 """Points and directions that a person has kept, each a small file in a folder beside its network.
 
 `X/NAME.safetensors` has `X/NAME.points/POINT.safetensors` and `X/NAME.directions/DIRECTION.safetensors`; where nothing
-can be written there, the user's cache folder has them. A name is looked up among the files there are, never joined to a
-path. Nothing here is cached: a file that somebody changes counts at once.
+can be written there, the user's cache folder has them. A name that becomes a path has no separator in it and begins
+with a letter or a digit, so it stays in there. Nothing here is cached: a file that somebody changes counts at once.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ __all__ = [
     "direction_from",
     "entries",
     "file_bytes",
+    "find",
     "forget",
     "keep",
     "names",
@@ -122,13 +123,21 @@ def entries(network: Network, kind: Kind) -> list[dict[str, Any]]:
 
 def path_of(network: Network, kind: Kind, name: str) -> Path:
     """The file of that name. Raises SettingError that says what there is."""
-    files = _files(network, kind)
-    if name not in files:
-        what = kind.removesuffix("s")
-        some = ", ".join(sorted(files)[:8]) + (", ..." if len(files) > 8 else "")
+    found = find(network, kind, name)
+    if found is None:
+        what, files = kind.removesuffix("s"), names(network, kind)
+        some = ", ".join(files[:8]) + (", ..." if len(files) > 8 else "")
         known = f"; there is {some}" if files else ""
         raise SettingError(what, name, f"no {what} of that name is kept beside {network.name}{known}")
-    return files[name]
+    return found
+
+
+def find(network: Network, kind: Kind, name: str) -> Path | None:
+    """The file of that name, None where there is none: two looks at the disk, however many are kept."""
+    if not re.fullmatch(NAME["pattern"], name):  # without it a name could lead out of the folder
+        return None
+    places = (folder / f"{name}{SUFFIX}" for folder in _folders(network, kind))
+    return next((path for path in places if path.is_file()), None)
 
 
 def read_point(network: Network, name: str) -> Point:

@@ -296,14 +296,14 @@ def _kept_names(recipe: Recipe) -> tuple[list[str], list[str]]:
 
 
 def _check_point(place: str, name: str, network: Network) -> None:
-    if name not in kept.names(network, "points"):
+    if kept.find(network, "points", name) is None:
         raise SettingError(place, name, f"no point of that name is kept beside {network.name}")
 
 
 def _check_direction(place: str, name: str, network: Network) -> None:
     found = kept.BUILT_IN.fullmatch(name)
     if found is None:
-        if name not in kept.names(network, "directions"):
+        if kept.find(network, "directions", name) is None:
             raise SettingError(place, name, f"no direction of that name is kept beside {network.name}")
     elif int(found[2]) >= network.w_dim or (found[3] is not None and found[1] == "pca"):
         raise SettingError(place, name, f"{found[1]}-0 to {found[1]}-{network.w_dim - 1} are there")
