@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import SettingError, StyloscopeError
 
-__all__ = ["BODY_LIMIT", "Refusals", "read_body", "read_object", "refusal"]
+__all__ = ["BODY_LIMIT", "GONE_SECONDS", "Refusals", "read_body", "read_object", "refusal", "telling", "while_there"]
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 BODY_LIMIT = (
     1 << 20
 )  # bytes: 64 entries in each list of a recipe, or some hundreds of kept pictures, fit many times over
+GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is still there
 GRADIO = "/gradio_api/"
 UNKNOWN = {"Not Found", "Method Not Allowed", "Bad Request"}
 
@@ -45,6 +51,33 @@ async def read_object(request: Request, *, field: str) -> dict[str, Any] | None:
 def refusal(wrong: StyloscopeError | str, *, status: int = 400) -> JSONResponse:
     """Return the one sentence as {"error": ...}."""
     return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=status)
+
+
+def telling(handler: Handler) -> Handler:
+    """The same handler, whose errors become the one sentence."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except StyloscopeError as wrong:
+            return refusal(wrong)
+
+    return answered
+
+
+async def while_there(request: Request, work: Callable[[], dict[str, Any]], gone: threading.Event) -> Response:
+    """Work in a thread while the browser waits and answer with its JSON, 201; one that leaves sets `gone`."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        while not working.done():
+            await asyncio.wait({working}, timeout=GONE_SECONDS)
+            if not working.done() and await request.is_disconnected():
+                gone.set()
+                await asyncio.wait({working})
+        return JSONResponse(working.result(), status_code=201)
+    except asyncio.CancelledError:
+        gone.set()
+        raise
 
 
 class Refusals:

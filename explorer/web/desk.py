@@ -12,14 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import SettingError, StyloscopeError
-from explorer.web.answers import refusal
+from explorer.web.answers import GONE_SECONDS, refusal
 
 __all__ = ["Desk", "answered", "client_of"]
 
 T = TypeVar("T")
 
 CLIENT_LIMIT = 64  # characters
-GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is still there
 SUPERSEDED = 409
 CLOSED_BY_CLIENT = 499
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,14 +17,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from core.errors import SettingError, StyloscopeError
+from core.errors import SettingError
 from core.latents import MOST_SEEDS
 from explorer import directions, kept, labels
 from explorer.fitting import Stopped
 from explorer.kept import Direction
 from explorer.recipe import Recipe
 from explorer.schema import loads
-from explorer.web.answers import read_body, refusal
+from explorer.web.answers import read_body, telling, while_there
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -32,10 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["add_directions_routes", "listed", "made"]
 
 _KEYS = ("checkpoint", "name", "method", "a", "b", "direction", "labels", "column", "replace")
-_GONE_SECONDS = 0.1
 _CLOSED_BY_CLIENT = 499
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
@@ -59,7 +56,7 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
 
         try:
             async with one_at_a_time:
-                return await _while_there(request, work, gone)
+                return await while_there(request, work, gone)
         except Stopped:
             return Response(status_code=_CLOSED_BY_CLIENT)
 
@@ -91,39 +88,12 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
         return JSONResponse(found, status_code=201)
 
     routes = app.router
-    routes.add_route("/directions", _said(shown), methods=["GET"])
-    routes.add_route("/directions", _said(make), methods=["POST"])
-    routes.add_route("/directions/rename", _said(rename), methods=["POST"])
-    routes.add_route("/directions/open", _said(opened), methods=["POST"])
-    routes.add_route("/directions/{name}", _said(forget), methods=["DELETE"])
-    routes.add_route("/directions/{name}/file", _said(file), methods=["GET"])
-
-
-def _said(handler: Handler) -> Handler:
-    """The same handler, whose errors become the one sentence."""
-
-    async def answered(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except StyloscopeError as wrong:
-            return refusal(wrong)
-
-    return answered
-
-
-async def _while_there(request: Request, work: Callable[[], dict[str, Any]], gone: threading.Event) -> Response:
-    """Work in a thread while the browser waits; one that leaves stops it between two fits."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        while not working.done():
-            await asyncio.wait({working}, timeout=_GONE_SECONDS)
-            if not working.done() and await request.is_disconnected():
-                gone.set()
-                await asyncio.wait({working})
-        return JSONResponse(working.result(), status_code=201)
-    except asyncio.CancelledError:
-        gone.set()
-        raise
+    routes.add_route("/directions", telling(shown), methods=["GET"])
+    routes.add_route("/directions", telling(make), methods=["POST"])
+    routes.add_route("/directions/rename", telling(rename), methods=["POST"])
+    routes.add_route("/directions/open", telling(opened), methods=["POST"])
+    routes.add_route("/directions/{name}", telling(forget), methods=["DELETE"])
+    routes.add_route("/directions/{name}/file", telling(file), methods=["GET"])
 
 
 def listed(

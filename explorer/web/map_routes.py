@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from core.errors import SettingError, StyloscopeError
+from core.errors import SettingError
 from explorer import atlas, atlas_path, atlas_values, kept
 from explorer.atlas import Atlas
 from explorer.atlas_sheets import COLUMNS, MOST_SHEETS, SEEDS, Sheets
 from explorer.recipe import Recipe
-from explorer.web.answers import read_body, read_object, refusal
+from explorer.web.answers import read_body, read_object, refusal, telling
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -29,8 +28,6 @@ NEAREST_BY = ("w", "map")
 _MOST_MAPS = 3
 _MOST_NEAREST = 64
 _CLOSE = 4  # decimals of a place on the map
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Maps:
@@ -165,19 +162,7 @@ def add_map_routes(app: Starlette, *, studio: Studio) -> None:
         ("/sheets", sheets, "GET"),
         ("/sheet", sheet, "GET"),
     ):
-        app.router.add_route(f"/map{address}", _told(handler), methods=[method])
-
-
-def _told(handler: Handler) -> Handler:
-    """The same handler, what is wrong said as JSON."""
-
-    async def told(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except StyloscopeError as wrong:
-            return refusal(wrong)
-
-    return told
+        app.router.add_route(f"/map{address}", telling(handler), methods=[method])
 
 
 def _points_of(network: Any) -> tuple:

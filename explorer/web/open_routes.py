@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from core.errors import OutputError, SettingError, StyloscopeError
 from core.files import temporary_beside, usable_folder
 from explorer.converting import CancelledOpening, take_in
-from explorer.web.answers import refusal
+from explorer.web.answers import refusal, while_there
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -31,7 +31,6 @@ UPLOAD_LIMIT = 512 << 20  # bytes
 _MOST_AT_ONCE = 4
 _SILENCE = 60.0  # seconds without a byte that end an upload
 _LEFT_FREE = 1 << 30  # bytes of the drive that no upload may take
-_GONE_SECONDS = 0.1
 _TOO_LARGE, _TOO_MANY, _CLOSED_BY_CLIENT = 413, 429, 499
 
 
@@ -123,9 +122,7 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
         yield part
 
 
-async def _made_ours(
-    request: Request, place: Path, *, studio: Studio, folder: Path, lock: threading.Lock
-) -> JSONResponse:
+async def _made_ours(request: Request, place: Path, *, studio: Studio, folder: Path, lock: threading.Lock) -> Response:
     """Read the file in a thread while its browser waits; a browser that leaves makes it stay away."""
     name, gone = request.query_params.get("name", ""), threading.Event()
 
@@ -136,14 +133,4 @@ async def _made_ours(
         finally:
             place.unlink(missing_ok=True)
 
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        while not working.done():
-            await asyncio.wait({working}, timeout=_GONE_SECONDS)
-            if not working.done() and await request.is_disconnected():
-                gone.set()
-                await asyncio.wait({working})
-        return JSONResponse(working.result(), status_code=201)
-    except asyncio.CancelledError:
-        gone.set()
-        raise
+    return await while_there(request, work, gone)
