@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +14,6 @@ from core.errors import OutputError, SettingError
 from explorer import atlas, atlas_picture
 from explorer.recipe import Recipe
 from explorer.studio import Studio
-
-
-@pytest.fixture
-def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A studio whose folder and cache a test may write to."""
-    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
-    return Studio(tmp_path / "checkpoints", tmp_path / "runs", device="cpu")
 
 
 def _pretend(found: atlas.Atlas) -> atlas.Atlas:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +17,6 @@ from explorer.__main__ import main
 from explorer.atlas_sheets import SEEDS, Sheets
 from explorer.recipe import Recipe
 from explorer.studio import Studio
-
-
-@pytest.fixture
-def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A studio whose folder and cache a test may write to."""
-    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
-    return Studio(tmp_path / "checkpoints", tmp_path / "runs", device="cpu")
 
 
 def test_values_by_hand(own: Studio) -> None:

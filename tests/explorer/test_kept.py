@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +23,6 @@ from explorer.studio import Studio
 from tests.explorer.conftest import toy
 
 E0 = np.eye(8, dtype=np.float32)[0]
-
-
-@pytest.fixture
-def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A studio over a copy, with a cache folder of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
-    return Studio(tmp_path / "checkpoints", tmp_path / "runs", device="cpu")
 
 
 def _point(studio: Studio, name: str = "ann", *, seed: int = 3, noise: bool = False) -> Point:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,15 +22,6 @@ from explorer.web.job_routes import looked_at
 from explorer.web.map_routes import add_map_routes
 
 QUERY = "checkpoint=brain&samples=40&method=pca"
-
-
-@pytest.fixture
-def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
-    """A studio whose folder and cache a test may write to."""
-    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
-    return Studio(tmp_path / "checkpoints", tmp_path / "runs", device="cpu")
 
 
 @pytest.fixture
