@@ -231,6 +231,13 @@ class Config:
         0.05, "and never more than this share of the images seen; 0 is no ramp", group=_TRAIN, low=0.0, high=1.0
     )
     w_avg_beta: float = decimal(0.998, "how slowly the average w follows, a step", group=_TRAIN, low=0.0, high=1.0)
+    reconstruct: float = decimal(
+        0.0,
+        "kimg in which the generator first learns to draw the pictures from their principal components",
+        group=_TRAIN,
+        low=0.0,
+        high=LONGEST,
+    )
     freeze_d: int = whole(
         0, "levels of the discriminator, from the finest on, that are not trained", group=_TRAIN, low=0, high=16
     )
@@ -376,7 +383,7 @@ class Config:
 
     def _check_arch(self) -> None:
         """Raise SettingError for a setting of the other architecture, or of the other loss."""
-        foreign = ("g_architecture", "d_architecture", "resample_filter", "path_weight")
+        foreign: tuple[str, ...] = ("g_architecture", "d_architecture", "resample_filter", "path_weight", "reconstruct")
         if self.arch == "stylegan2":
             foreign = ("grow_from", "batches", "fade", "stable")
         defaults = {one.name: one.default for one in fields(self)} | ARCHITECTURES[self.arch]
@@ -384,6 +391,8 @@ class Config:
             if getattr(self, name) != defaults[name]:
                 reason = "has no such choice" if self.arch == "stylegan" else "does not grow; --arch stylegan does"
                 raise SettingError(name, getattr(self, name), f"{defaults[name]} with {self.arch}, which {reason}")
+        if self.reconstruct and self.labels:
+            raise SettingError("reconstruct", self.reconstruct, "0 with --labels: codes of pictures know no classes")
         if self.wasserstein and self.gamma != "auto":
             raise SettingError("gamma", self.gamma, "auto with --loss wgan-gp, which has --gp-weight in its place")
         if self.wasserstein and self.augment == "ada":

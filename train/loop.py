@@ -24,9 +24,10 @@ from train.growth import Growth, Stage
 from train.networks import Networks, Reached
 from train.processes import ALONE, Processes
 from train.pyramid import shown
+from train.reconstruction import HeadStart
 from train.schedule import ema_beta
 
-__all__ = ["Made", "Reals", "Trainer", "frozen"]
+__all__ = ["Made", "Reals", "Trainer"]
 
 Figures = dict[str, Tensor]
 
@@ -88,6 +89,7 @@ class Trainer:
         self._most = sys.maxsize if config.micro_batch == "auto" else int(config.micro_batch)
         self.mean_path = torch.zeros((), device=device)
         self.augmenting = Augmenting(config, size=networks.g.size, channels=networks.g.channels, device=device)
+        self.head_start = HeadStart(config, width=networks.g.w_dim)
         self.images = 0
         self.say = say
         # First derivatives alone may go through compiled networks; R1 and path lengths take the plain ones.
@@ -140,20 +142,57 @@ class Trainer:
 
     def step(self) -> None:
         """Show one batch. Raises TrainingError where a loss is not finite."""
+        if self.head_start.on(self.images):
+            self._reconstruct()
+        else:
+            if self.head_start.ends(self.images, batch=self.stage.batch):
+                nets.set_adam(self.networks.g_adam, nets.g_adam(self.config), forget=True)
+            self._compete()
+        self._average()
+        self.images += self.stage.batch
+
+    def _reconstruct(self) -> None:
+        """A step of the head start: the generator draws the batch from its codes."""
+        n, start = self.networks, self.head_start
+        if start.codes is None:
+            self.say("the mapping learns how the principal components of the pictures are distributed")
+            start.begin(n.g.mapping, self.data, device=self.device, processes=self.processes)
+            n.g_ema.mapping.load_state_dict(n.g.mapping.state_dict())
+        nets.set_adam(n.g_adam, start.adam(self.images))
+        real = self.reals()
+        self._phase(
+            "reconstruction",
+            n.g_adam,
+            self.stage.batch,
+            lambda part: self.reconstruction_loss(part, real),
+            list(n.g.synthesis.parameters()),
+        )
+
+    def _compete(self) -> None:
+        """A step of generator and discriminator; of the latter alone just after the head start."""
         config, n, batch = self.config, self.networks, self.stage.batch
         number, reached = self.growth.step(self.images), self.reached
 
-        with frozen(n.d):
-            self._phase("generator", n.g_adam, batch, self.generator_loss, reached.g)
-            if config.path_weight and number % config.path_every == 0:
-                count = max(1, batch // config.path_shrink)
-                self._phase("path length", n.g_adam, count, self.path_penalty, reached.g)
+        if not self.head_start.alone(self.images):
+            with nets.frozen(n.d):
+                self._phase("generator", n.g_adam, batch, self.generator_loss, reached.g)
+                if config.path_weight and number % config.path_every == 0:
+                    count = max(1, batch // config.path_shrink)
+                    self._phase("path length", n.g_adam, count, self.path_penalty, reached.g)
         real = self.reals()
         self._phase("discriminator", n.d_adam, batch, lambda part: self.discriminator_loss(part, real), reached.d)
         if not config.wasserstein and number % config.r1_every == 0:
             self._phase("r1", n.d_adam, batch, lambda part: self.r1_penalty(part, real), reached.d)
-        self._average()
-        self.images += batch
+
+    def reconstruction_loss(self, part: slice, reals: Reals) -> tuple[Tensor, Figures]:
+        """Mean squared error of pictures drawn from the codes of real ones, without noise."""
+        real, _ = reals[part]
+        assert self.head_start.codes is not None
+        ws = self.head_start.codes(real)[:, None].expand(-1, self.networks.g.num_ws, -1)
+        with self._autocast():
+            drawn = self.networks.g.synthesis(ws, noise="none")
+        loss = (drawn.float() - real).square().mean()
+        return loss, {"reconstruction": loss}
 
     def generator_loss(self, part: slice) -> tuple[Tensor, Figures]:
         """Non-saturating loss, or the critic's verdict; the average w follows the batch."""
@@ -411,6 +450,8 @@ class Trainer:
         """All state that is numbers."""
         n = self.networks
         found = {"mean_path": self.mean_path, **self.augmenting.tensors()}
+        if self.head_start.on(self.images):
+            found |= self.head_start.tensors()
         for prefix, network in (("g", n.g), ("g_ema", n.g_ema), ("d", n.d)):
             found |= {f"{prefix}.{name}": value for name, value in network.state_dict().items()}
         for prefix, adam, network in (("g_adam", n.g_adam, n.g), ("d_adam", n.d_adam, n.d)):
@@ -431,7 +472,7 @@ class Trainer:
         """
         n = self.networks
         fresh = self.tensors()
-        for name, tensor in _under(tensors, "g").items():
+        for name, tensor in nets.under(tensors, "g").items():
             ours = fresh.get(f"g.{name}")
             if ours is None or ours.shape != tensor.shape:
                 raise TrainingError(
@@ -439,32 +480,16 @@ class Trainer:
                     "do not have; go on with pictures like those, or begin a new run, perhaps with --init"
                 )
         for prefix, network in (("g", n.g), ("g_ema", n.g_ema), ("d", n.d)):
-            network.load_state_dict(_under(tensors, prefix))
-        nets.restore_adam(n.g_adam, n.g, _under(tensors, "g_adam"))
-        nets.restore_adam(n.d_adam, n.d, _under(tensors, "d_adam"))
+            network.load_state_dict(nets.under(tensors, prefix))
+        nets.restore_adam(n.g_adam, n.g, nets.under(tensors, "g_adam"))
+        nets.restore_adam(n.d_adam, n.d, nets.under(tensors, "d_adam"))
         self.mean_path = tensors["mean_path"].to(self.device)
         self.augmenting.restore(tensors)
-        self._figures = {key: list(values.to(self.device)) for key, values in _under(tensors, "figures").items()}
+        self.head_start.restore(tensors, device=self.device)
+        self._figures = {key: list(values.to(self.device)) for key, values in nets.under(tensors, "figures").items()}
         self.images, self.bfloat16 = facts["images"], facts["bfloat16"]
         if micro:
             self._most = min(self._most, facts["micro"])
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(prefix + ".")}
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients for the weights of a network that only passes them on."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)
 
 
 def _out_of_memory(wrong: BaseException) -> bool:

@@ -17,7 +17,8 @@ from core.errors import SettingError
 from train.config import Config
 from train.console import place
 from train.growth import Stage
-from train.loop import Trainer, frozen
+from train.loop import Trainer
+from train.networks import frozen
 
 __all__ = ["commit", "compiled", "device", "few", "grown", "memory", "name", "precision", "says", "set_up", "wait"]
 

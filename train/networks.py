@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,14 @@ __all__ = [
     "adam_tensors",
     "bare",
     "build",
+    "frozen",
+    "g_adam",
     "reached",
     "restore_adam",
+    "set_adam",
     "shapes_of",
     "trained",
+    "under",
 ]
 
 # What no setting says. A network that a run begins with, or goes on from, keeps its own.
@@ -120,7 +125,7 @@ def build(
         g=g,
         g_ema=g_ema,
         d=d,
-        g_adam=_adam(g, lazy_adam(config.g_lr, betas, every=config.path_every if config.path_weight else None)),
+        g_adam=_adam(g, g_adam(config)),
         d_adam=_adam(d, lazy_adam(config.d_lr, betas, every=None if config.wasserstein else config.r1_every)),
     )
 
@@ -191,6 +196,20 @@ def _check_frozen(levels: int, *, ours: core.Discriminator, theirs: core.Discrim
         )
 
 
+def g_adam(config: Config) -> Adam:
+    """How the generator learns beside a discriminator."""
+    betas = (config.beta1, config.beta2)
+    return lazy_adam(config.g_lr, betas, every=config.path_every if config.path_weight else None)
+
+
+def set_adam(optimizer: torch.optim.Adam, adam: Adam, *, forget: bool = False) -> None:
+    """Let an optimizer go on with other settings; `forget` what it remembers."""
+    for group in optimizer.param_groups:
+        group.update(lr=adam.lr, betas=adam.betas)
+    if forget:
+        optimizer.state.clear()
+
+
 def _adam(network: nn.Module, adam: Adam) -> torch.optim.Adam:
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(learning, lr=adam.lr, betas=adam.betas, eps=adam.eps, fused=True)
@@ -237,3 +256,21 @@ def restore_adam(adam: torch.optim.Adam, network: nn.Module, tensors: dict[str, 
         # Fused Adam walks through parameter and moments side by side, so they must be laid out alike.
         like = torch.empty_like(parameter) if what != "step" else torch.empty_like(value, device=parameter.device)
         adam.state[parameter][what] = like.copy_(value)
+
+
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with `prefix` and a dot, without it."""
+    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(prefix + ".")}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients for the weights of a network that only passes them on."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)

@@ -21,6 +21,7 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("R1, squared gradient", (("r1", "r1"),)),
     ("gradient penalty", (("gp", "gradient penalty"),)),
     ("path length", (("path_length", "path length"),)),
+    ("reconstruction", (("reconstruction", "squared error"),)),
 )
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 900, 220, 76, 30, 30
 _PAPER, _INK, _LINE, _MARK = (255, 255, 255), (40, 40, 40), (222, 222, 222), (120, 120, 120)

@@ -26,13 +26,13 @@ _TABLE: dict[str, tuple[Any, ...]] = {
     #              size      kimg   batch  base   max    z    w  map   ema   tick  snap  samples
     "smoke":      ("32",      0.4,     4,   512,   32,   64,   64,  2,  0.1,  0.008, 10,  12),
     "brain":      ("auto", 5000.0,    16,  8192,  256,  256,  256,  4, 10.0,  4.0,   10,  24),
-    "brain-half": ("112x96", 400.0,    8,  2048,  256,  256,  256,  4,  3.0,  1.0,   10,  24),
+    "brain-half": ("112x96", 400.0,   16,  2048,  256,  256,  256,  4,  3.0,  2.0,    5,  24),
     "avatars":    ("64",    400.0,    16,  4096,  256,  256,  256,  4,  3.0,  2.0,   10,  24),
 }
 
 _MORE: dict[str, dict[str, Any]] = {
     "smoke":      dict(r1_every=2, precision="float32", threads=1),
-    "brain-half": dict(gamma=0.5, path_every=8),
+    "brain-half": dict(reconstruct=100.0, gamma=2.0, path_weight=0.0, style_mixing=0.5),
     "avatars":    dict(path_every=8),
 }
 

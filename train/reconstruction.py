@@ -1,0 +1,205 @@
+"""A head start for the generator: it learns to draw the training pictures before a discriminator judges it.
+
+Every picture has a code as wide as w: its principal components (Turk and Pentland 1991), the small ones enlarged. The
+synthesis network learns to draw each picture from its code by squared error, and the mapping to turn z into codes
+distributed like those of the pictures, by energy distances (Szekely and Rizzo 2013; as a generator's loss, Bellemare et
+al. 2017). Samples then vary as the pictures do from the first adversarial step on, which teaches them to be sharp;
+what is learnt from scratch within few images varies much less, since nothing tells the generator what it leaves out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import TrainingError
+from core.mapping import Mapping
+from train.config import Config
+from train.data import Data
+from train.processes import Processes
+from train.schedule import Adam, stream
+
+__all__ = ["Codes", "HeadStart", "energy_distance", "match", "nested_distance"]
+
+PICTURES = 8192  # at most so many say what the principal components are
+NUMBERS = 4096  # and pictures are averaged down until they have no more numbers than this
+FAINTEST = 1e-3  # components that vary less than this share of the first are left out
+ADAM = Adam(lr=0.004, betas=(0.9, 0.99))
+ALONE = 50  # the discriminator then learns alone for one of so many parts of the head start
+BATCH, STEPS, FEWEST = 512, 1500, 100  # of the mapping's fit
+IMAGES_A_STEP = 64  # a short head start has a short fit
+FIT_LR = 0.01
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Pictures -> codes [N, w_dim]: `basis` [P, w_dim] of pictures averaged `shrink` times, less their `mean` [P]."""
+
+    mean: Tensor
+    basis: Tensor
+    shrink: int
+
+    @classmethod
+    def of(cls, pictures: Tensor, *, width: int, shrink: int = 0) -> Codes:
+        """Codes of `width` numbers from pictures [N, P], which were averaged `shrink` times already.
+
+        Component k, of standard deviation s_k, is divided by sqrt(s_k s_1), half way between its own size and the same
+        for all; then all by one number, so that the mean square is 1. Where there are fewer components than `width`
+        the rest are zero. Raises TrainingError where all pictures are alike.
+        """
+        mean = pictures.mean(dim=0)
+        centred = pictures - mean
+        n, p = centred.shape
+        square = centred @ centred.T if n <= p else centred.T @ centred
+        values, vectors = torch.linalg.eigh(square)
+        values, vectors = values.flip(0)[:width].clamp(min=0), vectors.flip(1)[:, :width]
+        deviations = (values / n).sqrt()
+        if not deviations[0] > 0:
+            raise TrainingError(
+                "the pictures are all alike, so there is nothing to reconstruct; leave --reconstruct out"
+            )
+        kept = deviations > FAINTEST * deviations[0]
+        values, vectors, deviations = values[kept], vectors[:, kept], deviations[kept]
+        axes = centred.T @ (vectors / values.sqrt()) if n <= p else vectors
+        axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()  # eigenvectors have no sign
+        scale = (deviations * deviations[0]).sqrt() * (deviations / deviations[0]).mean().sqrt()
+        basis = pictures.new_zeros(p, width)
+        basis[:, : len(values)] = axes / scale
+        return cls(mean, basis, shrink)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Pictures [N, C, H, W] from -1 to 1 -> [N, w_dim]."""
+        return (_flat(images, self.shrink) - self.mean) @ self.basis
+
+
+class HeadStart:
+    """The part of a training in which the generator reconstructs; of no length unless `--reconstruct` is given."""
+
+    def __init__(self, config: Config, *, width: int) -> None:
+        self.config = config
+        self.width = width
+        self.images = round(config.reconstruct * 1000)
+        self.codes: Codes | None = None
+
+    def on(self, images: int) -> bool:
+        """Whether the step that begins after `images` images is one of reconstruction."""
+        return images < self.images
+
+    def alone(self, images: int) -> bool:
+        """Whether it is one of those after it in which the discriminator learns alone."""
+        return self.images <= images < self.images + self.images // ALONE
+
+    def ends(self, images: int, *, batch: int) -> bool:
+        """Whether it is the first one after it."""
+        return images - batch < self.images <= images and self.images > 0
+
+    def adam(self, images: int) -> Adam:
+        """Adam at this step: the rate falls as a quarter of a cosine, once it has risen in the first hundredth."""
+        share = images / self.images
+        return Adam(ADAM.lr * min(1.0, 0.01 + 100 * share) * (0.02 + math.cos(share * math.pi / 2)), ADAM.betas)
+
+    def begin(self, mapping: Mapping, data: Data, *, device: torch.device, processes: Processes) -> None:
+        """Find the codes of the pictures and teach the mapping. Several processes take those of the first one."""
+        pictures, shrink = _pictures(data, self.config.seed, most=self.images)
+        found = [torch.zeros(pictures.shape[1]), torch.zeros(pictures.shape[1], self.width)]
+        if processes.first:
+            codes = Codes.of(pictures, width=self.width, shrink=shrink)
+            found = [codes.mean, codes.basis]
+            steps = min(STEPS, max(FEWEST, self.images // IMAGES_A_STEP))
+            match(mapping, ((pictures - codes.mean) @ codes.basis).to(device), steps=steps, seed=self.config.seed)
+        learnt = list(mapping.state_dict().values())
+        shared = [one.to(device) for one in found] + learnt
+        if processes.count > 1:
+            flat = torch.cat([value.flatten() * float(processes.first) for value in shared])
+            processes.sum_(flat)
+            parts = flat.split([value.numel() for value in shared])
+            with torch.no_grad():
+                for value, part in zip(shared, parts, strict=True):
+                    value.copy_(part.view_as(value))
+        self.codes = Codes(shared[0], shared[1], shrink)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the rest of the head start depends on."""
+        if self.codes is None:
+            return {}
+        shrink = torch.tensor(float(self.codes.shrink))
+        return {"codes.mean": self.codes.mean, "codes.basis": self.codes.basis, "codes.shrink": shrink}
+
+    def restore(self, tensors: dict[str, Tensor], *, device: torch.device) -> None:
+        """Put back what `tensors` gave."""
+        if "codes.mean" in tensors:
+            mean, basis = (tensors[f"codes.{name}"].to(device) for name in ("mean", "basis"))
+            self.codes = Codes(mean, basis, int(tensors["codes.shrink"]))
+
+
+# --- the mapping -------------------------------------------------------------------------------------------------
+
+
+def energy_distance(x: Tensor, y: Tensor) -> Tensor:
+    """2 E|x - y| - E|x - x'| - E|y - y'|, an estimate without bias (Szekely and Rizzo 2013, equation 2.1).
+
+    x, y [N, D], N even: x' and y' are the other halves. 0 in the mean where both are drawn from one distribution, and
+    more for any two others.
+    """
+    half = len(x) // 2
+    within = torch.cdist(x[:half], x[half:]).mean() + torch.cdist(y[:half], y[half:]).mean()
+    return 2 * torch.cdist(x, y).mean() - within
+
+
+def nested_distance(x: Tensor, y: Tensor) -> Tensor:
+    """The sum of energy distances over the first 2, 4, 8 ... components, each over the size of y's.
+
+    Over all components alone the many small ones would drown how the few large ones hang together.
+    """
+    total, count = x.new_zeros(()), 2
+    while True:
+        ours, theirs = x[:, :count], y[:, :count]
+        total = total + energy_distance(ours, theirs) / theirs.square().sum(dim=1).mean().sqrt().clamp(min=1e-8)
+        if count >= x.shape[1]:
+            return total
+        count *= 2
+
+
+def match(mapping: Mapping, codes: Tensor, *, steps: int, seed: int) -> None:
+    """Teach `mapping`, whose learning rate is a share of everybody's, to give codes like `codes` [N, w_dim]."""
+    device = codes.device
+    optimizer = torch.optim.Adam(mapping.parameters(), lr=0.0, betas=ADAM.betas)
+    lr = FIT_LR / (mapping.layers[0].lr if len(mapping.layers) else 1.0)  # type: ignore[operator]
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / 50) * (1.01 - step / steps)
+        generator = torch.Generator().manual_seed(stream(seed, "match", step))
+        chosen = torch.randint(len(codes), (BATCH,), generator=generator)
+        z = torch.randn(BATCH, mapping.z_dim, generator=generator)
+        loss = nested_distance(mapping(z.to(device)), codes[chosen.to(device)])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        z = torch.randn(8192, mapping.z_dim, generator=torch.Generator().manual_seed(stream(seed, "match", "average")))
+        mapping.w_avg.copy_(mapping(z.to(device)).mean(dim=0))
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
+
+
+def _pictures(data: Data, seed: int, *, most: int) -> tuple[Tensor, int]:
+    """Pictures averaged down, float32 [N, P] on the CPU, no more than `most`, and how often they were halved."""
+    order = data.order(np.arange(max(2, min(len(data), PICTURES, most))), seed=seed)
+    channels, shrink = data.channels, 0
+    height, width = data.frame.size
+    while channels * height * width > NUMBERS and height % 2 == 0 and width % 2 == 0:
+        height, width, shrink = height // 2, width // 2, shrink + 1
+    cpu = torch.device("cpu")
+    batches = [data.batch(order[first : first + 256], device=cpu) for first in range(0, len(order), 256)]
+    return torch.cat([_flat(batch, shrink) for batch in batches]), shrink
+
+
+def _flat(images: Tensor, shrink: int) -> Tensor:
+    """[N, C, H, W] -> [N, C H W / 4^shrink], each number the mean of a square of pixels."""
+    side = 2**shrink
+    return torch.nn.functional.avg_pool2d(images, side).flatten(1) if shrink else images.flatten(1)
