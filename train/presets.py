@@ -27,13 +27,14 @@ _TABLE: dict[str, tuple[Any, ...]] = {
     "smoke":      ("32",      0.4,     4,   512,   32,   64,   64,  2,  0.1,  0.008, 10,  12),
     "brain":      ("auto", 5000.0,    16,  8192,  256,  256,  256,  4, 10.0,  4.0,   10,  24),
     "brain-half": ("112x96", 400.0,   16,  2048,  256,  256,  256,  4,  3.0,  2.0,    5,  24),
-    "avatars":    ("64",    400.0,    16,  4096,  256,  256,  256,  4,  3.0,  2.0,   10,  24),
+    "avatars":    ("64",    200.0,    16,  2048,  160,  192,  192,  4,  3.0,  2.0,   10,  24),
 }
 
 _MORE: dict[str, dict[str, Any]] = {
     "smoke":      dict(r1_every=2, precision="float32", threads=1),
+    "brain":      dict(reconstruct=100.0, gamma=4.0, path_weight=0.0, style_mixing=0.5),
     "brain-half": dict(reconstruct=100.0, gamma=2.0, path_weight=0.0, style_mixing=0.5),
-    "avatars":    dict(path_every=8),
+    "avatars":    dict(gamma=1.0, path_weight=0.0),
 }
 
 _GROWING_COLUMNS = ("size", "filters", "batch", "batches", "fade", "stable", "z_dim", "w_dim", "mapping_layers",

@@ -60,7 +60,7 @@ class Codes:
         deviations = (values / n).sqrt()
         if not deviations[0] > 0:
             raise TrainingError(
-                "the pictures are all alike, so there is nothing to reconstruct; leave --reconstruct out"
+                "the pictures are all alike, so they have no codes; begin a new run without --reconstruct"
             )
         kept = deviations > FAINTEST * deviations[0]
         values, vectors, deviations = values[kept], vectors[:, kept], deviations[kept]
