@@ -24,6 +24,7 @@ from train.cli import parser as train_parser
 from train.metrics import names as measure_names
 from train.metrics.cli import parser as metrics_parser
 from train.prepare.__main__ import parser as prepare_parser
+from train.travel import parser as travel_parser
 from train.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +78,13 @@ def test_measures() -> None:
 
 def test_preparing() -> None:
     assert missing(flags(prepare_parser()) - {"--help"}, section(DOCS["data.md"], "## python -m train.prepare")) == []
+
+
+def test_travelling() -> None:
+    own = section(DOCS["training.md"], "### One rented GPU")
+    verbs = next(action for action in travel_parser()._actions if isinstance(action.choices, dict)).choices
+    assert missing({flag for verb in verbs.values() for flag in flags(verb)} - {"--help"}, own) == []
+    assert [verb for verb in verbs if f"`{verb} " not in own] == []
 
 
 @pytest.mark.parametrize("verb", verbs())
@@ -185,6 +193,8 @@ def test_an_example_can_be_typed(line: str) -> None:
         train_parser().parse_args(rest)
     elif program == "train.prepare":
         prepare_parser().parse_args(rest)
+    elif program == "train.travel":
+        travel_parser().parse_args(rest)
     else:
         assert program in ("pytest", "venv") or (ROOT / program).is_file(), f"{line}: no such command"
 
