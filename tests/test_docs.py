@@ -24,8 +24,8 @@ from train.cli import parser as train_parser
 from train.metrics import names as measure_names
 from train.metrics.cli import parser as metrics_parser
 from train.prepare.__main__ import parser as prepare_parser
-from train.travel import parser as travel_parser
 from train.presets import PRESETS
+from train.travel import parser as travel_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
