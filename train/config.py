@@ -393,6 +393,10 @@ class Config:
                 raise SettingError(name, getattr(self, name), f"{defaults[name]} with {self.arch}, which {reason}")
         if self.reconstruct and self.labels:
             raise SettingError("reconstruct", self.reconstruct, "0 with --labels: codes of pictures know no classes")
+        if self.reconstruct and not self.mapping_layers:
+            raise SettingError(
+                "reconstruct", self.reconstruct, "0 with --mapping-layers 0: there is no mapping to teach"
+            )
         if self.wasserstein and self.gamma != "auto":
             raise SettingError("gamma", self.gamma, "auto with --loss wgan-gp, which has --gp-weight in its place")
         if self.wasserstein and self.augment == "ada":

@@ -76,8 +76,9 @@ class Trainer:
         growth: Growth | None = None,
         processes: Processes = ALONE,
         say: Callable[[str], None] = lambda sentence: None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`growth` None is what the settings say of these pictures. Raises SettingError."""
+        """`growth` None is what the settings say of these pictures; `check` may raise to stop. Raises SettingError."""
         self.config = config
         self.networks = networks
         self.data = data
@@ -91,7 +92,7 @@ class Trainer:
         self.augmenting = Augmenting(config, size=networks.g.size, channels=networks.g.channels, device=device)
         self.head_start = HeadStart(config, width=networks.g.w_dim)
         self.images = 0
-        self.say = say
+        self.say, self.check = say, check
         # First derivatives alone may go through compiled networks; R1 and path lengths take the plain ones.
         self.synthesis: Callable[..., Tensor] = networks.g.synthesis
         self.discriminator: Callable[..., Tensor] = networks.d
@@ -145,7 +146,7 @@ class Trainer:
         if self.head_start.on(self.images):
             self._reconstruct()
         else:
-            if self.head_start.ends(self.images, batch=self.stage.batch):
+            if self.head_start.is_over(self.images):
                 nets.set_adam(self.networks.g_adam, nets.g_adam(self.config), forget=True)
             self._compete()
         self._average()
@@ -156,7 +157,7 @@ class Trainer:
         n, start = self.networks, self.head_start
         if start.codes is None:
             self.say("the mapping learns how the principal components of the pictures are distributed")
-            start.begin(n.g.mapping, self.data, device=self.device, processes=self.processes)
+            start.begin(n.g.mapping, self.data, device=self.device, processes=self.processes, check=self.check)
             n.g_ema.mapping.load_state_dict(n.g.mapping.state_dict())
         nets.set_adam(n.g_adam, start.adam(self.images))
         real = self.reals()
@@ -450,8 +451,7 @@ class Trainer:
         """All state that is numbers."""
         n = self.networks
         found = {"mean_path": self.mean_path, **self.augmenting.tensors()}
-        if self.head_start.on(self.images):
-            found |= self.head_start.tensors()
+        found |= self.head_start.tensors()
         for prefix, network in (("g", n.g), ("g_ema", n.g_ema), ("d", n.d)):
             found |= {f"{prefix}.{name}": value for name, value in network.state_dict().items()}
         for prefix, adam, network in (("g_adam", n.g_adam, n.g), ("d_adam", n.d_adam, n.d)):

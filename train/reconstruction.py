@@ -10,13 +10,14 @@ what is learnt from scratch within few images varies much less, since nothing te
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import TrainingError
+from core.errors import SettingError
 from core.mapping import Mapping
 from train.config import Config
 from train.data import Data
@@ -27,6 +28,7 @@ __all__ = ["Codes", "HeadStart", "energy_distance", "match", "nested_distance"]
 
 PICTURES = 8192  # at most so many say what the principal components are
 NUMBERS = 4096  # and pictures are averaged down until they have no more numbers than this
+ALIKE = 1e-4  # of the range of a pixel, 2: less is rounding
 FAINTEST = 1e-3  # components that vary less than this share of the first are left out
 ADAM = Adam(lr=0.004, betas=(0.9, 0.99))
 ALONE = 50  # the discriminator then learns alone for one of so many parts of the head start
@@ -48,28 +50,25 @@ class Codes:
         """Codes of `width` numbers from pictures [N, P], which were averaged `shrink` times already.
 
         Component k, of standard deviation s_k, is divided by sqrt(s_k s_1), half way between its own size and the same
-        for all; then all by one number, so that the mean square is 1. Where there are fewer components than `width`
-        the rest are zero. Raises TrainingError where all pictures are alike.
+        for all; then all by one number. Where there are fewer components than `width`
+        the rest are zero, and the mean square of the others is 1. Two pictures at least have to differ.
         """
-        mean = pictures.mean(dim=0)
-        centred = pictures - mean
+        exact = pictures.double()  # the faint components are far below the rounding of float32
+        mean = exact.mean(dim=0)
+        centred = exact - mean
         n, p = centred.shape
         square = centred @ centred.T if n <= p else centred.T @ centred
         values, vectors = torch.linalg.eigh(square)
         values, vectors = values.flip(0)[:width].clamp(min=0), vectors.flip(1)[:, :width]
         deviations = (values / n).sqrt()
-        if not deviations[0] > 0:
-            raise TrainingError(
-                "the pictures are all alike, so they have no codes; begin a new run without --reconstruct"
-            )
         kept = deviations > FAINTEST * deviations[0]
         values, vectors, deviations = values[kept], vectors[:, kept], deviations[kept]
         axes = centred.T @ (vectors / values.sqrt()) if n <= p else vectors
         axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()  # eigenvectors have no sign
         scale = (deviations * deviations[0]).sqrt() * (deviations / deviations[0]).mean().sqrt()
         basis = pictures.new_zeros(p, width)
-        basis[:, : len(values)] = axes / scale
-        return cls(mean, basis, shrink)
+        basis[:, : len(values)] = (axes / scale).to(basis)
+        return cls(mean.to(pictures), basis, shrink)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Pictures [N, C, H, W] from -1 to 1 -> [N, w_dim]."""
@@ -93,24 +92,46 @@ class HeadStart:
         """Whether it is one of those after it in which the discriminator learns alone."""
         return self.images <= images < self.images + self.images // ALONE
 
-    def ends(self, images: int, *, batch: int) -> bool:
-        """Whether it is the first one after it."""
-        return images - batch < self.images <= images and self.images > 0
+    def is_over(self, images: int) -> bool:
+        """Whether the step that begins after `images` images is the first one after it, which forgets the codes."""
+        if self.codes is None or self.on(images):
+            return False
+        self.codes = None
+        return True
 
     def adam(self, images: int) -> Adam:
         """Adam at this step: the rate falls as a quarter of a cosine, once it has risen in the first hundredth."""
         share = images / self.images
         return Adam(ADAM.lr * min(1.0, 0.01 + 100 * share) * (0.02 + math.cos(share * math.pi / 2)), ADAM.betas)
 
-    def begin(self, mapping: Mapping, data: Data, *, device: torch.device, processes: Processes) -> None:
-        """Find the codes of the pictures and teach the mapping. Several processes take those of the first one."""
-        pictures, shrink = _pictures(data, self.config.seed, most=self.images)
+    def begin(
+        self,
+        mapping: Mapping,
+        data: Data,
+        *,
+        device: torch.device,
+        processes: Processes,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Find the codes of the pictures and teach the mapping. Several processes take those of the first one.
+
+        `check` is called again and again, and may raise to stop. Raises SettingError where all pictures are alike.
+        """
+        pictures, shrink = _pictures(data, self.config, most=self.images)
+        if not (pictures.amax(dim=0) - pictures.amin(dim=0)).max() > ALIKE:
+            raise SettingError("reconstruct", self.config.reconstruct, "0 for pictures that are all alike")
         found = [torch.zeros(pictures.shape[1]), torch.zeros(pictures.shape[1], self.width)]
         if processes.first:
             codes = Codes.of(pictures, width=self.width, shrink=shrink)
             found = [codes.mean, codes.basis]
             steps = min(STEPS, max(FEWEST, self.images // IMAGES_A_STEP))
-            match(mapping, ((pictures - codes.mean) @ codes.basis).to(device), steps=steps, seed=self.config.seed)
+            match(
+                mapping,
+                ((pictures - codes.mean) @ codes.basis).to(device),
+                steps=steps,
+                seed=self.config.seed,
+                check=check,
+            )
         learnt = list(mapping.state_dict().values())
         shared = [one.to(device) for one in found] + learnt
         if processes.count > 1:
@@ -164,12 +185,16 @@ def nested_distance(x: Tensor, y: Tensor) -> Tensor:
         count *= 2
 
 
-def match(mapping: Mapping, codes: Tensor, *, steps: int, seed: int) -> None:
-    """Teach `mapping`, whose learning rate is a share of everybody's, to give codes like `codes` [N, w_dim]."""
+def match(mapping: Mapping, codes: Tensor, *, steps: int, seed: int, check: Callable[[], None] = lambda: None) -> None:
+    """Teach `mapping`, whose learning rate is a share of everybody's, to give codes like `codes` [N, w_dim].
+
+    `check` is called at every step. It has a layer at least.
+    """
     device = codes.device
     optimizer = torch.optim.Adam(mapping.parameters(), lr=0.0, betas=ADAM.betas)
-    lr = FIT_LR / (mapping.layers[0].lr if len(mapping.layers) else 1.0)  # type: ignore[operator]
+    lr = FIT_LR / mapping.layers[0].lr  # type: ignore[operator]
     for step in range(steps):
+        check()
         optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / 50) * (1.01 - step / steps)
         generator = torch.Generator().manual_seed(stream(seed, "match", step))
         chosen = torch.randint(len(codes), (BATCH,), generator=generator)
@@ -187,16 +212,20 @@ def match(mapping: Mapping, codes: Tensor, *, steps: int, seed: int) -> None:
 # --- pictures ----------------------------------------------------------------------------------------------------
 
 
-def _pictures(data: Data, seed: int, *, most: int) -> tuple[Tensor, int]:
-    """Pictures averaged down, float32 [N, P] on the CPU, no more than `most`, and how often they were halved."""
-    order = data.order(np.arange(max(2, min(len(data), PICTURES, most))), seed=seed)
+def _pictures(data: Data, config: Config, *, most: int) -> tuple[Tensor, int]:
+    """Pictures averaged down, float32 [N, P] on the CPU, no more than `most`, and how often they were halved.
+
+    Where the training mirrors pictures, each is there in both ways.
+    """
+    order = data.order(np.arange(max(2, min(len(data), PICTURES, most))), seed=config.seed)
     channels, shrink = data.channels, 0
     height, width = data.frame.size
     while channels * height * width > NUMBERS and height % 2 == 0 and width % 2 == 0:
         height, width, shrink = height // 2, width // 2, shrink + 1
     cpu = torch.device("cpu")
-    batches = [data.batch(order[first : first + 256], device=cpu) for first in range(0, len(order), 256)]
-    return torch.cat([_flat(batch, shrink) for batch in batches]), shrink
+    batches = (data.batch(order[first : first + 32], device=cpu) for first in range(0, len(order), 32))
+    ways = [[batch, batch.flip(3)] if config.mirror else [batch] for batch in batches]
+    return torch.cat([_flat(way, shrink) for both in ways for way in both]), shrink
 
 
 def _flat(images: Tensor, shrink: int) -> Tensor:

@@ -105,6 +105,8 @@ class _Session:
             like = None if saved is None else resume.shapes(saved, run.state)
             networks = build(config, **shape, device=device, init=init, like=like)  # type: ignore[arg-type]
             trainer = Trainer(config, networks, data, device=device, processes=processes, say=say)
+            if processes.count == 1:  # of several, one that stops alone would leave the others waiting
+                trainer.check = stop.check
             if saved is not None:
                 trainer.restore(saved.tensors, saved.facts, micro=resume.same_micro(config, saved))
             precision = json.loads(processes.told("precision", lambda: _precision(asked, trainer, resumed=saved)))
@@ -117,6 +119,8 @@ class _Session:
         says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
         for sentence in [*data.says, data.frame.says, says, *machine.compiled(trainer)]:
             say(sentence)
+        if config.reconstruct * 1000 >= session.end:
+            say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
         if isinstance(data, Frames) and data.move(device):
             say("the pictures lie on the device")
         if processes.first:

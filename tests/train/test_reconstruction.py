@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.errors import SettingError, TrainingError
+from core.errors import SettingError
 from core.mapping import Mapping
 from tests.train import make
 from tests.train.test_processes import ended, start
+from tests.train.test_run import SHORT, run
 from train import reconstruction
+from train.cli import ask
 from train.config import Config
 from train.loop import Trainer
 from train.reconstruction import Codes, HeadStart, energy_distance, match, nested_distance
@@ -50,14 +52,42 @@ def test_where_there_are_fewer_components_the_rest_of_a_code_is_zero() -> None:
     assert torch.equal(mine[:, 4:], torch.zeros(5, 4)) and mine[:, :4].square().sum(0).min() > 0
 
 
-def test_pictures_that_are_all_alike_have_no_codes() -> None:
-    with pytest.raises(TrainingError, match="the pictures are all alike and have no codes"):
-        Codes.of(torch.ones(5, 12), width=4)
+def test_pictures_that_are_all_alike_have_no_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        make.save(tmp_path / "in" / f"{number}.png", make.picture("L", seed=3))
+    given = ["--data", tmp_path / "in", *SHORT, "--kimg", "0.008", "--reconstruct", "0.004", "--out", tmp_path / "run"]
+    assert run(monkeypatch, *given) == 2
+    said = capsys.readouterr().err
+    assert "error: reconstruct cannot be '0.004': 0 for pictures that are all alike" in said and "--g-lr" not in said
+
+
+def test_where_pictures_are_mirrored_the_codes_know_both_ways() -> None:
+    plain, mirrored = (make.trainer(reconstruct=0.1, mirror=mirror) for mirror in (False, True))
+    one, _ = reconstruction._pictures(plain.data, plain.config, most=10)
+    both, _ = reconstruction._pictures(mirrored.data, mirrored.config, most=10)
+    assert torch.equal(both[:10], one) and torch.equal(both[10:], one.unflatten(1, (16, 16)).flip(2).flatten(1))
+
+
+def test_a_stop_is_heard_while_the_mapping_learns() -> None:
+    trainer = make.trainer(reconstruct=0.1)
+
+    class Asked(Exception):
+        pass
+
+    def check() -> None:
+        raise Asked
+
+    trainer.check = check
+    with pytest.raises(Asked):
+        trainer.step()
+    assert trainer.images == 0
 
 
 def test_pictures_are_averaged_down_before_they_are_coded() -> None:
     trainer = make.trainer(reconstruct=0.1)
-    x, shrink = reconstruction._pictures(trainer.data, 0, most=10)
+    x, shrink = reconstruction._pictures(trainer.data, trainer.config, most=10)
     assert x.shape == (10, 256) and shrink == 0
     codes = Codes(torch.zeros(4), torch.eye(4), 1)
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
@@ -137,7 +167,7 @@ def test_who_learns_when() -> None:
             if name in learnt:
                 learnt[name].add(step)
     assert learnt == {"reconstruction": set(range(100)), "loss_d": set(range(100, 105)), "loss_g": {102, 103, 104}}
-    assert [step for step in range(105) if start.ends(4 * step, batch=4)] == [100]
+    assert start.codes is None and not start.is_over(400)
     group = trainer.networks.g_adam.param_groups[0]
     assert (group["lr"], group["betas"]) == (pytest.approx(0.0025 * 0.8), (0.0, pytest.approx(0.99**0.8)))
 
@@ -147,7 +177,7 @@ def test_the_rate_rises_and_falls() -> None:
     rates = [start.adam(images).lr for images in (0, 100, 5000, 9999)]
     assert rates[0] < 0.02 * rates[1] and rates[1] > rates[2] > 10 * rates[3] > 0
     off = HeadStart(Config.read({}), width=8)
-    assert not (off.on(0) or off.alone(0) or off.ends(0, batch=4)) and off.tensors() == {}
+    assert not (off.on(0) or off.alone(0) or off.is_over(0)) and off.tensors() == {}
 
 
 @pytest.mark.parametrize("steps", [3, 10, 11])  # in the head start, at its end, in the part of the discriminator alone
@@ -184,9 +214,21 @@ def test_processes_take_the_codes_of_the_first(tmp_path: Path) -> None:
     [
         ({"reconstruct": 1.0, "labels": True}, "0 with --labels: codes of pictures know no classes"),
         ({"reconstruct": 1.0, "arch": "stylegan"}, "0.0 with stylegan, which has no such choice"),
+        ({"reconstruct": 1.0, "mapping_layers": 0}, "0 with --mapping-layers 0, since z is w there"),
         ({"reconstruct": -1.0}, "a number from 0"),
     ],
 )
 def test_what_has_no_head_start_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=f"^reconstruct cannot be .*: {message}"):
         Config.read(settings)
+
+
+def test_a_presets_head_start_is_for_its_own_networks_and_from_nothing(tmp_path: Path) -> None:
+    def asked(*more: str) -> float:
+        return ask(
+            ["--preset", "brain", "--data", "phantoms", "--out", str(tmp_path / "run"), *more]
+        ).config.reconstruct
+
+    assert asked() == 100
+    assert asked("--labels") == asked("--init", "other.safetensors") == asked("--arch", "stylegan", "--gamma", "1") == 0
+    assert asked("--init", "other.safetensors", "--reconstruct", "7") == 7
