@@ -394,9 +394,7 @@ class Config:
         if self.reconstruct and self.labels:
             raise SettingError("reconstruct", self.reconstruct, "0 with --labels: codes of pictures know no classes")
         if self.reconstruct and not self.mapping_layers:
-            raise SettingError(
-                "reconstruct", self.reconstruct, "0 with --mapping-layers 0: there is no mapping to teach"
-            )
+            raise SettingError("reconstruct", self.reconstruct, "0 with --mapping-layers 0, since z is w there")
         if self.wasserstein and self.gamma != "auto":
             raise SettingError("gamma", self.gamma, "auto with --loss wgan-gp, which has --gp-weight in its place")
         if self.wasserstein and self.augment == "ada":
