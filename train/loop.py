@@ -76,7 +76,7 @@ class Trainer:
         growth: Growth | None = None,
         processes: Processes = ALONE,
         say: Callable[[str], None] = lambda sentence: None,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """`growth` None is what the settings say of these pictures; `check` may raise to stop. Raises SettingError."""
         self.config = config
@@ -92,7 +92,7 @@ class Trainer:
         self.augmenting = Augmenting(config, size=networks.g.size, channels=networks.g.channels, device=device)
         self.head_start = HeadStart(config, width=networks.g.w_dim)
         self.images = 0
-        self.say, self.check = say, check
+        self.say, self.check = say, check or (lambda: None)
         # First derivatives alone may go through compiled networks; R1 and path lengths take the plain ones.
         self.synthesis: Callable[..., Tensor] = networks.g.synthesis
         self.discriminator: Callable[..., Tensor] = networks.d
@@ -146,7 +146,7 @@ class Trainer:
         if self.head_start.on(self.images):
             self._reconstruct()
         else:
-            if self.head_start.is_over(self.images):
+            if self.head_start.leaves(self.images):
                 nets.set_adam(self.networks.g_adam, nets.g_adam(self.config), forget=True)
             self._compete()
         self._average()

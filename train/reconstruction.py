@@ -92,8 +92,8 @@ class HeadStart:
         """Whether it is one of those after it in which the discriminator learns alone."""
         return self.images <= images < self.images + self.images // ALONE
 
-    def is_over(self, images: int) -> bool:
-        """Whether the step that begins after `images` images is the first one after it, which forgets the codes."""
+    def leaves(self, images: int) -> bool:
+        """Forget the codes once, at the first step after it; whether the step after `images` images is that one."""
         if self.codes is None or self.on(images):
             return False
         self.codes = None

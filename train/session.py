@@ -104,9 +104,9 @@ class _Session:
             shape = {"size": data.frame.size, "channels": data.channels, "classes": len(data.classes)}
             like = None if saved is None else resume.shapes(saved, run.state)
             networks = build(config, **shape, device=device, init=init, like=like)  # type: ignore[arg-type]
-            trainer = Trainer(config, networks, data, device=device, processes=processes, say=say)
-            if processes.count == 1:  # of several, one that stops alone would leave the others waiting
-                trainer.check = stop.check
+            # Of several processes, one that stops alone would leave the others waiting.
+            check = stop.check if processes.count == 1 else None
+            trainer = Trainer(config, networks, data, device=device, processes=processes, say=say, check=check)
             if saved is not None:
                 trainer.restore(saved.tensors, saved.facts, micro=resume.same_micro(config, saved))
             precision = json.loads(processes.told("precision", lambda: _precision(asked, trainer, resumed=saved)))

@@ -37,6 +37,7 @@ __all__ = ["main", "pack", "parser", "unpack"]
 
 LIMIT = 16.0
 MOST = 1_000_000.0
+ALLOWED = "megabytes from 1 to 1000000"
 MEGABYTE = 1024**2
 FORMAT = 1
 TRIES = 5  # to read a state, which a training may replace meanwhile
@@ -55,11 +56,10 @@ def parser() -> Parser:
     one.add_argument(
         "dest", metavar="DIR", type=command.place("dir", "a folder"), help="files that travelled before are replaced"
     )
-    allowed = "megabytes from 1 to 1000000"
     one.add_argument(
         "--limit",
         default=LIMIT,
-        type=command.real("limit", allowed),
+        type=command.real("limit", ALLOWED),
         metavar="MB",
         help="the most that one file takes (default: 16)",
     )
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(unpack(given.source, given.dest))
         return 0
     if not 1 <= given.limit <= MOST:
-        raise SettingError("limit", given.limit, "megabytes from 1 to 1000000")
+        raise SettingError("limit", given.limit, ALLOWED)
     made = pack(given.source, given.dest, limit=int(given.limit * MEGABYTE))
     files = "1 file" if len(made) == 1 else f"{len(made)} files"
     print(f"{files}, {sum(path.stat().st_size for path in made) / MEGABYTE:.1f} MB, in {given.dest}")

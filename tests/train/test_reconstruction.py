@@ -167,7 +167,7 @@ def test_who_learns_when() -> None:
             if name in learnt:
                 learnt[name].add(step)
     assert learnt == {"reconstruction": set(range(100)), "loss_d": set(range(100, 105)), "loss_g": {102, 103, 104}}
-    assert start.codes is None and not start.is_over(400)
+    assert start.codes is None and not start.leaves(400)
     group = trainer.networks.g_adam.param_groups[0]
     assert (group["lr"], group["betas"]) == (pytest.approx(0.0025 * 0.8), (0.0, pytest.approx(0.99**0.8)))
 
@@ -177,7 +177,7 @@ def test_the_rate_rises_and_falls() -> None:
     rates = [start.adam(images).lr for images in (0, 100, 5000, 9999)]
     assert rates[0] < 0.02 * rates[1] and rates[1] > rates[2] > 10 * rates[3] > 0
     off = HeadStart(Config.read({}), width=8)
-    assert not (off.on(0) or off.alone(0) or off.is_over(0)) and off.tensors() == {}
+    assert not (off.on(0) or off.alone(0) or off.leaves(0)) and off.tensors() == {}
 
 
 @pytest.mark.parametrize("steps", [3, 10, 11])  # in the head start, at its end, in the part of the discriminator alone
