@@ -287,6 +287,16 @@ class Synthesis(nn.Module):
             return img
         return torch.lerp(_nearest(wide(self.torgb[level - 1](before))), img, alpha)
 
+    def every_size(self, ws: Tensor, noise: Noise = "const") -> list[Tensor]:
+        """ws [N, num_ws, w_dim] -> a picture of every size it grew through, coarse to fine, alpha 1, in one pass."""
+        maps, rows = self.noise_maps(noise, len(ws), ws), ws.unbind(dim=1)
+        x: Tensor | None = None
+        drawn: list[Tensor] = []
+        for k, (block, torgb) in enumerate(zip(self.blocks, self.torgb, strict=True)):
+            x = block(x, rows[2 * k : 2 * k + 2], maps[2 * k : 2 * k + 2])
+            drawn.append(wide(torgb(x)))
+        return drawn
+
     def reached(self, level: int, *, fading: bool) -> list[nn.Parameter]:
         """The parameters that a picture of that level depends on; `fading`: with the toRGB of the level before."""
         parts: list[nn.Module] = [*self.blocks[: level + 1], self.torgb[level]]

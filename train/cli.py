@@ -94,7 +94,7 @@ def ask(arguments: list[str] | None = None) -> Asked:
             values[setting.name] = _value(setting, given[setting.name])
     if values.get("loss") == "wgan-gp" and "gamma" not in given:
         values.pop("gamma", None)  # a preset's weight of R1, which another loss asked for beside it has no use for
-    elsewhere = values.get("init") or values.get("labels") or values.get("arch") == "stylegan"
+    elsewhere = values.get("init") or values.get("labels")
     if given["preset"] is not None and "reconstruct" not in given and elsewhere:
         values.pop("reconstruct", None)  # a preset's head start is for its own networks, begun from nothing
     config = Config.read(values)

@@ -383,7 +383,7 @@ class Config:
 
     def _check_arch(self) -> None:
         """Raise SettingError for a setting of the other architecture, or of the other loss."""
-        foreign: tuple[str, ...] = ("g_architecture", "d_architecture", "resample_filter", "path_weight", "reconstruct")
+        foreign: tuple[str, ...] = ("g_architecture", "d_architecture", "resample_filter", "path_weight")
         if self.arch == "stylegan2":
             foreign = ("grow_from", "batches", "fade", "stable")
         defaults = {one.name: one.default for one in fields(self)} | ARCHITECTURES[self.arch]
@@ -428,6 +428,10 @@ class Config:
     def wasserstein(self) -> bool:
         """Whether the loss is WGAN-GP's; else it is the logistic one, with R1."""
         return self.loss == "wgan-gp"
+
+    def head_start(self) -> int:
+        """Images of the head start."""
+        return round(self.reconstruct * 1000)
 
     def images(self, *, auto: int = round(KIMG * 1000)) -> int:
         """Images to be shown; `auto` where --kimg leaves it open."""

@@ -20,6 +20,7 @@ from train.growth import Growth
 from train.loop import Trainer
 from train.networks import build
 from train.opening import Plan, glance, plan
+from train.reconstruction import Codes
 
 __all__ = ["tell"]
 
@@ -74,26 +75,35 @@ def tell(asked: Asked) -> int:
         print(f"{name + ':':18} {text}")
     print(f"{'runs on:':18} {machine.says(device, bfloat16=trainer.bfloat16, why=why)}")
     costs = {size: _measured(trainer, size) for size in growth.sizes}
+    ahead = _ahead(trainer)
     print(f"{'memory:':18} {_memory(planned, trainer, costs)}")
-    print(f"{'time:':18} {_time(trainer, costs)}")
+    print(f"{'time:':18} {_time(trainer, costs, ahead)}")
     if trainer.networks.g.grows:
-        print("\n".join(table(trainer, costs)))
+        print("\n".join(table(trainer, costs, ahead)))
     print("nothing was written")
     return 0
 
 
-def table(trainer: Trainer, costs: dict[Size, Cost]) -> list[str]:
-    """The schedule: a line a phase, from and to in kimg, alpha, images a step, images a second and hours."""
+def table(trainer: Trainer, costs: dict[Size, Cost], ahead: float = 0.0) -> list[str]:
+    """The schedule: a line a phase, from and to in kimg, alpha, images a step, images a second and hours.
+
+    `ahead` is seconds for one image of the head start.
+    """
     rows = [("size", "phase", "alpha", "batch", "from kimg", "to kimg", "img/s", "hours")]
     end = _end(trainer)
+
+    def row(named: tuple[str, str, str], batch: int, first: int, last: int, seconds: float) -> None:
+        first, last = min(first, end), min(last, end)
+        numbers = (f"{batch}", f"{first / 1000:g}", f"{last / 1000:g}")
+        if last > first:
+            rows.append((*named, *numbers, f"{1 / seconds:.3g}", f"{(last - first) * seconds / 3600:.2g}"))
+
+    row(("all", "head start", "1"), trainer.growth.final.batch, 0, trainer.head_start.images, ahead)
     for stage in trainer.growth.stages():
         to = max(end, stage.end) if stage.end == trainer.growth.end and not stage.fading else stage.end
-        first, last = min(stage.begin, end), min(to, end)
-        seconds = costs[stage.size].seconds(trainer.config)
         named = ("fade", "0 to 1") if stage.fading else ("stable", "1")
-        numbers = (f"{stage.batch}", f"{first / 1000:g}", f"{last / 1000:g}", f"{1 / seconds:.3g}")
-        if last > first:
-            rows.append((_shape(stage.size), *named, *numbers, f"{(last - first) * seconds / 3600:.2g}"))
+        seconds = costs[stage.size].seconds(trainer.config)
+        row((_shape(stage.size), *named), stage.batch, stage.begin, to, seconds)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
@@ -109,12 +119,38 @@ def _measured(trainer: Trainer, size: Size) -> Cost:
         return measure(trainer)
 
 
+def _ahead(trainer: Trainer) -> float:
+    """Seconds for one image of the head start, without finding the codes and teaching the mapping; 0 without one."""
+    start = trainer.head_start
+    if not start.images:
+        return 0.0
+    part, real = machine.few(trainer), trainer.reals()
+    start.codes = Codes.blank(trainer.networks.g)
+    seconds, _ = _timed(trainer, lambda: trainer.reconstruction_loss(part, real), count=length(part))
+    start.codes = None
+    return seconds
+
+
 def measure(trainer: Trainer) -> Cost:
     """Time each phase once on a few images; no weights change."""
-    n = trainer.networks
-    part = machine.few(trainer)
-    count = length(part)
-    real = trainer.reals()
+    part, real = machine.few(trainer), trainer.reals()
+
+    def seconds(phase: Callable[[], tuple[torch.Tensor, object]]) -> tuple[float, int]:
+        return _timed(trainer, phase, count=length(part))
+
+    unused = (0.0, 0)
+    measured = [
+        seconds(lambda: trainer.generator_loss(part)),
+        seconds(lambda: trainer.discriminator_loss(part, real)),
+        seconds(lambda: trainer.path_penalty(part)) if trainer.config.path_weight else unused,
+        unused if trainer.config.wasserstein else seconds(lambda: trainer.r1_penalty(part, real)),
+    ]
+    times = [one for one, _ in measured]
+    return Cost(times[0], times[1], times[2], times[3], max(bytes for _, bytes in measured))
+
+
+def _timed(trainer: Trainer, phase: Callable[[], tuple[torch.Tensor, object]], *, count: int) -> tuple[float, int]:
+    """Seconds of a phase and its gradients, and bytes that these wait on, each for one of `count` images."""
     held = 0
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -122,29 +158,15 @@ def measure(trainer: Trainer) -> Cost:
         held += tensor.numel() * tensor.element_size()
         return tensor
 
-    def seconds(phase: Callable[[], tuple[torch.Tensor, object]]) -> tuple[float, int]:
-        nonlocal held
-        held = 0
-        machine.wait(trainer.device)
-        began = time.perf_counter()
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss = phase()[0]
-        loss.backward()
-        machine.wait(trainer.device)
-        for network in (n.g, n.d):
-            network.zero_grad(set_to_none=True)
-        return (time.perf_counter() - began) / count, held // count
-
-    phases: list[Callable[[], tuple[torch.Tensor, object]]] = [
-        lambda: trainer.generator_loss(part),
-        lambda: trainer.discriminator_loss(part, real),
-    ]
-    unused = (0.0, 0)
-    measured = [seconds(phase) for phase in phases]
-    measured.append(seconds(lambda: trainer.path_penalty(part)) if trainer.config.path_weight else unused)
-    measured.append(unused if trainer.config.wasserstein else seconds(lambda: trainer.r1_penalty(part, real)))
-    times = [one for one, _ in measured]
-    return Cost(times[0], times[1], times[2], times[3], max(bytes for _, bytes in measured))
+    machine.wait(trainer.device)
+    began = time.perf_counter()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = phase()[0]
+    loss.backward()
+    machine.wait(trainer.device)
+    for network in (trainer.networks.g, trainer.networks.d):
+        network.zero_grad(set_to_none=True)
+    return (time.perf_counter() - began) / count, held // count
 
 
 def _resolved(planned: Plan, trainer: Trainer) -> dict[str, str]:
@@ -196,12 +218,12 @@ def _memory(planned: Plan, trainer: Trainer, costs: dict[Size, Cost]) -> str:
     )
 
 
-def _time(trainer: Trainer, costs: dict[Size, Cost]) -> str:
-    config, end = trainer.config, _end(trainer)
-    seconds = 0.0
+def _time(trainer: Trainer, costs: dict[Size, Cost], ahead: float) -> str:
+    config, end, first = trainer.config, _end(trainer), trainer.head_start.images
+    seconds = min(first, end) * ahead
     for stage in trainer.growth.stages():
         last = end if stage.end == trainer.growth.end else min(stage.end, end)
-        seconds += max(0, last - stage.begin) * costs[stage.size].seconds(config)
+        seconds += max(0, last - max(first, stage.begin)) * costs[stage.size].seconds(config)
     rate, hours = end / seconds, seconds / 3600
     whole = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes" if hours > 0.02 else "about a minute"
     return f"about {rate:.3g} images a second as this machine is now, so {whole} for {end / 1000:g} kimg"

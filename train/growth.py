@@ -3,6 +3,7 @@
 A growing network learns one size after the other. Each size but the first begins with a fade, in which the new level
 is blended in with alpha rising from 0 to 1, and goes on with the size alone, which is called stable. Boundaries are
 nominal counts of images; a phase ends with the first step past its boundary. A network that does not grow has one.
+Before a growth there may be a head start, in which pictures of all sizes are learnt at once.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LENGTH = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)e?"
 class Stage:
     """Where a growth stands: level 0 is the start shape; size (height, width); alpha is the share of the newest level.
 
-    `begin` and `end` are those of its phase, in images; `fading` where alpha rises in it.
+    `begin` and `end` are those of its phase, in images; `fading` where alpha rises in it; `ahead` in the head start.
     """
 
     level: int
@@ -43,10 +44,13 @@ class Stage:
     begin: int
     fading: bool
     end: int
+    ahead: bool = False
 
     @property
     def says(self) -> str:
         """The size, and alpha where it is below 1, such as `28x24, alpha 0.25`."""
+        if self.ahead:
+            return "head start"
         shown = f"{self.size[0]}x{self.size[1]}"
         return shown if self.alpha >= 1 else f"{shown}, alpha {self.alpha:.2f}"
 
@@ -64,8 +68,10 @@ class Growth:
     """All phases of a training, one after the other; the last one goes on for ever."""
 
     def __init__(self, phases: Sequence[Stage]) -> None:
-        """`phases` lie end to end from 0 on; each size has one or two."""
-        self._phases = list(_stepped(phases))
+        """`phases` lie end to end from 0 on, a head start first; each size has one or two."""
+        stepped = list(_stepped(phases))
+        self._ahead = [phase for phase in stepped if phase.stage.ahead]
+        self._phases = stepped[len(self._ahead) :]
 
     @classmethod
     def single(cls, size: Size, *, level: int, batch: int, end: int) -> Growth:
@@ -87,8 +93,8 @@ class Growth:
         batches = _one_a_size("batches", config.batches, grown, [config.batch] * len(grown))
         fades = _lengths("fade", config.fade, grown, pictures)
         stables = _lengths("stable", config.stable, grown, pictures)
-        phases = list[Stage]()
-        begin = 0
+        begin = config.head_start()
+        phases = [Stage(doublings, size, 1.0, batches[-1], 0, False, begin, ahead=True)] if begin else []
         for number, (one, batch, fade, stable) in enumerate(zip(grown, batches, fades, stables, strict=True)):
             if not fade + stable:
                 field = "stable" if number == 0 or fades[number] == 0 else "fade"
@@ -121,7 +127,7 @@ class Growth:
         return replace(self._phases[-1].stage, alpha=1.0, fading=False)
 
     def stages(self) -> list[Stage]:
-        """Every phase in its order, alpha as it begins."""
+        """Every phase in its order but the head start, alpha as it begins."""
         return [phase.stage for phase in self._phases if phase.stage.end > phase.stage.begin]
 
     @property
@@ -137,8 +143,11 @@ class Growth:
     def reached(self, images: int) -> Stage:
         """What the networks have come to after `images` images: the stage of the last step, alpha as it is by now.
 
-        At the end of a size that is the finished size, where `at` is already the next one with alpha near 0.
+        At the end of a size that is the finished size, where `at` is already the next one with alpha near 0. In the
+        head start it is the finished network, as well as that draws by then.
         """
+        if self.is_ahead(images):
+            return self.final
         phase = self._phases[0]
         for later in self._phases:
             if later.first < images and later.stage.end > later.stage.begin:
@@ -147,9 +156,15 @@ class Growth:
             return self.final
         return _blended(phase.stage, images) if phase.stage.fading else phase.stage
 
+    def is_ahead(self, images: int) -> bool:
+        """Whether the growth has a head start, and the step that led to `images` was one of it."""
+        return bool(self._ahead) and images <= self._phases[0].first
+
     def is_done(self, images: int) -> bool:
         """Whether the step that led to `images` was the last one of its size, but for the finished network's."""
-        return 0 < images < self.end and self.at(images).level != self.reached(images).level
+        return (
+            0 < images < self.end and not self.is_ahead(images) and self.at(images).level != self.reached(images).level
+        )
 
     def ends(self) -> list[int]:
         """Images after the last step of each size but the finished one, in which nothing comes to an end."""
@@ -176,7 +191,7 @@ class Growth:
                 raise SettingError(field, getattr(config, field), reason)
 
     def _at(self, images: int) -> _Phase:
-        for phase in self._phases:
+        for phase in [*self._ahead, *self._phases]:
             if images < phase.stage.end:
                 return phase
         return self._phases[-1]

@@ -100,7 +100,7 @@ class Trainer:
         self._figures: dict[str, list[Tensor]] = {}
         self._unchecked: list[tuple[str, Tensor]] = []
         self._stage: tuple[int, Stage] | None = None
-        self._reached: tuple[tuple[int, bool], Reached] | None = None
+        self._reached: tuple[tuple[int, bool, bool], Reached] | None = None
 
     # --- where it stands -------------------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class Trainer:
     @property
     def reached(self) -> Reached:
         """The parameters that the next step's losses depend on."""
-        key = self.stage.level, self.stage.fading
+        key = self.stage.level, self.stage.fading, self.stage.ahead
         if self._reached is None or self._reached[0] != key:
             self._reached = key, nets.reached(self.networks, self.stage)
         return self._reached[1]
@@ -186,14 +186,10 @@ class Trainer:
             self._phase("r1", n.d_adam, batch, lambda part: self.r1_penalty(part, real), reached.d)
 
     def reconstruction_loss(self, part: slice, reals: Reals) -> tuple[Tensor, Figures]:
-        """Mean squared error of pictures drawn from the codes of real ones, without noise."""
+        """Of pictures drawn from the codes of real ones."""
         real, _ = reals[part]
-        assert self.head_start.codes is not None
-        ws = self.head_start.codes(real)[:, None].expand(-1, self.networks.g.num_ws, -1)
         with self._autocast():
-            drawn = self.networks.g.synthesis(ws, noise="none")
-        loss = (drawn.float() - real).square().mean()
-        return loss, {"reconstruction": loss}
+            return self.head_start.loss(self.networks.g, real)
 
     def generator_loss(self, part: slice) -> tuple[Tensor, Figures]:
         """Non-saturating loss, or the critic's verdict; the average w follows the batch."""

@@ -216,8 +216,10 @@ def _adam(network: nn.Module, adam: Adam) -> torch.optim.Adam:
 
 
 def reached(networks: Networks, stage: Stage) -> Reached:
-    """The parameters that learn at a stage: all that are not frozen, where nothing grows."""
+    """The parameters that learn at a stage: all that are not frozen, where nothing grows; all of G in a head start."""
     g, g_ema, d = networks.g, networks.g_ema, networks.d
+    if stage.ahead:
+        return Reached(list(g.parameters()), list(g_ema.parameters()), [])
     learning = trained(networks.d_adam)
     if not isinstance(d, core.stylegan.Discriminator):
         return Reached(list(g.parameters()), list(g_ema.parameters()), learning)

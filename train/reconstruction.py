@@ -16,8 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from core import stylegan
 from core.errors import SettingError
+from core.generator import Generator
 from core.mapping import Mapping
 from train.config import Config
 from train.data import Data
@@ -70,6 +73,13 @@ class Codes:
         basis[:, : len(values)] = (axes / scale).to(basis)
         return cls(mean.to(pictures), basis, shrink)
 
+    @classmethod
+    def blank(cls, g: Generator) -> Codes:
+        """Codes that are all zero, of pictures as `g` makes them: as much work as others."""
+        shrink = _shrink(g.channels, g.size)
+        numbers = g.channels * math.prod(g.size) // 4**shrink
+        return cls(torch.zeros(numbers).to(g.w_avg), torch.zeros(numbers, g.w_dim).to(g.w_avg), shrink)
+
     def __call__(self, images: Tensor) -> Tensor:
         """Pictures [N, C, H, W] from -1 to 1 -> [N, w_dim]."""
         return (_flat(images, self.shrink) - self.mean) @ self.basis
@@ -81,7 +91,7 @@ class HeadStart:
     def __init__(self, config: Config, *, width: int) -> None:
         self.config = config
         self.width = width
-        self.images = round(config.reconstruct * 1000)
+        self.images = config.head_start()
         self.codes: Codes | None = None
 
     def on(self, images: int) -> bool:
@@ -142,6 +152,22 @@ class HeadStart:
                 for value, part in zip(shared, parts, strict=True):
                     value.copy_(part.view_as(value))
         self.codes = Codes(shared[0], shared[1], shrink)
+
+    def loss(self, g: Generator, real: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared error of pictures drawn from the codes of `real` ones [N, C, H, W], without noise.
+
+        A network that grows draws them in every size, and the loss is the mean of all; that of the full size is named.
+        """
+        assert self.codes is not None
+        ws = self.codes(real)[:, None].expand(-1, g.num_ws, -1)
+        if isinstance(g.synthesis, stylegan.Synthesis):
+            drawn = g.synthesis.every_size(ws, noise="none")
+        else:
+            drawn = [g.synthesis(ws, noise="none")]
+        errors = [
+            (one.float() - functional.avg_pool2d(real, real.shape[2] // one.shape[2])).square().mean() for one in drawn
+        ]
+        return torch.stack(errors).mean(), {"reconstruction": errors[-1]}
 
     def tensors(self) -> dict[str, Tensor]:
         """What the rest of the head start depends on."""
@@ -218,17 +244,22 @@ def _pictures(data: Data, config: Config, *, most: int) -> tuple[Tensor, int]:
     Where the training mirrors pictures, each is there in both ways.
     """
     order = data.order(np.arange(max(2, min(len(data), PICTURES, most))), seed=config.seed)
-    channels, shrink = data.channels, 0
-    height, width = data.frame.size
-    while channels * height * width > NUMBERS and height % 2 == 0 and width % 2 == 0:
-        height, width, shrink = height // 2, width // 2, shrink + 1
+    shrink = _shrink(data.channels, data.frame.size)
     cpu = torch.device("cpu")
     batches = (data.batch(order[first : first + 32], device=cpu) for first in range(0, len(order), 32))
     ways = [[batch, batch.flip(3)] if config.mirror else [batch] for batch in batches]
     return torch.cat([_flat(way, shrink) for both in ways for way in both]), shrink
 
 
+def _shrink(channels: int, size: tuple[int, int]) -> int:
+    """How often pictures are halved until they have no more than NUMBERS numbers, or an odd side."""
+    (height, width), shrink = size, 0
+    while channels * height * width > NUMBERS and height % 2 == 0 and width % 2 == 0:
+        height, width, shrink = height // 2, width // 2, shrink + 1
+    return shrink
+
+
 def _flat(images: Tensor, shrink: int) -> Tensor:
     """[N, C, H, W] -> [N, C H W / 4^shrink], each number the mean of a square of pixels."""
     side = 2**shrink
-    return torch.nn.functional.avg_pool2d(images, side).flatten(1) if shrink else images.flatten(1)
+    return functional.avg_pool2d(images, side).flatten(1) if shrink else images.flatten(1)

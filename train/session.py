@@ -75,7 +75,7 @@ class _Session:
         self.burst = asked.burst
         self._over = began + asked.burst * 60 if asked.burst is not None else None
         self._kept = trainer.images
-        self._phase: tuple[int, bool] | None = None
+        self._phase: tuple[int, bool, bool] | None = None
         self._before = seconds
         self._began = time.monotonic()
 
@@ -188,11 +188,12 @@ class _Session:
         if not growth.grows:
             return
         progress.set_description(stage.says, refresh=False)
-        phase = stage.level, stage.fading
+        phase = stage.level, stage.fading, stage.ahead
         if phase != self._phase:
             self._phase = phase
             size, images = f"{stage.size[0]}x{stage.size[1]}", self.trainer.images
             what = f"{size} fades in" if stage.fading else f"{size} is trained"
+            what = "all sizes learn to draw the pictures" if stage.ahead else what
             last = stage.end if stage.end < growth.end else max(stage.end, self.end)
             say(f"{images / 1000:g} kimg: {what} until {last / 1000:g} kimg, {stage.batch} images a step")
 
@@ -240,8 +241,8 @@ class _Session:
         )
         if trainer.networks.g.grows:
             reached = trainer.growth.reached(trainer.images)
-            fade = trainer.growth.fade(reached.size) or (None, None)
-            told = [None if images is None else images / 1000 for images in fade]
+            fade = None if trainer.growth.is_ahead(trainer.images) else trainer.growth.fade(reached.size)
+            told = [None if images is None else images / 1000 for images in fade or (None, None)]
             line |= {"size": list(reached.size), "alpha": reached.alpha, "fade_from": told[0], "fade_to": told[1]}
         self.run.log(line)
         sheet = self._sheet(drawn, count=config.samples)

@@ -104,6 +104,14 @@ def test_every_size_it_grew_through_can_be_asked_for() -> None:
     assert torch.equal(g.synthesis(styles(g)), g.synthesis(styles(g), size=(24, 16), alpha=1))
 
 
+@pytest.mark.parametrize("noise", ["none", "const"])
+def test_every_size_at_once_is_each_alone(noise: str) -> None:
+    g = generator()
+    drawn = g.synthesis.every_size(styles(g), noise=noise)  # type: ignore[operator]
+    alone = [g.synthesis(styles(g), noise=noise, size=size) for size in SIZES]
+    assert len(drawn) == len(alone) and all(map(torch.equal, drawn, alone))
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
 def test_alpha_blends_the_two_newest_pictures(alpha: float) -> None:
     g = generator()

@@ -324,6 +324,29 @@ def test_a_dry_run_prints_the_schedule(
         ["16x16", "stable", "4", "0.064", "0.07"],
     ]
     assert rows[1][2:5] == ["0", "to", "1"] and lines[-1] == "nothing was written"
+    assert run(monkeypatch, "--data", "phantoms", *SHORT, "--reconstruct", "0.3", "--kimg", "0.4", "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    ahead = lines[next(number for number, line in enumerate(lines) if line.split()[:2] == ["size", "phase"]) + 1]
+    assert ahead.split()[:7] == ["all", "head", "start", "1", "4", "0", "0.3"]
+
+
+def test_a_head_start_is_told_of_but_is_no_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = make.folder(tmp_path / "in", count=7, size=(16, 16)), tmp_path / "out"
+    ahead = ["--reconstruct", "0.03", "--keep", "1", "--tick", "0.016"]
+    assert run(monkeypatch, "--data", data, *SHORT, *ahead, "--out", out) == 0
+    said = capsys.readouterr().err
+    assert "0 kimg: all sizes learn to draw the pictures until 0.03 kimg, 4 images a step" in said
+    assert "0.032 kimg: 4x4 is trained until 0.046 kimg" in said
+    log = runs.log(out)
+    assert [line["size"] for line in log] == [[16, 16]] * 2 + [[4, 4], [8, 8], [8, 8], [16, 16], [16, 16]]
+    assert [line["reconstruction"] is not None for line in log] == [True] * 2 + [False] * 5
+    assert [line["fade_from"] for line in log] == [None] * 3 + [0.046] * 2 + [0.078] * 2
+    assert [core.load(file).generator.size for file in runs.checkpoints(out)] == [(16, 16)]
+    ends = sorted(path.name for path in (out / runs.CHECKPOINTS).iterdir())
+    assert ends == ["000000.safetensors", "004x004.safetensors", "008x008.safetensors", "016x016.safetensors"]
+    assert core.load(out / runs.CHECKPOINTS / "016x016.safetensors").about["training"]["images_seen"] == 32
 
 
 # --- beginning with another network --------------------------------------------------------------------------------

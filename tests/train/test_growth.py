@@ -83,6 +83,25 @@ def test_what_is_reached_is_the_size_of_the_last_step(of: Growth) -> None:
     assert of.reached(of.end) == of.final and not of.is_done(of.end)
 
 
+def test_before_it_grows_it_may_learn_all_sizes_at_once() -> None:
+    settings = {"fade": "0.1", "stable": "0.2", "batches": "32,32,32,16"}
+    plain, of = growth(**settings), growth(**settings, reconstruct=0.25)
+    assert of.at(0) == Stage(3, SIZES[3], 1.0, 16, 0, False, 250, ahead=True) and of.at(0).says == "head start"
+    assert [(s.level, s.fading, s.begin - 250, s.end - 250) for s in of.stages()] == [
+        (s.level, s.fading, s.begin, s.end) for s in plain.stages()
+    ]
+    assert of.end == plain.end + 250 and of.sizes == plain.sizes and of.grows
+    steps = walk(of)
+    assert [stage.ahead for images, stage in steps if images < 300] == [True] * 16 + [False] * 2  # 256 of 250
+    assert [of.step(images) for images, _ in steps] == list(range(len(steps)))
+    assert all(of.is_ahead(images) and of.reached(images) == of.final for images in (0, 16, 256))
+    assert not of.is_ahead(257) and of.reached(288).size == SIZES[0]
+    assert of.ends() == [images for images, _ in steps if of.is_done(images)] and len(of.ends()) == 3
+    assert not growth(grow_from="32x24", stable="0.2", reconstruct=0.1).grows and not plain.is_ahead(0)
+    with pytest.raises(SettingError, match="^stable cannot be .*32x24, which would be shown no picture: the step bef"):
+        growth(grow_from="32x24", stable="0.004", reconstruct=0.1, batch=32)
+
+
 def test_the_table_of_a_schedule() -> None:
     of = growth(fade="0,0.1,0.2,2e", stable="0.3,0,0.1,1e", batches="16,8,8,4", pictures=150)
     assert [(s.level, s.fading, s.begin, s.end, s.batch) for s in of.stages()] == [

@@ -180,9 +180,49 @@ def test_the_rate_rises_and_falls() -> None:
     assert not (off.on(0) or off.alone(0) or off.leaves(0)) and off.tensors() == {}
 
 
+def test_a_network_that_grows_learns_all_its_sizes_at_once() -> None:
+    settings = {"arch": "stylegan", "fade": "0.02", "stable": "0.02", "channel_base": 256, "channel_max": 32}
+    trainer = make.trainer(reconstruct=0.8, w_dim=16, **settings)
+    before = {name: value.clone() for name, value in trainer.tensors().items()}
+    real = trainer.reals().images
+    assert real.shape[2:] == (16, 16)
+
+    def errors() -> list[Tensor]:
+        codes, g = trainer.head_start.codes, trainer.networks.g
+        assert codes is not None
+        ws = codes(real)[:, None].expand(-1, g.num_ws, -1)
+        sizes = [(16 // side, side) for side in (4, 8, 16)]
+        drawn = [g.synthesis(ws, noise="none", size=(side, side)) for _, side in sizes]
+        shrunk = [torch.nn.functional.avg_pool2d(real, factor) for factor, _ in sizes]
+        return [(one - other).square().mean().detach() for one, other in zip(drawn, shrunk, strict=True)]
+
+    stepped(trainer, 1)
+    at_first = errors()
+    assert set(stepped(trainer, 194).figures()) == {"reconstruction"}
+    at_last = errors()
+    assert all(last < 0.6 * first for first, last in zip(at_first, at_last, strict=True))
+    loss, named = trainer.head_start.loss(trainer.networks.g, real)
+    assert torch.allclose(loss, sum(at_last, torch.zeros(())) / 3) and torch.equal(named["reconstruction"], at_last[2])
+    after = {name: value.clone() for name, value in trainer.tensors().items()}
+    moved = {name for name, value in after.items() if not torch.equal(before.get(name, value), value)}
+    for prefix in ("g", "g_ema"):
+        assert {f"{prefix}.synthesis.torgb.{level}.weight" for level in range(3)} <= moved
+    assert not any(name.startswith("d.") for name in moved)
+    stepped(trainer, 5)
+    alone = stepped(trainer, 4).figures()  # 16 images, of the discriminator alone and at the smallest size
+    assert "loss_g" not in alone and "loss_d" in alone and trainer.growth.reached(trainer.images).size == (4, 4)
+    found = trainer.tensors()
+    assert any(not torch.equal(after[name], found[name]) for name in after if name.startswith("d."))
+    assert "loss_g" in stepped(trainer, 1).figures()
+
+
+GROWS = {"arch": "stylegan", "fade": "0.008", "stable": "0.008"}
+
+
+@pytest.mark.parametrize("more", [{}, GROWS], ids=["stylegan2", "stylegan"])
 @pytest.mark.parametrize("steps", [3, 10, 11])  # in the head start, at its end, in the part of the discriminator alone
-def test_going_on_gives_the_same_bits(steps: int) -> None:
-    settings = {"reconstruct": 0.04}
+def test_going_on_gives_the_same_bits(steps: int, more: dict[str, object]) -> None:
+    settings = {"reconstruct": 0.04, **more}
     whole = stepped(make.trainer(**settings), 14)
     part = stepped(make.trainer(**settings), steps)
     again = make.trainer(**settings)
@@ -213,7 +253,6 @@ def test_processes_take_the_codes_of_the_first(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"reconstruct": 1.0, "labels": True}, "0 with --labels: codes of pictures know no classes"),
-        ({"reconstruct": 1.0, "arch": "stylegan"}, "0.0 with stylegan, which has no such choice"),
         ({"reconstruct": 1.0, "mapping_layers": 0}, "0 with --mapping-layers 0, since z is w there"),
         ({"reconstruct": -1.0}, "a number from 0"),
     ],
@@ -225,10 +264,9 @@ def test_what_has_no_head_start_is_refused(settings: dict[str, object], message:
 
 def test_a_presets_head_start_is_for_its_own_networks_and_from_nothing(tmp_path: Path) -> None:
     def asked(*more: str) -> float:
-        return ask(
-            ["--preset", "brain", "--data", "phantoms", "--out", str(tmp_path / "run"), *more]
-        ).config.reconstruct
+        given = ["--preset", "brain", "--data", "phantoms", "--out", str(tmp_path / "run"), *more]
+        return ask(given).config.reconstruct
 
     assert asked() == 100
-    assert asked("--labels") == asked("--init", "other.safetensors") == asked("--arch", "stylegan", "--gamma", "1") == 0
+    assert asked("--labels") == asked("--init", "other.safetensors") == 0
     assert asked("--init", "other.safetensors", "--reconstruct", "7") == 7
