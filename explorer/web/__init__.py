@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 # Read when gradio is imported; without it names are looked up on the network.
@@ -19,7 +20,7 @@ from explorer.studio import Studio
 from explorer.web import page
 from explorer.web.about_routes import add_about_routes
 from explorer.web.answers import Refusals
-from explorer.web.api import files_folder
+from explorer.web.api import add_endpoints, files_folder
 from explorer.web.desk import Desk
 from explorer.web.directions_routes import add_directions_routes
 from explorer.web.guard import Guard, Login
@@ -27,7 +28,7 @@ from explorer.web.inside_routes import add_inside_routes
 from explorer.web.job_routes import add_job_routes
 from explorer.web.jobs import Jobs
 from explorer.web.map_routes import add_map_routes
-from explorer.web.nearest_routes import add_nearest_routes
+from explorer.web.nearest_routes import RealSets, add_nearest_routes
 from explorer.web.open_routes import add_open_route
 from explorer.web.plotly_route import add_plotly_route
 from explorer.web.points_routes import add_points_routes
@@ -58,7 +59,7 @@ def build(
     desk, inside = Desk(), Desk()
     checkpoints, runs = (str(folder.resolve()) for folder in folders)
     jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
-    trainings = Trainings(runs=folders[1])
+    trainings, sets = Trainings(runs=folders[1]), RealSets(studio, data)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,13 +76,14 @@ def build(
     add_directions_routes(app, studio=studio)
     add_job_routes(app, jobs=jobs, check=studio.check)
     add_map_routes(app, studio=studio)
-    add_nearest_routes(app, studio=studio, jobs=jobs, given=data, host=host)
+    add_nearest_routes(app, sets=sets, jobs=jobs, host=host)
     add_open_route(app, studio=studio, folder=folders[0])
     add_plotly_route(app)
     add_points_routes(app, studio=studio)
     add_project_routes(app, studio=studio, jobs=jobs)
     add_training_routes(app, trainings=trainings, host=host)
-    page.mount(app, studio=studio, jobs=jobs, desk=desk, checkpoint=checkpoint)
+    endpoints = partial(add_endpoints, studio, jobs, desk=desk, inside=inside, sets=sets, host=host)
+    page.mount(app, studio=studio, endpoints=endpoints, checkpoint=checkpoint)
     app.add_middleware(Refusals)
     app.add_middleware(Guard, host=host, login=login)
     return app

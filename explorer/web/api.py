@@ -1,19 +1,20 @@
-"""What gradio_client calls: /render /mix /interpolate /compare /map /directions, verbs with the command line's words.
+"""What gradio_client calls: verbs of the command line, with its words.
 
-Each gives a file to fetch, or a list of files where the verb writes several. The files are the queue's, which removes
-them after a while. What is wrong comes back as the same one sentence.
+Each gives a file to fetch, or a list of files where the verb writes several; what a verb says comes as an object. The
+files are the queue's, which removes them after a while. What is wrong comes back as the same one sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from gradio import Error
+from gradio import Error, Request
 from gradio.events import api
 from gradio.utils import get_upload_folder
 
@@ -22,12 +23,16 @@ from core.latents import parse_seeds
 from explorer import directions
 from explorer.recipe import Recipe, parse_grown
 from explorer.web.directions_routes import listed, made
+from explorer.web.inside_routes import Looks, drawn, facts, wished_look
 from explorer.web.job_routes import looked_at
+from explorer.web.project_routes import UPLOAD_LIMIT, checked, kept_point, wished
+from explorer.web.training_routes import near
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
     from explorer.web.desk import Desk
     from explorer.web.jobs import Jobs
+    from explorer.web.nearest_routes import RealSets
 
 __all__ = ["add_endpoints", "files_folder"]
 
@@ -44,10 +49,12 @@ def files_folder() -> Path:
     return Path(get_upload_folder())
 
 
-def add_endpoints(studio: Studio, jobs: Jobs, desk: Desk) -> None:
-    """Add the endpoints to the gr.Blocks that is being built."""
-    verbs = _Verbs(studio, jobs, desk)
-    for verb in (verbs.render, verbs.mix, verbs.interpolate, verbs.compare, verbs.map, verbs.directions):
+def add_endpoints(studio: Studio, jobs: Jobs, *, desk: Desk, inside: Desk, sets: RealSets, host: str) -> None:
+    """Add the endpoints to the gr.Blocks that is being built; `inside` is the desk of what is inside a network."""
+    made, looked = _Verbs(studio, jobs, desk), _Looks(studio, jobs, inside, sets, host)
+    verbs: list[Callable[..., Any]] = [made.render, made.mix, made.interpolate, made.bilinear, made.compare, made.map]
+    verbs += [made.directions, looked.layers, looked.nearest, looked.project]
+    for verb in verbs:
         api(_spelled(_one_sentence(verb)), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
 
 
@@ -137,6 +144,25 @@ class _Verbs:
             settings["timeline"] = timeline
         return _file(self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
 
+    def bilinear(
+        self,
+        seeds: Seeds | None = None,
+        steps: int = 10,
+        title: str | None = None,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        label: int | None = None,
+        grown: Words | None = None,
+        checkpoint: str | None = None,
+        recipe: Words | None = None,
+        recipes: list | None = None,
+    ) -> dict:
+        """The sheet between four corners as one PNG."""
+        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        settings = {"seeds": seeds, "steps": steps, "title": title, "recipes": recipes}
+        return _file(self._made("bilinear", {**settings, **base}))
+
     def compare(
         self,
         other: str | None = None,
@@ -206,6 +232,99 @@ class _Verbs:
         return self._jobs.wait(self._jobs.submit(verb, checked))
 
 
+class _Looks:
+    """The endpoints that look at a network, or at a picture, more closely."""
+
+    def __init__(self, studio: Studio, jobs: Jobs, desk: Desk, sets: RealSets, host: str) -> None:
+        self._studio = studio
+        self._jobs = jobs
+        self._desk = desk
+        self._sets = sets
+        self._looks = Looks(studio)
+        self._host = host
+
+    def layers(
+        self,
+        seeds: Seeds | None = None,
+        layer: str | int | None = None,
+        view: str | None = None,
+        sort: str | None = None,
+        scale: str | None = None,
+        first: int | None = None,
+        count: int | None = None,
+        columns: int | None = None,
+        cell: int | None = None,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        label: int | None = None,
+        grown: Words | None = None,
+        checkpoint: str | None = None,
+        recipe: Words | None = None,
+    ) -> dict:
+        """What the layers of a picture are; with `view` one of them, or the picture so far, as PNG."""
+        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        asked = {"sort": sort, "scale": scale, "first": first, "count": count, "columns": columns, "cell": cell}
+        wish = wished_look(
+            _seeded(base, seeds),
+            layer=None if layer is None else str(layer),
+            view=view,
+            plate={key: value for key, value in asked.items() if value is not None},
+        )
+        if view is None:
+            return dict(self._desk.ask(lambda: facts(self._looks, wish)).result())
+        path = self._jobs.hold() / f"{view}.png"
+        path.write_bytes(self._desk.ask(lambda: drawn(self._looks, wish)).result())
+        return _file(path)
+
+    def nearest(
+        self,
+        seeds: Seeds | None = None,
+        data: str | None = None,
+        number: int = 4,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        label: int | None = None,
+        grown: Words | None = None,
+        checkpoint: str | None = None,
+        recipe: Words | None = None,
+        request: Request | None = None,
+    ) -> list:
+        """What is said of the nearest real pictures, and the sheet as PNG; `data` is the name of a set."""
+        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        one = _seeded(base, seeds)
+        follow = request is not None and request.request is not None and near(request.request, host=self._host)
+        wish = {"recipe": one.to_dict(), "data": data, "number": number}
+        sheet = self._jobs.wait(self._jobs.submit("nearest", self._sets.settings(wish, follow=follow)))
+        found = self._sets.look(one, data, number=number, follow=follow)
+        return [found, _file(sheet)]
+
+    def project(
+        self,
+        picture: dict,
+        space: str = "w+",
+        steps: int | None = None,
+        seconds: float | None = None,
+        noise_maps: bool = False,
+        label: int | None = None,
+        grown: Words | None = None,
+        checkpoint: str | None = None,
+        keep: str | None = None,
+    ) -> list:
+        """How near a picture of your own came, and its point; under the name `keep` it is kept beside the network."""
+        settings = wished(
+            self._studio,
+            {"space": space, "steps": steps, "seconds": seconds, "noise_maps": noise_maps}
+            | {"label": label, "grown": grown, "checkpoint": checkpoint},
+        )
+        data, name = _uploaded(picture)
+        checked(data, name)
+        path = self._jobs.wait(self._jobs.submit("project", {**settings, "source": data}))
+        network = self._studio.network(checkpoint)
+        return [kept_point(network, path, name=keep, source=name), _file(path)]
+
+
 def _one_sentence(verb: Callable[P, T]) -> Callable[P, T]:
     """The same function, whose StyloscopeErrors reach the client as their one sentence."""
 
@@ -252,6 +371,31 @@ def _pile(given: Seeds) -> list[Any]:
     if isinstance(given, list):
         return [one if isinstance(one, dict) else {"seed": one} for one in given]
     return [{"seed": seed} for seed in parse_seeds(given)]
+
+
+def _seeded(base: Recipe, seeds: Seeds | None) -> Recipe:
+    """That recipe, or where a seed is given, the picture of it. Raises SettingError for several."""
+    found = [] if seeds is None else parse_seeds(seeds)
+    if len(found) > 1:
+        raise SettingError("seeds", seeds, "one seed")
+    return replace(base, seed=found[0], point=None, blend=(), toward=None) if found else base
+
+
+def _uploaded(picture: Any) -> tuple[bytes, str]:
+    """The bytes and the name of a file that a client has sent. Raises SettingError for any other file."""
+    wrong = SettingError("picture", "this", "a file that the client sends, in Python handle_file('scan.png')")
+    if not isinstance(picture, dict) or not isinstance(picture.get("path"), str):
+        raise wrong
+    try:
+        path = Path(picture["path"]).resolve()
+        if not path.is_file() or files_folder().resolve() not in path.parents:
+            raise wrong
+        size = path.stat().st_size
+        if size > UPLOAD_LIMIT:
+            raise SettingError("picture", f"{size} bytes", f"a picture of at most {UPLOAD_LIMIT >> 20} MB")
+        return path.read_bytes(), str(picture.get("orig_name") or path.name)[:200]
+    except (OSError, ValueError) as unread:
+        raise wrong from unread
 
 
 def _plain(given: dict[str, Any]) -> dict[str, Any]:

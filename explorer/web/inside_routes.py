@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from explorer.web.routes import PIXEL_LIMIT, recipe_of
 if TYPE_CHECKING:
     from explorer.studio import Studio
 
-__all__ = ["Looks", "add_inside_routes"]
+__all__ = ["Looks", "add_inside_routes", "drawn", "facts", "wished_look"]
 
 FORMATS = {"png": "image/png", "webp": "image/webp"}
 _LONGEST_WEBP = 16383  # pixels a side, by the format
@@ -95,8 +96,8 @@ class Wish:
     layer: str | None
     plate: Plate
     view: str
-    format: str
-    client: str | None
+    format: str = "png"
+    client: str | None = None
 
 
 def add_inside_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
@@ -108,7 +109,7 @@ def add_inside_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
             wish = await _wish(request)
         except StyloscopeError as wrong:
             return refusal(wrong)
-        return await answered(request, desk.ask(lambda: _facts(looks, wish), client=wish.client), JSONResponse)
+        return await answered(request, desk.ask(lambda: facts(looks, wish), client=wish.client), JSONResponse)
 
     async def picture(request: Request) -> Response:
         try:
@@ -117,7 +118,7 @@ def add_inside_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
                 raise SettingError("layer", "nothing", "a name or number that /layers lists")
         except StyloscopeError as wrong:
             return refusal(wrong)
-        drawing = desk.ask(lambda: _drawn(looks, wish), client=wish.client)
+        drawing = desk.ask(lambda: drawn(looks, wish), client=wish.client)
         return await answered(request, drawing, lambda data: Response(data, media_type=FORMATS[wish.format]))
 
     app.router.add_route("/layers", listed, methods=["GET", "POST"])
@@ -126,20 +127,22 @@ def add_inside_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
 
 async def _wish(request: Request) -> Wish:
     query = request.query_params
-    for name, known in (("view", plates.VIEWS), ("format", tuple(FORMATS))):
-        if name in query:
-            plates.check(name, query[name], known)
-    words = {name: query[name] for name in ("sort", "scale") if name in query}
-    counts = {name: _whole(query[name], name) for name in ("first", "count", "columns", "cell") if name in query}
-    plate = Plate(**words, **counts)  # type: ignore[arg-type]
-    return Wish(
-        recipe=await recipe_of(request),
-        layer=query.get("layer"),
-        plate=plate,
-        view=query.get("view", "channels"),
-        format=query.get("format", "png"),
-        client=client_of(request),
-    )
+    if "format" in query:
+        plates.check("format", query["format"], tuple(FORMATS))
+    plate: dict[str, Any] = {name: query[name] for name in ("sort", "scale") if name in query}
+    plate |= {name: _whole(query[name], name) for name in ("first", "count", "columns", "cell") if name in query}
+    wish = wished_look(await recipe_of(request), layer=query.get("layer"), view=query.get("view"), plate=plate)
+    return replace(wish, format=query.get("format", "png"), client=client_of(request))
+
+
+def wished_look(recipe: Recipe, *, layer: str | None, view: str | None, plate: Mapping[str, Any]) -> Wish:
+    """What is wished for, after what can be wrong without a network was looked at; no view is the list alone."""
+    if view is not None:
+        plates.check("view", view, plates.VIEWS)
+    for name in ("first", "count", "columns", "cell"):
+        if type(plate.get(name, 0)) is not int:
+            raise SettingError(name, plate[name], "a whole number, 0 or more")
+    return Wish(recipe, layer, Plate(**plate), view or "channels")
 
 
 def _whole(text: str, name: str) -> int:
@@ -148,7 +151,7 @@ def _whole(text: str, name: str) -> int:
     return int(text)
 
 
-def _facts(looks: Looks, wish: Wish) -> dict[str, Any]:
+def facts(looks: Looks, wish: Wish) -> dict[str, Any]:
     """All layers with their statistics; of the one that is asked for also its channels, their layout, its spectrum."""
     held, layer = looks.get(wish.recipe, wish.layer)
     seen, network = held.seen, held.network
@@ -170,21 +173,22 @@ def _facts(looks: Looks, wish: Wish) -> dict[str, Any]:
     return told
 
 
-def _drawn(looks: Looks, wish: Wish) -> bytes:
+def drawn(looks: Looks, wish: Wish) -> bytes:
+    """The picture that is wished for, encoded."""
     held, layer = looks.get(wish.recipe, wish.layer)
     plate = wish.plate
     if wish.view == "growing":
         row = plates.growing(held.seen, held.network.window(wish.recipe.grown), cell=plate.cell)
-        drawn = pictures.grid(row, columns=len(row), gap=plates.GAP)
+        picture = pictures.grid(row, columns=len(row), gap=plates.GAP)
     elif layer is None:
         raise SettingError("layer", "nothing", "a name or number that /layers lists")
     elif wish.view == "spectrum":
-        drawn = plates.log_power(held.spectrum(layer), cell=plate.cell)
+        picture = plates.log_power(held.spectrum(layer), cell=plate.cell)
     else:
         if plate.pixels(layer) > PIXEL_LIMIT:
             allowed = f"a request may ask for {PIXEL_LIMIT // 10**6} megapixels"
             raise SettingError("cells", plate.shown(layer), allowed)
-        drawn = plates.sheet(held.seen, layer, plate)
-    if wish.format == "webp" and max(drawn.shape) > _LONGEST_WEBP:
+        picture = plates.sheet(held.seen, layer, plate)
+    if wish.format == "webp" and max(picture.shape) > _LONGEST_WEBP:
         raise SettingError("format", "webp", f"png for a sheet of more than {_LONGEST_WEBP} pixels a side")
-    return pictures.encode(drawn, wish.format)
+    return pictures.encode(picture, wish.format)

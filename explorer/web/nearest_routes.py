@@ -114,6 +114,16 @@ class RealSets:
         bars = {"most": float(edges[-1]), "counts": np.histogram(yard.distances, edges)[0].tolist()}
         return {**measure(yard, real), **told(answered, yard, real), "bars": bars, "size": list(real.real.box[2:])}
 
+    def settings(self, wish: dict[str, Any], *, follow: bool) -> dict[str, Any]:
+        """What the verb is told: the network as its command knows it, and the path of a set that here is a name."""
+        data = wish.get("data")
+        if data is not None and not isinstance(data, str):
+            raise SettingError("data", data, "the name of a set, as GET /nearest lists them")
+        recipe = Recipe.parse(wish["recipe"])
+        choice = self.choice(self.studio.check(recipe), data, follow=follow)
+        clean = looked_at("nearest", {"recipe": recipe.to_dict()}, check=self.studio.check)
+        return {**clean, "number": _number(str(wish.get("number", 4))), "data": str(choice.path.absolute())}
+
     def picture(
         self, name: str | None, data: str | None, picture: str, *, grown: Grown | None, mirrored: bool, follow: bool
     ) -> bytes | None:
@@ -126,9 +136,9 @@ class RealSets:
         return pictures.encode(found[0].real.shown(row, mirrored=mirrored), "png")
 
 
-def add_nearest_routes(app: Starlette, *, studio: Studio, jobs: Jobs, given: Sequence[Path], host: str) -> None:
-    """Add the routes to `app` before Gradio is mounted at /; `given` are the sets of --data."""
-    sets = RealSets(studio, given)
+def add_nearest_routes(app: Starlette, *, sets: RealSets, jobs: Jobs, host: str) -> None:
+    """Add the routes to `app` before Gradio is mounted at /."""
+    studio = sets.studio
 
     async def there(request: Request) -> Response:
         try:
@@ -157,7 +167,7 @@ def add_nearest_routes(app: Starlette, *, studio: Studio, jobs: Jobs, given: Seq
                 or not isinstance(wish.get("recipe"), dict)
             ):
                 raise SettingError("job", "this body", "a JSON object with recipe, and perhaps data and number")
-            settings = await asyncio.to_thread(_settings, sets, wish, follow=near(request, host=host))
+            settings = await asyncio.to_thread(sets.settings, wish, follow=near(request, host=host))
             return JSONResponse({"id": await asyncio.to_thread(jobs.submit, "nearest", settings)}, status_code=202)
         except StyloscopeError as wrong:
             return refusal(wrong)
@@ -189,18 +199,6 @@ def add_nearest_routes(app: Starlette, *, studio: Studio, jobs: Jobs, given: Seq
 
 def _says(network: Network, found: Sequence[realset.Choice]) -> str | None:
     return None if found else realset.nothing(network)
-
-
-def _settings(sets: RealSets, wish: dict[str, Any], *, follow: bool) -> dict[str, Any]:
-    """What the verb is told: the network as its command knows it, and the path of a set that here is a name."""
-    data = wish.get("data")
-    if data is not None and not isinstance(data, str):
-        raise SettingError("data", data, "the name of a set, as GET /nearest lists them")
-    recipe = Recipe.parse(wish["recipe"])
-    network = sets.studio.check(recipe)
-    choice = sets.choice(network, data, follow=follow)
-    clean = looked_at("nearest", {"recipe": recipe.to_dict()}, check=sets.studio.check)
-    return {**clean, "number": _number(str(wish.get("number", 4))), "data": str(choice.path.absolute())}
 
 
 def _number(text: str) -> int:

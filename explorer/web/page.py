@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -14,14 +15,11 @@ import gradio as gr
 from fastapi import FastAPI
 
 from explorer.web import panels
-from explorer.web.api import add_endpoints
 from explorer.web.controls import connect_menus, controls, header, piece
 from explorer.web.timeline_fold import timeline_fold
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
-    from explorer.web.desk import Desk
-    from explorer.web.jobs import Jobs
 
 __all__ = ["ORDER", "found_panels", "mount"]
 
@@ -33,11 +31,11 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans",
 SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "monospace")
 
 
-def mount(app: FastAPI, *, studio: Studio, jobs: Jobs, desk: Desk, checkpoint: str | None) -> None:
-    """Mount the page on `app` at /."""
+def mount(app: FastAPI, *, studio: Studio, endpoints: Callable[[], None], checkpoint: str | None) -> None:
+    """Mount the page on `app` at /; `endpoints` adds what programs call to the gr.Blocks that is being built."""
     gr.mount_gradio_app(
         app,
-        _blocks(studio, jobs=jobs, desk=desk, checkpoint=checkpoint),
+        _blocks(studio, endpoints=endpoints, checkpoint=checkpoint),
         path="/",
         footer_links=[],
         run_history=False,
@@ -56,7 +54,7 @@ def found_panels() -> list[tuple[str, ModuleType]]:
     return [(name, import_module(f"{panels.__name__}.{name}")) for name in ordered]
 
 
-def _blocks(studio: Studio, *, jobs: Jobs, desk: Desk, checkpoint: str | None) -> gr.Blocks:
+def _blocks(studio: Studio, *, endpoints: Callable[[], None], checkpoint: str | None) -> gr.Blocks:
     shown = found_panels()
     facts = json.dumps({"checkpoint": checkpoint, "panels": [name for name, _ in shown]})
     with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True) as blocks:
@@ -78,7 +76,7 @@ def _blocks(studio: Studio, *, jobs: Jobs, desk: Desk, checkpoint: str | None) -
         piece(_markup("shelf"), "part-shelf")
         timeline_fold()
         connect_menus(menus)
-        add_endpoints(studio, jobs, desk)
+        endpoints()
     return blocks
 
 

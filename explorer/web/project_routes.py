@@ -30,9 +30,10 @@ from explorer.web.jobs import Jobs, UnknownJobError
 from explorer.web.uploads import received
 
 if TYPE_CHECKING:
+    from explorer.networks import Network
     from explorer.studio import Studio
 
-__all__ = ["MOST_PIXELS", "UPLOAD_LIMIT", "add_project_routes", "wished"]
+__all__ = ["MOST_PIXELS", "UPLOAD_LIMIT", "add_project_routes", "checked", "kept_point", "wished"]
 
 UPLOAD_LIMIT = 64 << 20  # bytes
 MOST_PIXELS = 64_000_000
@@ -64,7 +65,7 @@ def add_project_routes(app: Starlette, *, studio: Studio, jobs: Jobs) -> None:
         settings = await asyncio.to_thread(wished, studio, _typed(query))
         async with under_way:
             data = await received(request, most=UPLOAD_LIMIT, what="a picture")
-            await asyncio.to_thread(_check_picture, data, request.query_params.get("name", ""))
+            await asyncio.to_thread(checked, data, request.query_params.get("name", ""))
             return {"id": await asyncio.to_thread(jobs.submit, "project", {**settings, "source": data})}
 
     async def status(request: Request) -> dict[str, Any]:
@@ -82,7 +83,8 @@ def add_project_routes(app: Starlette, *, studio: Studio, jobs: Jobs) -> None:
         wish = await read_object(request, field="point") or {}
         path = jobs.file(request.path_params["id"])
         network = studio.network(wish.get("checkpoint") if isinstance(wish.get("checkpoint"), str) else None)
-        return await asyncio.to_thread(_keep, network, path, wish)
+        name, source = (str(wish.get(key) or "")[:200] for key in ("name", "source"))
+        return await asyncio.to_thread(kept_point, network, path, name=name or "picture", source=source or name)
 
     app.router.add_route("/project", answer(begin), methods=["POST"])
     app.router.add_route("/project/{id}", answer(status), methods=["GET"])
@@ -125,7 +127,7 @@ def _typed(query: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _check_picture(data: bytes, name: str) -> None:
+def checked(data: bytes, name: str) -> None:
     """Raise PictureError for what is no picture, or has more pixels than the page may send."""
     shown = name[:80] or "the picture"
     height, width = pictures.read_header(data, name=shown).size
@@ -144,10 +146,11 @@ def _preview(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _keep(network: Any, path: Path, wish: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep the point of a job under the name wished, numbered where that is taken."""
-    name, source = (str(wish.get(key) or "")[:200] for key in ("name", "source"))
+def kept_point(network: Network, path: Path, *, name: str | None, source: str) -> dict[str, Any]:
+    """What the point of a job says of itself; kept under `name`, numbered where that is taken, unless it is None."""
     point = kept.point_from(path, network, name="the point")
-    named = replace(point, name=free_name(network, name or "picture"), about={**point.about, "source": source or name})
-    kept.keep(network, named)
-    return {"name": named.name, **{key: point.about.get(key) for key in ("distance", "own_distance", "label")}}
+    if name is not None:
+        point = replace(point, name=free_name(network, name), about={**point.about, "source": source})
+        kept.keep(network, point)
+    named = {} if name is None else {"name": point.name}
+    return {**named, **{key: point.about.get(key) for key in ("distance", "own_distance", "label")}}

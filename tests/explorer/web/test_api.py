@@ -84,6 +84,8 @@ def test_several_seeds_are_a_list_and_a_recipe_is_a_picture(client: Client, stud
         ("/interpolate", {"seeds": "3,9", "steps": 10**9}, "5000 frames"),
         ("/interpolate", {"seeds": "3,9", "ease": "--out=/tmp/x"}, "ease cannot be"),
         ("/interpolate", {"seeds": "3,9", "format": "exe"}, "format cannot be 'exe'"),
+        ("/bilinear", {"seeds": "1,2,3"}, "seeds cannot be .*a sheet has four corners"),
+        ("/bilinear", {"seeds": "1,2,3,4", "steps": 0}, "steps cannot be '0'"),
     ],
 )
 def test_what_is_wrong_comes_back_as_one_sentence(
@@ -104,6 +106,20 @@ def test_a_film_a_sheet_and_a_map_by_the_words_of_the_verbs(client: Client, stud
     table, picture = client.predict(samples=30, method="pca", api_name="/map")
     assert Path(table).read_text(encoding="utf-8").splitlines()[0] == "seed,x,y"
     assert read(Path(picture)).ndim == 2
+
+
+def test_the_sheet_between_four_corners(client: Client, studio: Studio) -> None:
+    sheet = client.predict(seeds="1,2,3,4", steps=3, psi=0.9, api_name="/bilinear")
+    told = json.loads(read_text(Path(sheet))["styloscope"])
+    assert (told["verb"], [one["seed"] for one in told["recipes"]]) == ("bilinear", [1, 2, 3, 4])
+    shown = studio.exact(Recipe(seed=1, psi=0.9))
+    drawn = read(Path(sheet))
+    assert (drawn.shape[0] - 2) // 3 >= shown.shape[0]
+    assert any(
+        np.array_equal(drawn[top : top + shown.shape[0], left : left + shown.shape[1]], shown)
+        for top in range(4)
+        for left in range(4)
+    )
 
 
 def test_a_timeline_by_the_words_of_the_verb_comes_back_out_of_its_film(client: Client, studio: Studio) -> None:

@@ -25,7 +25,7 @@ from explorer.studio import Studio
 from explorer.web.answers import Refusals
 from explorer.web.job_routes import add_job_routes
 from explorer.web.jobs import Jobs, arguments
-from explorer.web.nearest_routes import add_nearest_routes
+from explorer.web.nearest_routes import RealSets, add_nearest_routes
 from tests.explorer.conftest import toy
 from tests.explorer.test_gathering import PICTURE, slices
 
@@ -60,7 +60,7 @@ def client(house: Path, jobs: Jobs, *, given: bool, host: str = "127.0.0.1", pee
     studio = Studio(house / "checkpoints", house / "runs", device="cpu")
     app = FastAPI()
     add_job_routes(app, jobs=jobs, check=studio.check)
-    add_nearest_routes(app, studio=studio, jobs=jobs, given=[house / "given"] if given else [], host=host)
+    add_nearest_routes(app, sets=RealSets(studio, [house / "given"] if given else []), jobs=jobs, host=host)
     app.add_middleware(Refusals)
     return TestClient(app, base_url="http://127.0.0.1:7860", client=peer)
 

@@ -1,0 +1,157 @@
+"""What gradio_client gets of the verbs that look closer: layers, the nearest real pictures, a picture of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+import uvicorn
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from core import pictures
+from explorer import kept
+from explorer.recipe import Recipe
+from explorer.studio import Studio
+from explorer.web import api, build, listen
+from tests.explorer.conftest import toy
+from tests.explorer.test_gathering import PICTURE, slices
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a network, a run that names its own set, a set that is given, and a picture."""
+    root = tmp_path_factory.mktemp("house")
+    toy(root / "checkpoints" / "brain.safetensors", crop=[1, 0, *PICTURE])
+    toy(root / "runs" / "first" / "checkpoints" / "000004.safetensors", seed=1, crop=[1, 0, *PICTURE])
+    config = {"data": str(slices(root / "own", people=5)), "holdout": 0.2, "seed": 1}
+    (root / "runs" / "first" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    slices(root / "given", people=7)
+    pictures.write_png(root / "scan.png", np.random.RandomState(0).randint(0, 256, (30, 28), np.uint8))
+    return root
+
+
+@pytest.fixture(scope="module")
+def studio(house: Path) -> Studio:
+    return Studio(house / "checkpoints", house / "runs", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def server(house: Path, studio: Studio) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+            patch.setenv(name, str(house / "cache"))
+        listening = listen("127.0.0.1", 0)
+        folders = (house / "checkpoints", house / "runs")
+        app = build(studio, folders=folders, data=[house / "given"])
+        running = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not running.started:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        running.should_exit = True
+        thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def client(server: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(server, verbose=False, download_files=tmp_path_factory.mktemp("fetched"))
+
+
+def test_layers_are_told_and_drawn(client: Client, server: str) -> None:
+    recipe = {"checkpoint": "brain", "seed": 7, "psi": 0.5}
+    told = client.predict(seeds=7, psi=0.5, checkpoint="brain", layer=1, api_name="/layers")
+    assert told == httpx.post(f"{server}/layers", params={"layer": "1"}, json=recipe).json()
+    name = told["layers"][1]["name"]
+    for words in ({"layer": name, "view": "channels", "cell": 16, "scale": "own"}, {"view": "growing"}):
+        path = client.predict(recipe=recipe, **words, api_name="/layers")
+        picture = httpx.post(f"{server}/layers/picture", params=words, json=recipe).content
+        assert Path(path).read_bytes() == picture and Path(path).name == f"{words['view']}.png"
+
+
+def test_the_nearest_real_pictures_are_told_and_drawn(client: Client, server: str) -> None:
+    told, sheet = client.predict(seeds="3", number=2, checkpoint="brain", api_name="/nearest")
+    assert len(told["near"]) == 2 and told["pictures"] == 28
+    about = json.loads(pictures.read_text(Path(sheet))["styloscope"])
+    assert (about["verb"], about["recipes"][0]["seed"]) == ("nearest", 3)
+    again = httpx.post(f"{server}/nearest", params={"number": 2}, json={"checkpoint": "brain", "seed": 3}).json()
+    assert {**told, "ready": True} == again
+    told, _ = client.predict(checkpoint="first", data="own", api_name="/nearest")
+    assert told["held"]["kind"] == "held", "a run's own set, for who sits at this machine"
+
+
+def test_a_picture_of_ones_own_becomes_a_point(client: Client, house: Path, studio: Studio) -> None:
+    scan = handle_file(house / "scan.png")
+    told, point = client.predict(scan, steps=20, checkpoint="brain", api_name="/project")
+    assert told["distance"]["levels"] > 0 and "name" not in told and not kept.names(studio.network("brain"), "points")
+    assert Path(point).suffix == ".safetensors"
+    told, _ = client.predict(scan, steps=20, checkpoint="brain", keep="my scan", api_name="/project")
+    assert told["name"] == "my-scan"
+    assert kept.read_point(studio.network("brain"), "my-scan").about["source"] == "scan.png"
+    assert studio.exact(Recipe(checkpoint="brain", point="my-scan", psi=1)).shape == PICTURE
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "settings", "sentence"),
+    [
+        ("/layers", {"seeds": "1-2"}, "seeds cannot be '1-2': one seed"),
+        ("/layers", {"view": "inside"}, "view cannot be 'inside'"),
+        ("/layers", {"view": "channels"}, "layer cannot be 'nothing'"),
+        ("/layers", {"layer": "nine"}, "layer cannot be 'nine'"),
+        ("/layers", {"layer": "1", "view": "channels", "count": "4"}, "count cannot be '4'"),
+        ("/layers", {"layer": "1", "view": "channels", "cell": 4000}, "cell cannot be '4000'"),
+        ("/nearest", {"seeds": "1,2"}, "seeds cannot be '1,2': one seed"),
+        ("/nearest", {"data": "/etc"}, "data cannot be '/etc'"),
+        ("/nearest", {"data": 3}, "data cannot be '3'"),
+        ("/nearest", {"number": 0}, "number cannot be '0'"),
+        ("/nearest", {"number": [1]}, "number cannot be"),
+        ("/project", {"picture": {"path": "/etc/passwd"}}, "(?i)picture cannot be 'this'|not allowed|cannot|error"),
+        ("/project", {"picture": "scan.png"}, "picture cannot be 'this'"),
+        ("/project", {"picture": {}}, "picture cannot be 'this'"),
+        ("/project", {"picture": {}, "steps": 3}, "steps cannot be '3'"),
+        ("/project", {"picture": {}, "space": ["w"]}, "space cannot be"),
+        ("/project", {"picture": {}, "checkpoint": "../brain"}, "there is no network"),
+    ],
+)
+def test_what_is_wrong_comes_back_as_one_sentence(
+    client: Client, endpoint: str, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(AppError, match=sentence) as caught:
+        client.predict(**settings, api_name=endpoint)
+    assert "Traceback" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_no_file_but_one_that_was_sent_is_read(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "files_folder", lambda: house / "sent")
+    (house / "sent").mkdir(exist_ok=True)
+    (house / "sent" / "mine.png").write_bytes(b"12345")
+    assert api._uploaded({"path": str(house / "sent" / "mine.png"), "orig_name": "x.png"}) == (b"12345", "x.png")
+    outside = [house / "scan.png", house / "sent" / ".." / "scan.png", house / "sent", house / "sent" / "none.png"]
+    if os.name == "posix":
+        (house / "sent" / "link.png").symlink_to(house / "scan.png")
+        outside.append(house / "sent" / "link.png")
+    for path in [*map(str, outside), "a\0b", ""]:
+        with pytest.raises(api.SettingError, match="picture cannot be 'this'"):
+            api._uploaded({"path": path})
+    monkeypatch.setattr(api, "UPLOAD_LIMIT", 4)
+    with pytest.raises(api.SettingError, match="5 bytes"):
+        api._uploaded({"path": str(house / "sent" / "mine.png")})
+
+
+def test_what_the_server_knows_of_a_request_is_no_word_of_a_verb(client: Client) -> None:
+    known = client.view_api(return_format="dict")["named_endpoints"]
+    words = {name: {one["parameter_name"] for one in known[name]["parameters"]} for name in known}
+    assert words["/nearest"] >= {"seeds", "data", "number"} and "request" not in words["/nearest"]
+    assert words["/project"] >= {"picture", "space", "keep"} and words["/layers"] >= {"layer", "view"}
