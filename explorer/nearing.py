@@ -152,10 +152,10 @@ def do_nearest(flags: argparse.Namespace) -> None:
     if not 1 <= flags.number <= MOST_NEAR:
         raise SettingError("number", flags.number, f"1 to {MOST_NEAR}")
     files = [Path(one) for one in flags.picture or ()]
-    if (len(seeds) + len(files)) * (flags.number + 2) > MOST_CELLS:
-        raise SettingError("seeds", f"{len(seeds)} of them", f"a sheet has at most {MOST_CELLS} cells")
     check_title(flags.title)
     out = needed_png(flags.out) if flags.out is not None else None
+    if out is not None and (len(seeds) + len(files)) * (flags.number + 2) > MOST_CELLS:
+        raise SettingError("seeds", f"{len(seeds)} of them", f"a sheet has at most {MOST_CELLS} cells")
     studio, base = recipe_of(flags)
     recipes = [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds]
     if not seeds and not files:

@@ -48,6 +48,8 @@ def do_project(flags: argparse.Namespace) -> None:
     out = needed(flags.out, "a point's name or X.safetensors; X.csv for a folder")
     source: Path = flags.source
     many = source.is_dir()
+    if flags.watch is not None:
+        place_for(flags.watch / PREVIEW)
     named = _checked_out(out, many=many)
     found = _listed(source) if many else [source]
     studio, base = recipe_of(flags)
@@ -56,6 +58,8 @@ def do_project(flags: argparse.Namespace) -> None:
         _check_free(network, named, replace=flags.replace)
     else:
         place_for(out)
+    if flags.watch is not None:
+        flags.watch.mkdir(parents=True, exist_ok=True)
     projector = Projector(
         network,
         growth=network.growth(base.grown),

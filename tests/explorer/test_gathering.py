@@ -270,11 +270,13 @@ def test_what_the_verb_refuses(tmp_path: Path, do: Callable[..., Any]) -> None:
         "number cannot be '17'": ("--data", str(folder), "--seeds", "0", "--number", "17"),
         "does not exist": ("--data", str(tmp_path / "nowhere"), "--seeds", "0"),
         "written as .png": ("--data", str(folder), "--seeds", "0", "--out", "x.jpg"),
-        "at most 4096 cells": ("--data", str(folder), "--seeds", "0-999"),
+        "at most 4096 cells": ("--data", str(folder), "--seeds", "0-999", "--out", str(tmp_path / "x.png")),
     }.items():
         status, out, err = do(*arguments)
         assert status == 2 and out == "" and words in err and err.count("\n") == 1, err
-    assert not (tmp_path / "x.jpg").exists()
+    assert not (tmp_path / "x.jpg").exists() and not (tmp_path / "x.png").exists()
+    status, out, _ = do("--data", str(folder), "--seeds", "0-999")
+    assert status == 0 and "seed 999: It lies" in out, "without a sheet there are no cells"
 
 
 def test_a_class_of_its_own_for_colour(tmp_path: Path) -> None:

@@ -121,6 +121,14 @@ def test_a_watched_projection_shows_and_stops(places: Path, capsys: pytest.Captu
     assert sorted(path.name for path in watched.iterdir()) == [projecting.PREVIEW, projecting.STOP]
 
 
+def test_a_place_to_watch_is_made_or_refused_at_once(places: Path) -> None:
+    flags = ("--out", str(places / "watched.safetensors"), "--watch")
+    project(places, str(places / "own.png"), *flags, str(places / "new" / "folder"), steps=20)
+    assert (places / "new" / "folder" / projecting.PREVIEW).is_file()
+    with pytest.raises(StyloscopeError, match="own.png is a file; name another place"):
+        project(places, str(places / "own.png"), *flags, str(places / "own.png"), steps=20)
+
+
 def test_ctrl_c_is_heard_once() -> None:
     import signal
 
