@@ -34,6 +34,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "stylegan": {"path_weight": 0.0, "g_lr": 0.001, "d_lr": 0.001, "gamma": 10.0},  # Karras et al. 2019, appendix C
 }
 KIMG = 1000.0  # where nothing grows and nobody says how long
+ALONE = 50  # after a head start the discriminator learns alone for one of so many parts of it
 
 _RUN, _DATA, _NET, _TRAIN, _AUGMENT = "run", "data", "networks", "training", "augmentation"
 _GROW, _REPORT, _MACHINE = "growing", "reports", "machine"
@@ -238,6 +239,9 @@ class Config:
         low=0.0,
         high=LONGEST,
     )
+    hold: float = decimal(
+        0.0, "weight of holding samples, after it, to the principal components that w says", group=_TRAIN, low=0.0
+    )
     freeze_d: int = whole(
         0, "levels of the discriminator, from the finest on, that are not trained", group=_TRAIN, low=0, high=16
     )
@@ -391,6 +395,8 @@ class Config:
             if getattr(self, name) != defaults[name]:
                 reason = "has no such choice" if self.arch == "stylegan" else "does not grow; --arch stylegan does"
                 raise SettingError(name, getattr(self, name), f"{defaults[name]} with {self.arch}, which {reason}")
+        if self.hold and not self.reconstruct:
+            raise SettingError("hold", self.hold, "0 without --reconstruct, whose codes it holds to")
         if self.reconstruct and self.labels:
             raise SettingError("reconstruct", self.reconstruct, "0 with --labels: codes of pictures know no classes")
         if self.reconstruct and not self.mapping_layers:
@@ -432,6 +438,10 @@ class Config:
     def head_start(self) -> int:
         """Images of the head start."""
         return round(self.reconstruct * 1000)
+
+    def alone(self) -> int:
+        """Images after it in which the discriminator learns alone."""
+        return self.head_start() // ALONE
 
     def images(self, *, auto: int = round(KIMG * 1000)) -> int:
         """Images to be shown; `auto` where --kimg leaves it open."""

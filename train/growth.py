@@ -48,7 +48,7 @@ class Stage:
 
     @property
     def says(self) -> str:
-        """The size, and alpha where it is below 1, such as `28x24, alpha 0.25`."""
+        """The size, and alpha where it is below 1, such as `28x24, alpha 0.25`; or that it is the head start."""
         if self.ahead:
             return "head start"
         shown = f"{self.size[0]}x{self.size[1]}"
@@ -102,6 +102,8 @@ class Growth:
                 raise SettingError(
                     field, getattr(config, field), f"more than 0 for {shown}, which would be shown no picture otherwise"
                 )
+            if number == 0:
+                stable += config.alone()  # since nothing is generated there in that time
             for length, fading in ((fade, True), (stable, False)):
                 if length or (not fading and number == len(grown) - 1):
                     end = begin + length
@@ -132,7 +134,7 @@ class Growth:
 
     @property
     def sizes(self) -> list[Size]:
-        """Every size that is trained on, coarse to fine."""
+        """Every size that is trained on after the head start, coarse to fine."""
         return list(dict.fromkeys(phase.stage.size for phase in self._phases))
 
     def at(self, images: int) -> Stage:
@@ -167,7 +169,7 @@ class Growth:
         )
 
     def ends(self) -> list[int]:
-        """Images after the last step of each size but the finished one, in which nothing comes to an end."""
+        """Images after the last step of each size but the finished one and the head start, which end nothing."""
         pairs = itertools.pairwise(self._phases)
         return [after.first for phase, after in pairs if phase.stage.level != after.stage.level]
 

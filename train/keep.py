@@ -105,10 +105,10 @@ def judge(
 def spare(run: Path, checkpoint: Path, *, images: int, size: tuple[int, int] | None = None) -> None:
     """Before `checkpoint` is written: where its namesake is to stay, keep that by another name. Raises OutputError.
 
-    That is the best of an earlier time, and the last of another size than `size`.
+    That is the best of an earlier time, and the last of a smaller size than `size`.
     """
     before = _told(checkpoint)
-    if size is not None and before is not None and before.size != size and before.images < images:
+    if size is not None and before is not None and before.size < size and before.images < images:
         _linked(checkpoint, checkpoint.with_name(f"{before.size[0]:03d}x{before.size[1]:03d}.safetensors"))
     old = read(run)
     if old is None or old.checkpoint != checkpoint.name or round(old.kimg * 1000) == images:

@@ -186,18 +186,21 @@ class Trainer:
             self._phase("r1", n.d_adam, batch, lambda part: self.r1_penalty(part, real), reached.d)
 
     def reconstruction_loss(self, part: slice, reals: Reals) -> tuple[Tensor, Figures]:
-        """Of pictures drawn from the codes of real ones."""
-        real, _ = reals[part]
-        with self._autocast():
-            return self.head_start.loss(self.networks.g, real)
+        """Squared error of pictures drawn from the codes of real ones."""
+        return self.head_start.loss(self.networks.g, reals[part][0], autocast=self._autocast)
 
     def generator_loss(self, part: slice) -> tuple[Tensor, Figures]:
         """Non-saturating loss, or the critic's verdict; the average w follows the batch."""
         with self._autocast():
             made = self._made("generator", part)
-            logits = self._logits("generator", part, self._pictures(made), made.labels)
+            drawn = self._pictures(made)
+            logits = self._logits("generator", part, drawn, made.labels)
         loss = (-logits if self.config.wasserstein else losses.generator_loss(logits)).mean()
-        return loss, {"loss_g": loss, "w": made.w.detach().float().mean(0)}
+        figures = {"loss_g": loss, "w": made.w.detach().float().mean(0)}
+        away = self.head_start.held(drawn, made.ws, made.w, full=self.networks.g.size)
+        if away is None:
+            return loss, figures
+        return loss + self.config.hold * away, {**figures, "held": away}
 
     def path_penalty(self, part: slice) -> tuple[Tensor, Figures]:
         """(|J^T y| - a)^2, a the moving mean of the lengths before this step; times the interval, since it is lazy."""
@@ -268,10 +271,11 @@ class Trainer:
         z, other, *noise, y = draws.normals(part, [g.z_dim, g.z_dim, *maps, last], device=self.device)
         if self.data.labels is not None and labels is None:
             labels = self._rows(draws.chosen(part, count=len(self.data)).numpy())
-        w = g.mapping(z, labels)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_start.holds):
+            w, w_other = g.mapping(z, labels), g.mapping(other, labels)
         rows = 2 * (stage.level + 1)  # of ws that this size looks at
         layer = draws.layers(part, num_ws=rows, share=self.config.style_mixing).to(self.device, non_blocking=True)
-        ws = losses.style_mix(w, g.mapping(other, labels), layer=layer, num_ws=g.num_ws)
+        ws = losses.style_mix(w, w_other, layer=layer, num_ws=g.num_ws)
         shaped = [one.unflatten(1, (1, *shape)) for one, shape in zip(noise, shapes, strict=True)]
         return Made(ws, w, shaped, labels, y)
 

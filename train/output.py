@@ -36,7 +36,7 @@ _LAUNCH = "launch"
 _BEFORE = "before-"
 _OURS = frozenset({runs.STATE, runs.SAMPLES, runs.CHECKPOINTS, runs.DATA, runs.COMMAND, runs.LOG, runs.BOARD})
 LOG_KEYS = (
-    "kimg", "seconds", "images_per_second", "loss_g", "loss_d", "r1", "gp", "path_length", "reconstruction",
+    "kimg", "seconds", "images_per_second", "loss_g", "loss_d", "r1", "gp", "path_length", "reconstruction", "held",
     "ada_p", "memory_gib", "size", "alpha", "fade_from", "fade_to", "logit_real", "logit_fake", "logit_train",
     "logit_held", "overfit", "ada_sign", "spread", "nearest", "warnings",
 )  # fmt: skip

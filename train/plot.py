@@ -22,6 +22,7 @@ _PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("gradient penalty", (("gp", "gradient penalty"),)),
     ("path length", (("path_length", "path length"),)),
     ("reconstruction", (("reconstruction", "squared error"),)),
+    ("components of samples from what w says", (("held", "squared error"),)),
 )
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 900, 220, 76, 30, 30
 _PAPER, _INK, _LINE, _MARK = (255, 255, 255), (40, 40, 40), (222, 222, 222), (120, 120, 120)
@@ -76,7 +77,7 @@ def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
     """
     told = [line for line in log if line.get("size") and isinstance(line.get("kimg"), int | float)]
     if any(_fade(line) for line in told):
-        return _said(told)
+        return _said(told, ahead=_ahead(log))
     phases: list[_Phase] = []
     last: dict[str, Any] = {}
     for (size, fading), group in itertools.groupby(told, key=lambda line: (_size(line["size"]), _fades(line))):
@@ -88,8 +89,9 @@ def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
     return phases
 
 
-def _said(told: Sequence[dict[str, Any]]) -> list[_Phase]:
-    phases: list[_Phase] = []
+def _said(told: Sequence[dict[str, Any]], *, ahead: float) -> list[_Phase]:
+    """Phases as lines tell them, after a head start until `ahead` kimg."""
+    phases = [_Phase("head start", False, 0.0, ahead)] if ahead else []
     for size, group in itertools.groupby(told, key=lambda line: _size(line["size"])):
         last = list(group)[-1]
         begin = phases[-1].end if phases else 0.0
@@ -103,6 +105,12 @@ def _said(told: Sequence[dict[str, Any]]) -> list[_Phase]:
         if fade is None or last["kimg"] > begin:
             phases.append(_Phase(size, False, begin, last["kimg"]))
     return phases
+
+
+def _ahead(log: Sequence[dict[str, Any]]) -> float:
+    """The kimg at which a head start ended: of the last line before any size in which pictures were reconstructed."""
+    before = itertools.takewhile(lambda line: not line.get("size"), log)
+    return max((line["kimg"] for line in before if isinstance(line.get("reconstruction"), int | float)), default=0.0)
 
 
 def _fade(line: dict[str, Any]) -> tuple[float, float] | None:
@@ -154,7 +162,7 @@ def _panel(
     for x in across:
         draw.line([place(x, up[0]), place(x, up[-1])], fill=_LINE)
         draw.text((place(x, up[0])[0], box[3] + 4), f"{x:g}", fill=_INK, font=font, anchor="mt")
-    _sizes(draw, [(place(phase.begin, 0)[0], phase) for phase in phases], top=box[1], bottom=box[3])
+    _sizes(draw, [(place(phase.begin, 0)[0], phase) for phase in phases], top=box[1], bottom=box[3], right=box[2])
     draw.text((box[0], top + 8), title, fill=_INK, font=font)
     if any(phase.fading for phase in phases):
         at = box[0] + font.getlength(title) + 18
@@ -171,11 +179,13 @@ def _panel(
             right -= font.getlength(label) + 16
 
 
-def _sizes(draw: ImageDraw.ImageDraw, placed: list[tuple[float, _Phase]], *, top: float, bottom: float) -> None:
+def _sizes(
+    draw: ImageDraw.ImageDraw, placed: list[tuple[float, _Phase]], *, top: float, bottom: float, right: float
+) -> None:
     """A line where each size but the first begins, and the names of the sizes, phases having their x."""
     font, free, before = ImageFont.load_default(size=12), 0.0, ""
     for x, phase in placed:
-        if phase.size == before:
+        if phase.size == before or x >= right:  # or where this panel has nothing yet
             continue
         if before:
             draw.line([x, top, x, bottom], fill=_MARK)

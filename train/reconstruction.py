@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,7 +35,6 @@ NUMBERS = 4096  # and pictures are averaged down until they have no more numbers
 ALIKE = 1e-4  # of the range of a pixel, 2: less is rounding
 FAINTEST = 1e-3  # components that vary less than this share of the first are left out
 ADAM = Adam(lr=0.004, betas=(0.9, 0.99))
-ALONE = 50  # the discriminator then learns alone for one of so many parts of the head start
 BATCH, STEPS, FEWEST = 512, 1500, 100  # of the mapping's fit
 IMAGES_A_STEP = 64  # a short head start has a short fit
 FIT_LR = 0.01
@@ -93,6 +93,7 @@ class HeadStart:
         self.width = width
         self.images = config.head_start()
         self.codes: Codes | None = None
+        self._over = False
 
     def on(self, images: int) -> bool:
         """Whether the step that begins after `images` images is one of reconstruction."""
@@ -100,14 +101,34 @@ class HeadStart:
 
     def alone(self, images: int) -> bool:
         """Whether it is one of those after it in which the discriminator learns alone."""
-        return self.images <= images < self.images + self.images // ALONE
+        return self.images <= images < self.images + self.config.alone()
 
     def leaves(self, images: int) -> bool:
-        """Forget the codes once, at the first step after it; whether the step after `images` images is that one."""
-        if self.codes is None or self.on(images):
+        """Whether the step after `images` images is the first one after it, once; forget the codes unless they hold."""
+        if self.codes is None or self._over or self.on(images):
             return False
-        self.codes = None
+        self._over = True
+        if not self.config.hold:
+            self.codes = None
         return True
+
+    @property
+    def holds(self) -> bool:
+        """Whether generated pictures are held to what their w says, and the mapping stays as it is."""
+        return self._over and self.codes is not None
+
+    def held(self, images: Tensor, ws: Tensor, w: Tensor, *, full: tuple[int, int]) -> Tensor | None:
+        """Mean squared difference of the codes of generated pictures [N, C, h, w] from their w [N, w_dim].
+
+        Those of two styles count 0. None where nothing holds, and for pictures of a size, other than the `full` one,
+        that is smaller than what the codes are of.
+        """
+        smaller = (full[0] // images.shape[2]).bit_length() - 1
+        if not self.holds or self.codes is None or smaller > self.codes.shrink:
+            return None
+        codes = replace(self.codes, shrink=self.codes.shrink - smaller)
+        alone = (ws == w[:, None]).all(dim=2).all(dim=1)
+        return ((codes(images.float()) - w.detach()).square().mean(dim=1) * alone).mean()
 
     def adam(self, images: int) -> Adam:
         """Adam at this step: the rate falls as a quarter of a cosine, once it has risen in the first hundredth."""
@@ -153,17 +174,21 @@ class HeadStart:
                     value.copy_(part.view_as(value))
         self.codes = Codes(shared[0], shared[1], shrink)
 
-    def loss(self, g: Generator, real: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, g: Generator, real: Tensor, *, autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of pictures drawn from the codes of `real` ones [N, C, H, W], without noise.
 
         A network that grows draws them in every size, and the loss is the mean of all; that of the full size is named.
+        Only what draws is inside `autocast`: the faint components are below the rounding of bfloat16.
         """
         assert self.codes is not None
         ws = self.codes(real)[:, None].expand(-1, g.num_ws, -1)
-        if isinstance(g.synthesis, stylegan.Synthesis):
-            drawn = g.synthesis.every_size(ws, noise="none")
-        else:
-            drawn = [g.synthesis(ws, noise="none")]
+        with autocast():
+            if isinstance(g.synthesis, stylegan.Synthesis):
+                drawn = g.synthesis.every_size(ws, noise="none")
+            else:
+                drawn = [g.synthesis(ws, noise="none")]
         errors = [
             (one.float() - functional.avg_pool2d(real, real.shape[2] // one.shape[2])).square().mean() for one in drawn
         ]
@@ -173,14 +198,16 @@ class HeadStart:
         """What the rest of the head start depends on."""
         if self.codes is None:
             return {}
-        shrink = torch.tensor(float(self.codes.shrink))
-        return {"codes.mean": self.codes.mean, "codes.basis": self.codes.basis, "codes.shrink": shrink}
+        shrink, over = torch.tensor(float(self.codes.shrink)), torch.tensor(float(self._over))
+        found = {"codes.mean": self.codes.mean, "codes.basis": self.codes.basis, "codes.shrink": shrink}
+        return found | ({"codes.over": over} if self._over else {})
 
     def restore(self, tensors: dict[str, Tensor], *, device: torch.device) -> None:
         """Put back what `tensors` gave."""
         if "codes.mean" in tensors:
             mean, basis = (tensors[f"codes.{name}"].to(device) for name in ("mean", "basis"))
             self.codes = Codes(mean, basis, int(tensors["codes.shrink"]))
+            self._over = "codes.over" in tensors
 
 
 # --- the mapping -------------------------------------------------------------------------------------------------

@@ -240,10 +240,7 @@ class _Session:
             warnings=seen.warnings,
         )
         if trainer.networks.g.grows:
-            reached = trainer.growth.reached(trainer.images)
-            fade = None if trainer.growth.is_ahead(trainer.images) else trainer.growth.fade(reached.size)
-            told = [None if images is None else images / 1000 for images in fade or (None, None)]
-            line |= {"size": list(reached.size), "alpha": reached.alpha, "fade_from": told[0], "fade_to": told[1]}
+            line |= _grown(trainer)
         self.run.log(line)
         sheet = self._sheet(drawn, count=config.samples)
         self.run.sample(sheet, images=trainer.images)
@@ -310,6 +307,16 @@ class _Session:
             drawn = self._drawn(self.grid, psi=GRID_PSI, wide=wide)
             pictures.write_png(path, self._sheet(drawn, count=self.grid, wide=wide))
             print(path)
+
+
+def _grown(trainer: Trainer) -> dict[str, Any]:
+    """The size and alpha that a growing network has come to, and where its fade lies; nothing in the head start."""
+    if trainer.growth.is_ahead(trainer.images):
+        return {}
+    reached = trainer.growth.reached(trainer.images)
+    fade = trainer.growth.fade(reached.size) or (None, None)
+    told = [None if images is None else images / 1000 for images in fade]
+    return {"size": list(reached.size), "alpha": reached.alpha, "fade_from": told[0], "fade_to": told[1]}
 
 
 def _precision(asked: Asked, trainer: Trainer, *, resumed: Any) -> str:

@@ -340,13 +340,14 @@ def test_a_head_start_is_told_of_but_is_no_size(
     assert "0 kimg: all sizes learn to draw the pictures until 0.03 kimg, 4 images a step" in said
     assert "0.032 kimg: 4x4 is trained until 0.046 kimg" in said
     log = runs.log(out)
-    assert [line["size"] for line in log] == [[16, 16]] * 2 + [[4, 4], [8, 8], [8, 8], [16, 16], [16, 16]]
+    assert [line["size"] for line in log] == [None] * 2 + [[4, 4], [8, 8], [8, 8], [16, 16], [16, 16]]
     assert [line["reconstruction"] is not None for line in log] == [True] * 2 + [False] * 5
     assert [line["fade_from"] for line in log] == [None] * 3 + [0.046] * 2 + [0.078] * 2
     assert [core.load(file).generator.size for file in runs.checkpoints(out)] == [(16, 16)]
     ends = sorted(path.name for path in (out / runs.CHECKPOINTS).iterdir())
-    assert ends == ["000000.safetensors", "004x004.safetensors", "008x008.safetensors", "016x016.safetensors"]
-    assert core.load(out / runs.CHECKPOINTS / "016x016.safetensors").about["training"]["images_seen"] == 32
+    assert ends == ["000000.safetensors", "004x004.safetensors", "008x008.safetensors"]
+    found = [(phase.size, phase.fading, phase.begin) for phase in plot._phases(log)]
+    assert found[:3] == [("head start", False, 0.0), ("4x4", False, 0.032), ("8x8", True, 0.046)]
 
 
 # --- beginning with another network --------------------------------------------------------------------------------

@@ -87,10 +87,13 @@ def test_before_it_grows_it_may_learn_all_sizes_at_once() -> None:
     settings = {"fade": "0.1", "stable": "0.2", "batches": "32,32,32,16"}
     plain, of = growth(**settings), growth(**settings, reconstruct=0.25)
     assert of.at(0) == Stage(3, SIZES[3], 1.0, 16, 0, False, 250, ahead=True) and of.at(0).says == "head start"
-    assert [(s.level, s.fading, s.begin - 250, s.end - 250) for s in of.stages()] == [
-        (s.level, s.fading, s.begin, s.end) for s in plain.stages()
+    alone = 250 // 50  # images of the discriminator alone, at the first size
+    first, *rest = of.stages()
+    assert (first.begin, first.end) == (250, plain.stages()[0].end + 250 + alone)
+    assert [(s.level, s.fading, s.begin - 250 - alone, s.end - 250 - alone) for s in rest] == [
+        (s.level, s.fading, s.begin, s.end) for s in plain.stages()[1:]
     ]
-    assert of.end == plain.end + 250 and of.sizes == plain.sizes and of.grows
+    assert of.end == plain.end + 250 + alone and of.sizes == plain.sizes and of.grows
     steps = walk(of)
     assert [stage.ahead for images, stage in steps if images < 300] == [True] * 16 + [False] * 2  # 256 of 250
     assert [of.step(images) for images, _ in steps] == list(range(len(steps)))

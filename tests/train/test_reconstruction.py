@@ -219,7 +219,49 @@ def test_a_network_that_grows_learns_all_its_sizes_at_once() -> None:
 GROWS = {"arch": "stylegan", "fade": "0.008", "stable": "0.008"}
 
 
-@pytest.mark.parametrize("more", [{}, GROWS], ids=["stylegan2", "stylegan"])
+def test_codes_keep_their_depth_where_bfloat16_draws() -> None:
+    plain, rounded = (stepped(make.trainer(reconstruct=0.1, bfloat16=bfloat16), 1) for bfloat16 in (False, True))
+    seen = []
+    synthesis = rounded.networks.g.synthesis
+    synthesis.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    part, real = slice(0, 4), plain.reals()
+    rounded.reconstruction_loss(part, real)
+    assert plain.head_start.codes is not None
+    assert seen[0].dtype == torch.float32 and torch.equal(seen[0][:, 0], plain.head_start.codes(real.images))
+
+
+@pytest.mark.parametrize("more", [{}, {"arch": "stylegan", "fade": "0.02", "stable": "0.02"}], ids=["2", "1"])
+def test_samples_are_held_to_what_their_w_says(more: dict[str, object]) -> None:
+    trainer = stepped(make.trainer(reconstruct=0.04, hold=3.0, style_mixing=0.5, **more), 10)
+    start, g, full = trainer.head_start, trainer.networks.g, (16, 16)
+    ws, w = torch.randn(4, g.num_ws, 8), torch.randn(4, 8)
+    ws[:2] = w[:2, None]
+    images = torch.randn(4, 1, 16, 16)
+    assert not start.holds and start.held(images, ws, w, full=full) is None, "not while it lasts"
+    codes = start.codes
+    mapping = {name: value.clone() for name, value in g.mapping.state_dict().items() if name != "w_avg"}
+    trainer.step()
+    assert start.holds and codes is not None and start.codes is codes
+    errors = (codes(images) - w).square().mean(dim=1)
+    held = start.held(images, ws, w, full=full)
+    assert held is not None and torch.allclose(held, errors[:2].sum() / 4), "two styles say two things"
+    assert start.held(images[:, :, :8, :8], ws, w, full=full) is None, "smaller than what the codes are of"
+    start.codes = Codes(torch.zeros(64), torch.randn(64, 8), 1)
+    small = torch.nn.functional.avg_pool2d(images, 2)
+    ours, theirs = (start.held(one, ws, w, full=full) for one in (small, images))
+    assert ours is not None and theirs is not None and torch.allclose(ours, theirs)
+    start.codes = codes
+    stepped(trainer, 8)
+    figures = trainer.figures()
+    assert ("held" in figures) == (not more), "of a network that grows, once it is as large as the codes"
+    assert all(torch.equal(value, g.mapping.state_dict()[name]) for name, value in mapping.items())
+    if not more:
+        part = slice(0, 4)
+        loss, told = trainer.generator_loss(part)
+        assert torch.allclose(loss, told["loss_g"] + 3 * told["held"]) and told["held"] > 0
+
+
+@pytest.mark.parametrize("more", [{}, GROWS, {"hold": 2.0}], ids=["stylegan2", "stylegan", "held"])
 @pytest.mark.parametrize("steps", [3, 10, 11])  # in the head start, at its end, in the part of the discriminator alone
 def test_going_on_gives_the_same_bits(steps: int, more: dict[str, object]) -> None:
     settings = {"reconstruct": 0.04, **more}
@@ -255,10 +297,11 @@ def test_processes_take_the_codes_of_the_first(tmp_path: Path) -> None:
         ({"reconstruct": 1.0, "labels": True}, "0 with --labels: codes of pictures know no classes"),
         ({"reconstruct": 1.0, "mapping_layers": 0}, "0 with --mapping-layers 0, since z is w there"),
         ({"reconstruct": -1.0}, "a number from 0"),
+        ({"hold": 1.0}, "0 without --reconstruct, whose codes it holds to"),
     ],
 )
 def test_what_has_no_head_start_is_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(SettingError, match=f"^reconstruct cannot be .*: {message}"):
+    with pytest.raises(SettingError, match=f"^(reconstruct|hold) cannot be .*: {message}"):
         Config.read(settings)
 
 
