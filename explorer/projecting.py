@@ -58,6 +58,7 @@ def do_project(flags: argparse.Namespace) -> None:
         _check_free(network, named, replace=flags.replace)
     else:
         place_for(out)
+    picture = None if many else pictures.read(source)
     if flags.watch is not None:
         flags.watch.mkdir(parents=True, exist_ok=True)
     projector = Projector(
@@ -70,10 +71,10 @@ def do_project(flags: argparse.Namespace) -> None:
     watched = Watched(flags.watch, Steps(flags, None))
     with stopping() as stopped:
         stop = lambda: stopped() or watched.asked  # noqa: E731
-        if many:
+        if picture is None:
             _folder(flags, found, out, network=network, projector=projector, wish=wish, watched=watched, stop=stop)
             return
-        made = yardstick.project(pictures.read(source), wish, progress=watched, stop=stop)
+        made = yardstick.project(picture, wish, progress=watched, stop=stop)
     name = named or _stem(out)
     point = point_of(made, network, name=name, source=source.name, wish=wish)
     path = kept.keep(network, point, replace=flags.replace) if named is not None else _write(out, point)

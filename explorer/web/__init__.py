@@ -24,7 +24,7 @@ from explorer.web.api import add_endpoints, files_folder
 from explorer.web.desk import Desk
 from explorer.web.directions_routes import add_directions_routes
 from explorer.web.guard import Guard, Login
-from explorer.web.inside_routes import add_inside_routes
+from explorer.web.inside_routes import Looks, add_inside_routes
 from explorer.web.job_routes import add_job_routes
 from explorer.web.jobs import Jobs
 from explorer.web.map_routes import add_map_routes
@@ -59,7 +59,7 @@ def build(
     desk, inside = Desk(), Desk()
     checkpoints, runs = (str(folder.resolve()) for folder in folders)
     jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
-    trainings, sets = Trainings(runs=folders[1]), RealSets(studio, data)
+    trainings, looks, sets = Trainings(runs=folders[1]), Looks(studio), RealSets(studio, data)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +72,7 @@ def build(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     add_routes(app, studio=studio, desk=desk)
     add_about_routes(app, studio=studio)
-    add_inside_routes(app, studio=studio, desk=inside)
+    add_inside_routes(app, looks=looks, desk=inside)
     add_directions_routes(app, studio=studio)
     add_job_routes(app, jobs=jobs, check=studio.check)
     add_map_routes(app, studio=studio)
@@ -82,7 +82,7 @@ def build(
     add_points_routes(app, studio=studio)
     add_project_routes(app, studio=studio, jobs=jobs)
     add_training_routes(app, trainings=trainings, host=host)
-    endpoints = partial(add_endpoints, studio, jobs, desk=desk, inside=inside, sets=sets, host=host)
+    endpoints = partial(add_endpoints, studio, jobs, desk=desk, inside=inside, looks=looks, sets=sets, host=host)
     page.mount(app, studio=studio, endpoints=endpoints, checkpoint=checkpoint)
     app.add_middleware(Refusals)
     app.add_middleware(Guard, host=host, login=login)

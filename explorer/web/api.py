@@ -6,11 +6,13 @@ files are the queue's, which removes them after a while. What is wrong comes bac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
-from inspect import Parameter, signature
+from inspect import Parameter, iscoroutinefunction, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -18,13 +20,14 @@ from gradio import Error, Request
 from gradio.events import api
 from gradio.utils import get_upload_folder
 
-from core.errors import SettingError, StyloscopeError
+from core.errors import DataError, SettingError, StyloscopeError
 from core.latents import parse_seeds
 from explorer import directions
 from explorer.recipe import Recipe, parse_grown
 from explorer.web.directions_routes import listed, made
 from explorer.web.inside_routes import Looks, drawn, facts, wished_look
 from explorer.web.job_routes import looked_at
+from explorer.web.nearest_routes import counted
 from explorer.web.project_routes import UPLOAD_LIMIT, checked, kept_point, wished
 from explorer.web.training_routes import near
 
@@ -42,6 +45,8 @@ T = TypeVar("T")
 Seeds = str | int | list
 Words = str | dict
 _AT_ONCE = 4
+_LONGEST_NAME = 200
+_GLANCE = 0.05  # seconds between two looks at a job
 
 
 def files_folder() -> Path:
@@ -49,9 +54,11 @@ def files_folder() -> Path:
     return Path(get_upload_folder())
 
 
-def add_endpoints(studio: Studio, jobs: Jobs, *, desk: Desk, inside: Desk, sets: RealSets, host: str) -> None:
-    """Add the endpoints to the gr.Blocks that is being built; `inside` is the desk of what is inside a network."""
-    made, looked = _Verbs(studio, jobs, desk), _Looks(studio, jobs, inside, sets, host)
+def add_endpoints(
+    studio: Studio, jobs: Jobs, *, desk: Desk, inside: Desk, looks: Looks, sets: RealSets, host: str
+) -> None:
+    """Add the endpoints to the gr.Blocks that is being built; `inside` is the desk of `looks` inside a network."""
+    made, looked = _Verbs(studio, jobs, desk), _Looks(studio, jobs, inside, looks, sets, host)
     verbs: list[Callable[..., Any]] = [made.render, made.mix, made.interpolate, made.bilinear, made.compare, made.map]
     verbs += [made.directions, looked.layers, looked.nearest, looked.project]
     for verb in verbs:
@@ -94,7 +101,7 @@ class _Verbs:
             made.append(_file(path))
         return made[0] if len(made) == 1 else made
 
-    def mix(
+    async def mix(
         self,
         rows: Seeds,
         columns: Seeds,
@@ -112,9 +119,9 @@ class _Verbs:
         """The matrix as one PNG: a row gives the picture, a column the styles of the layers."""
         base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
         settings = {"rows": rows, "columns": columns, "layers": str(layers), "amount": amount, "title": title}
-        return _file(self._made("mix", {**settings, **base}))
+        return _file(await self._made("mix", {**settings, **base}))
 
-    def interpolate(
+    async def interpolate(
         self,
         seeds: Seeds | None = None,
         steps: int = 24,
@@ -142,9 +149,9 @@ class _Verbs:
             usual = {"steps": 24, "space": "w", "loop": False, "fps": 24.0, "ease": "linear"}
             settings = {key: value for key, value in settings.items() if value != usual.get(key)}
             settings["timeline"] = timeline
-        return _file(self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
+        return _file(await self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
 
-    def bilinear(
+    async def bilinear(
         self,
         seeds: Seeds | None = None,
         steps: int = 10,
@@ -161,9 +168,9 @@ class _Verbs:
         """The sheet between four corners as one PNG."""
         base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
         settings = {"seeds": seeds, "steps": steps, "title": title, "recipes": recipes}
-        return _file(self._made("bilinear", {**settings, **base}))
+        return _file(await self._made("bilinear", {**settings, **base}))
 
-    def compare(
+    async def compare(
         self,
         other: str | None = None,
         seeds: Seeds | None = None,
@@ -184,9 +191,9 @@ class _Verbs:
         base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
         settings = {"with": other, "seeds": seeds, "precision": precision, "with_precision": with_precision}
         more = {"amplify": amplify, "signed": signed, "title": title}
-        return _file(self._made("compare", {**settings, **more, **base}))
+        return _file(await self._made("compare", {**settings, **more, **base}))
 
-    def map(
+    async def map(
         self,
         samples: int = 5000,
         method: str = "umap",
@@ -200,7 +207,7 @@ class _Verbs:
         """Seed, x, y of the samples as CSV, and the picture of the map as PNG."""
         settings = {"samples": samples, "method": method, "label": label, "checkpoint": checkpoint}
         more = {"by_class": by_class, "color": color, "points": points, "pictures": pictures}
-        made = self._made("map", {**settings, **more})
+        made = await self._made("map", {**settings, **more})
         return [_file(made), _file(made.with_suffix(".png"))]
 
     def directions(
@@ -227,20 +234,31 @@ class _Verbs:
         wish = {"checkpoint": checkpoint, "name": name, "method": method, "labels": labels, "column": column}
         return {"directions": [made(self._studio, {**wish, **piles, "replace": replace})]}
 
-    def _made(self, verb: str, settings: dict[str, Any]) -> Path:
-        checked = looked_at(verb, settings, check=self._studio.check)
-        return self._jobs.wait(self._jobs.submit(verb, checked))
+    async def _made(self, verb: str, settings: dict[str, Any]) -> Path:
+        return await _done(self._jobs, verb, lambda: looked_at(verb, settings, check=self._studio.check))
+
+
+async def _done(jobs: Jobs, verb: str, settings: Callable[[], dict[str, Any]]) -> Path:
+    """What a job made of `settings`, once it is done. Where the client cancels, or leaves, the job ends too."""
+    identity = await asyncio.to_thread(lambda: jobs.submit(verb, settings()))
+    try:
+        while jobs.status(identity)["state"] in ("waiting", "running"):
+            await asyncio.sleep(_GLANCE)
+    except asyncio.CancelledError:
+        asyncio.get_running_loop().run_in_executor(None, jobs.cancel, identity)
+        raise
+    return jobs.file(identity)
 
 
 class _Looks:
     """The endpoints that look at a network, or at a picture, more closely."""
 
-    def __init__(self, studio: Studio, jobs: Jobs, desk: Desk, sets: RealSets, host: str) -> None:
+    def __init__(self, studio: Studio, jobs: Jobs, desk: Desk, looks: Looks, sets: RealSets, host: str) -> None:
         self._studio = studio
         self._jobs = jobs
         self._desk = desk
         self._sets = sets
-        self._looks = Looks(studio)
+        self._looks = looks
         self._host = host
 
     def layers(
@@ -273,11 +291,14 @@ class _Looks:
         )
         if view is None:
             return dict(self._desk.ask(lambda: facts(self._looks, wish)).result())
+        if layer is None and view != "growing":
+            raise SettingError("layer", "nothing", "a name or number of those that are told without view")
+        picture = self._desk.ask(lambda: drawn(self._looks, wish)).result()
         path = self._jobs.hold() / f"{view}.png"
-        path.write_bytes(self._desk.ask(lambda: drawn(self._looks, wish)).result())
+        path.write_bytes(picture)
         return _file(path)
 
-    def nearest(
+    async def nearest(
         self,
         seeds: Seeds | None = None,
         data: str | None = None,
@@ -293,14 +314,19 @@ class _Looks:
     ) -> list:
         """What is said of the nearest real pictures, and the sheet as PNG; `data` is the name of a set."""
         base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
-        one = _seeded(base, seeds)
+        many = counted(str(number))
+        # Of a run the newest network is meant; it is looked for once, since a training may save the next meanwhile.
+        network = await asyncio.to_thread(self._studio.check, base)
+        one = replace(_seeded(base, seeds), checkpoint=network.name)
         follow = request is not None and request.request is not None and near(request.request, host=self._host)
-        wish = {"recipe": one.to_dict(), "data": data, "number": number}
-        sheet = self._jobs.wait(self._jobs.submit("nearest", self._sets.settings(wish, follow=follow)))
-        found = self._sets.look(one, data, number=number, follow=follow)
+        wish = {"recipe": one.to_dict(), "data": data, "number": many}
+        sheet = await _done(self._jobs, "nearest", lambda: self._sets.settings(wish, follow=follow))
+        found = await asyncio.to_thread(self._sets.look, one, data, number=many, follow=follow)
+        if found is None:
+            raise DataError("these pictures have changed while they were read; ask once more")
         return [found, _file(sheet)]
 
-    def project(
+    async def project(
         self,
         picture: dict,
         space: str = "w+",
@@ -313,31 +339,41 @@ class _Looks:
         keep: str | None = None,
     ) -> list:
         """How near a picture of your own came, and its point; under the name `keep` it is kept beside the network."""
-        settings = wished(
-            self._studio,
-            {"space": space, "steps": steps, "seconds": seconds, "noise_maps": noise_maps}
-            | {"label": label, "grown": grown, "checkpoint": checkpoint},
-        )
-        data, name = _uploaded(picture)
+        if keep is not None and not (isinstance(keep, str) and 0 < len(keep) <= _LONGEST_NAME):
+            raise SettingError("keep", keep, f"a name of 1 to {_LONGEST_NAME} characters")
+        network = await asyncio.to_thread(self._studio.network, checkpoint)
+        asked = {"space": space, "steps": steps, "seconds": seconds, "noise_maps": noise_maps, "label": label}
+        settings = await asyncio.to_thread(wished, self._studio, {**asked, "grown": grown, "checkpoint": network.name})
+        data, name = await asyncio.to_thread(_uploaded, picture)
         checked(data, name)
-        path = self._jobs.wait(self._jobs.submit("project", {**settings, "source": data}))
-        network = self._studio.network(checkpoint)
-        return [kept_point(network, path, name=keep, source=name), _file(path)]
+        path = await _done(self._jobs, "project", lambda: {**settings, "source": data})
+        return [await asyncio.to_thread(kept_point, network, path, name=keep, source=name), _file(path)]
 
 
-def _one_sentence(verb: Callable[P, T]) -> Callable[P, T]:
+def _one_sentence(verb: Callable[P, Any]) -> Callable[P, Any]:
     """The same function, whose StyloscopeErrors reach the client as their one sentence."""
 
     @wraps(verb)
-    def told(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
+    def told(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with _sentences():
             return verb(*args, **kwargs)
-        except StyloscopeError as wrong:
-            raise Error(" ".join(str(wrong).split()), print_exception=False) from wrong
-        except CancelledError as wrong:
-            raise Error("the explorer is going down", print_exception=False) from wrong
 
-    return told
+    @wraps(verb)
+    async def waited(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with _sentences():
+            return await verb(*args, **kwargs)
+
+    return waited if iscoroutinefunction(verb) else told
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    try:
+        yield
+    except StyloscopeError as wrong:
+        raise Error(" ".join(str(wrong).split()), print_exception=False) from wrong
+    except CancelledError as wrong:
+        raise Error("the explorer is going down", print_exception=False) from wrong
 
 
 def _spelled(verb: Callable[P, T]) -> Callable[P, T]:

@@ -100,9 +100,8 @@ class Wish:
     client: str | None = None
 
 
-def add_inside_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
+def add_inside_routes(app: Starlette, *, looks: Looks, desk: Desk) -> None:
     """Add /layers and /layers/picture to `app`; to be called before Gradio is mounted at /."""
-    looks = Looks(studio)
 
     async def listed(request: Request) -> Response:
         try:

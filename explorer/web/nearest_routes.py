@@ -36,7 +36,7 @@ from explorer.web.training_routes import near
 if TYPE_CHECKING:
     from explorer.studio import Network, Studio
 
-__all__ = ["RealSets", "add_nearest_routes"]
+__all__ = ["RealSets", "add_nearest_routes", "counted"]
 
 BARS = 48  # of the histogram, from 0 to the farthest held-out picture
 _MOST_OPEN = 3
@@ -122,7 +122,7 @@ class RealSets:
         recipe = Recipe.parse(wish["recipe"])
         choice = self.choice(self.studio.check(recipe), data, follow=follow)
         clean = looked_at("nearest", {"recipe": recipe.to_dict()}, check=self.studio.check)
-        return {**clean, "number": _number(str(wish.get("number", 4))), "data": str(choice.path.absolute())}
+        return {**clean, "number": counted(str(wish.get("number", 4))), "data": str(choice.path.absolute())}
 
     def picture(
         self, name: str | None, data: str | None, picture: str, *, grown: Grown | None, mirrored: bool, follow: bool
@@ -151,7 +151,7 @@ def add_nearest_routes(app: Starlette, *, sets: RealSets, jobs: Jobs, host: str)
     async def look(request: Request) -> Response:
         try:
             recipe = Recipe.parse(await read_body(request, field="recipe"))
-            number = _number(request.query_params.get("number", "4"))
+            number = counted(request.query_params.get("number", "4"))
             data, follow = request.query_params.get("data"), near(request, host=host)
             found = await asyncio.to_thread(sets.look, recipe, data, number=number, follow=follow)
             return JSONResponse({"ready": False, "says": _UNREAD} if found is None else {"ready": True, **found})
@@ -201,7 +201,8 @@ def _says(network: Network, found: Sequence[realset.Choice]) -> str | None:
     return None if found else realset.nothing(network)
 
 
-def _number(text: str) -> int:
+def counted(text: str) -> int:
+    """How many pictures are asked for. Raises SettingError."""
     if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST_NEAR):
         raise SettingError("number", text, f"1 to {MOST_NEAR}")
     return int(text)

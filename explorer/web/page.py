@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ORDER", "found_panels", "mount"]
 
 ORDER = ("mix", "interpolate", "map", "steer", "project", "compare", "training", "about")
-UPLOAD_LIMIT = "512mb"
+UPLOAD_LIMIT = "64mb"  # of what gradio_client sends
+STAY = (600, 3600)  # seconds: how often files that were sent are looked at, and how old they may become
 MARKUP = Path(__file__).with_name("markup")
 STATIC = Path(__file__).with_name("static")
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
@@ -33,9 +34,13 @@ SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", 
 
 def mount(app: FastAPI, *, studio: Studio, endpoints: Callable[[], None], checkpoint: str | None) -> None:
     """Mount the page on `app` at /; `endpoints` adds what programs call to the gr.Blocks that is being built."""
+    blocks = _blocks(studio, endpoints=endpoints, checkpoint=checkpoint)
+    # Blocks that are mounted are never launched, and Gradio looks only for those that are whether a file that a
+    # request names was sent by somebody; of others it takes, and then serves, every file of this machine.
+    blocks.has_launched = True
     gr.mount_gradio_app(
         app,
-        _blocks(studio, endpoints=endpoints, checkpoint=checkpoint),
+        blocks,
         path="/",
         footer_links=[],
         run_history=False,
@@ -57,7 +62,7 @@ def found_panels() -> list[tuple[str, ModuleType]]:
 def _blocks(studio: Studio, *, endpoints: Callable[[], None], checkpoint: str | None) -> gr.Blocks:
     shown = found_panels()
     facts = json.dumps({"checkpoint": checkpoint, "panels": [name for name, _ in shown]})
-    with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True) as blocks:
+    with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True, delete_cache=STAY) as blocks:
         brand = _markup("brand", facts=escape(facts, quote=True))
         menus = header(brand=brand, open_box=_markup("open-box"), save_menu=_markup("save-menu"))
         with gr.Row(elem_id="bench", elem_classes=[] if shown else ["alone"]):

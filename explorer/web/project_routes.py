@@ -149,6 +149,8 @@ def _preview(folder: Path) -> dict[str, Any] | None:
 def kept_point(network: Network, path: Path, *, name: str | None, source: str) -> dict[str, Any]:
     """What the point of a job says of itself; kept under `name`, numbered where that is taken, unless it is None."""
     point = kept.point_from(path, network, name="the point")
+    if point.about.get("sha") != network.sha:
+        raise SettingError("checkpoint", network.name, "the network that the point was found in, which has changed")
     if name is not None:
         point = replace(point, name=free_name(network, name), about={**point.about, "source": source})
         kept.keep(network, point)

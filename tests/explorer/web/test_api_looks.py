@@ -21,10 +21,13 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from core import pictures
+from core.errors import SettingError
 from explorer import kept
 from explorer.recipe import Recipe
 from explorer.studio import Studio
 from explorer.web import api, build, listen
+from explorer.web.jobs import Jobs
+from explorer.web.project_routes import kept_point
 from tests.explorer.conftest import toy
 from tests.explorer.test_gathering import PICTURE, slices
 
@@ -117,7 +120,9 @@ def test_a_picture_of_ones_own_becomes_a_point(client: Client, house: Path, stud
         ("/nearest", {"data": 3}, "data cannot be '3'"),
         ("/nearest", {"number": 0}, "number cannot be '0'"),
         ("/nearest", {"number": [1]}, "number cannot be"),
-        ("/project", {"picture": {"path": "/etc/passwd"}}, "(?i)picture cannot be 'this'|not allowed|cannot|error"),
+        ("/nearest", {"number": "many"}, "number cannot be 'many'"),
+        ("/project", {"picture": {}, "keep": 5}, "keep cannot be '5'"),
+        ("/project", {"picture": {}, "keep": ""}, "keep cannot be"),
         ("/project", {"picture": "scan.png"}, "picture cannot be 'this'"),
         ("/project", {"picture": {}}, "picture cannot be 'this'"),
         ("/project", {"picture": {}, "steps": 3}, "steps cannot be '3'"),
@@ -131,6 +136,59 @@ def test_what_is_wrong_comes_back_as_one_sentence(
     with pytest.raises(AppError, match=sentence) as caught:
         client.predict(**settings, api_name=endpoint)
     assert "Traceback" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def asked(server: str, endpoint: str, values: list[Any]) -> str:
+    """What a bare request is told, without the client, which would send any file that is named."""
+    begun = httpx.post(f"{server}/gradio_api/call{endpoint}", json={"data": values})
+    return httpx.get(f"{server}/gradio_api/call{endpoint}/{begun.json()['event_id']}", timeout=60).text
+
+
+def test_a_request_names_no_file_of_this_machine(server: str, house: Path) -> None:
+    """Gradio takes a file that a request names to be one that it sent, wherever in a value it stands."""
+    before = {path.name for path in api.files_folder().rglob("*")}
+    for path in (house / "scan.png", house / "checkpoints" / "brain.safetensors", Path("/etc/hostname"), house / "no"):
+        file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+        said = asked(server, "/project", [file, "w+", 20, None, False, None, None, "brain", "spied"])
+        assert "event: error" in said and "root" not in said
+        assert "event: error" in asked(server, "/render", ["1", *[None] * 6, file])
+        assert path.name not in {one.name for one in api.files_folder().rglob("*")} - before
+
+
+def test_a_client_that_leaves_ends_its_job(client: Client, house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled, cancel = [], Jobs.cancel
+    monkeypatch.setattr(Jobs, "cancel", lambda self, identity: (cancelled.append(identity), cancel(self, identity)))
+    waiting = client.submit(handle_file(house / "scan.png"), steps=20000, checkpoint="brain", api_name="/project")
+    time.sleep(2)
+    waiting.cancel()
+    end = time.monotonic() + 10
+    while not cancelled:
+        assert time.monotonic() < end, "the job runs on"
+        time.sleep(0.05)
+    told, _ = client.predict(handle_file(house / "scan.png"), steps=20, checkpoint="brain", api_name="/project")
+    assert told["distance"], "and holds nobody up"
+
+
+def test_a_point_is_kept_beside_the_network_it_was_found_in(
+    client: Client, house: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, newer = api._done, house / "runs" / "first" / "checkpoints" / "000005.safetensors"
+
+    async def meanwhile(*given: Any) -> Path:
+        toy(newer, seed=5, crop=[1, 0, *PICTURE])
+        return await done(*given)
+
+    monkeypatch.setattr(api, "_done", meanwhile)
+    scan = handle_file(house / "scan.png")
+    try:
+        told, _ = client.predict(scan, steps=20, checkpoint="first", keep="mine", api_name="/project")
+        assert kept.names(studio.network("first/000004"), "points") == [told["name"]]
+        assert not kept.names(studio.network("first/000005"), "points")
+        with pytest.raises(SettingError, match="which has changed"):
+            kept_point(studio.network("first/000005"), kept.path_of(studio.network("first/000004"), "points", "mine"),
+                       name="x", source="x")  # fmt: skip
+    finally:
+        newer.unlink(missing_ok=True)
 
 
 def test_no_file_but_one_that_was_sent_is_read(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
