@@ -121,6 +121,8 @@ class _Session:
             say(sentence)
         if config.reconstruct * 1000 >= session.end:
             say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
+        if config.hold and not trainer.head_start.on(trainer.images) and trainer.head_start.codes is None:
+            say("nothing is held: the head start was over, and its codes forgotten, before --hold was asked for")
         if isinstance(data, Frames) and data.move(device):
             say("the pictures lie on the device")
         if processes.first:

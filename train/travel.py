@@ -163,8 +163,9 @@ def _lighter(tensors: Mapping[str, Tensor], *, beta1: float) -> dict[str, Tensor
     light = {}
     for name, tensor in tensors.items():
         if name.endswith(":exp_avg"):
-            # In the head start, while there are codes, the generator's Adam has a beta1 of its own.
-            if beta1 or (name.startswith("g_adam.") and "codes.mean" in tensors):
+            # In the head start, whose codes are there, the generator's Adam has a beta1 of its own.
+            ahead = "codes.mean" in tensors and "codes.over" not in tensors
+            if beta1 or (name.startswith("g_adam.") and ahead):
                 light[name] = tensor.to(torch.bfloat16)
         elif name.endswith(":exp_avg_sq"):
             light[name] = tensor.to(torch.bfloat16)

@@ -305,6 +305,23 @@ def test_what_has_no_head_start_is_refused(settings: dict[str, object], message:
         Config.read(settings)
 
 
+def test_what_came_too_late_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make.folder(tmp_path / "in", count=6)
+    given = ["--data", tmp_path / "in", *SHORT, "--reconstruct", "0.004", "--out", tmp_path / "run"]
+    assert run(monkeypatch, *given, "--kimg", "0.012") == 0
+    capsys.readouterr()
+    late = ["--out", tmp_path / "run", "--resume-anyway", "--hold", "2", "--kimg", "0.016"]
+    assert run(monkeypatch, *late) == 0
+    assert "nothing is held: the head start was over" in capsys.readouterr().err
+    assert run(monkeypatch, *given[:-1], tmp_path / "held", "--kimg", "0.012", "--hold", "2") == 0
+    assert run(monkeypatch, "--out", tmp_path / "held", "--resume", "--kimg", "0.016") == 0
+    assert "nothing is held" not in capsys.readouterr().err
+    log = [json.loads(line) for line in (tmp_path / "held" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert log[-1]["held"] > 0
+
+
 def test_a_presets_head_start_is_for_its_own_networks_and_from_nothing(tmp_path: Path) -> None:
     def asked(*more: str) -> float:
         given = ["--preset", "brain", "--data", "phantoms", "--out", str(tmp_path / "run"), *more]

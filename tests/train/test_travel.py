@@ -184,6 +184,12 @@ def test_the_head_starts_first_moments_travel() -> None:
     assert "d_adam.a:exp_avg" not in travel._lighter(tensors, beta1=0.0)
 
 
+def test_codes_that_hold_travel_and_the_moments_do_not() -> None:
+    tensors = {"g_adam.a:exp_avg": torch.ones(3), "codes.mean": torch.ones(4), "codes.over": torch.ones(())}
+    light = travel._lighter(tensors, beta1=0.0)
+    assert set(light) == {"codes.mean", "codes.over"} and light["codes.over"].dtype == torch.float32
+
+
 def test_what_cannot_be_packed_says_so(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="has no state to travel with"):
         travel.pack(tmp_path, tmp_path / "bag", limit=LIMIT)
