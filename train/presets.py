@@ -32,8 +32,8 @@ _TABLE: dict[str, tuple[Any, ...]] = {
 
 _MORE: dict[str, dict[str, Any]] = {
     "smoke":      dict(r1_every=2, precision="float32", threads=1),
-    "brain":      dict(reconstruct=100.0, gamma=4.0, path_weight=0.0, style_mixing=0.5),
-    "brain-half": dict(reconstruct=100.0, gamma=2.0, path_weight=0.0, style_mixing=0.5),
+    "brain":      dict(reconstruct=100.0, hold=4.0, gamma=4.0, path_weight=0.0, style_mixing=0.5),
+    "brain-half": dict(reconstruct=100.0, hold=4.0, gamma=2.0, path_weight=0.0, style_mixing=0.5),
     "avatars":    dict(gamma=1.0, path_weight=0.0),
 }
 
@@ -46,7 +46,7 @@ _GROWING: dict[str, tuple[Any, ...]] = {
         "32", "auto", 16, "auto", "0.5", "0.5",
         64, 64, 2, 0.1, 0.25, 4, 12),
     "brain-progressive": (
-        "112x96", "192,128,64,32,16", 16, "16,16,16,16,8", "0,4,8,16,24", "4,8,20,36,240",
+        "112x96", "192,128,64,32,16", 16, "auto", "0,2,4,8,12", "2,3,6,12,300",
         192, 192, 6, 4.0, 2.0, 5, 24),
     "progressive-256": (
         "256", "256,256,256,256,128,64,32", 32, "32,32,32,32,16,8,4", "20e", "20e",
@@ -59,7 +59,8 @@ _GROWING: dict[str, tuple[Any, ...]] = {
 _GROWING_MORE: dict[str, dict[str, Any]] = {
     "smoke-progressive": dict(channel_base=512, channel_max=32, g_lr=0.003, d_lr=0.003, r1_every=4,
                               precision="float32", threads=1),
-    "brain-progressive": dict(start="7x6", gamma=10.0, g_lr=0.0015, d_lr=0.0015, r1_every=8),
+    "brain-progressive": dict(start="7x6", reconstruct=60.0, hold=4.0, gamma=3.0, style_mixing=0.5, g_lr=0.0015,
+                              d_lr=0.0015, r1_every=8),
     "progressive-256": dict(start="4", loss="wgan-gp"),
     "progressive-256-light": dict(start="4", loss="wgan-gp"),
 }

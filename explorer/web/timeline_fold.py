@@ -42,6 +42,6 @@ def timeline_fold() -> None:
                 gr.Number(3, label="Length in seconds", elem_id="timeline-length", **number)
             slider("Frames a second", "timeline-fps", (1, MOST_FPS), 24)
             with gr.Row(elem_classes=["choices"], equal_height=False):
-                gr.Radio(SPLINES, value="catmull-rom", label="Way", elem_id="timeline-spline", interactive=True)
+                gr.Radio(SPLINES, value="catmull-rom", label="Path", elem_id="timeline-spline", interactive=True)
                 gr.Checkbox(value=False, label="Loop", elem_id="timeline-loop", interactive=True)
         piece('<div id="timeline-rest" class="part"></div>', "timeline-rest-box")

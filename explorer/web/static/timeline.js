@@ -140,7 +140,7 @@ function mountSettings(model) {
   length.number.title = "How long the film lasts; all times are drawn out or in with it";
   const fps = wholeField("timeline-fps", { name: "Frames a second of the film", reach: [1, 60], start: EMPTY.fps, change: (value, moving) => model.change({ fps: value }, { moving }) });
   const titles = { "catmull-rom": "One smooth curve through all keys", linear: "Straight from key to key" };
-  radioField("timeline-spline", { name: "Way", start: EMPTY.spline, titles, change: (spline) => model.line.spline !== spline && model.change({ spline }) });
+  radioField("timeline-spline", { name: "Path", start: EMPTY.spline, titles, change: (spline) => model.line.spline !== spline && model.change({ spline }) });
   const loop = document.querySelector("#timeline-loop input");
   loop.closest("label").title = "From the last key back to the first";
   loop.addEventListener("change", () => loop.checked !== model.line.loop && model.change({ loop: loop.checked, duration: null }));
