@@ -395,8 +395,8 @@ class Config:
             if getattr(self, name) != defaults[name]:
                 reason = "has no such choice" if self.arch == "stylegan" else "does not grow; --arch stylegan does"
                 raise SettingError(name, getattr(self, name), f"{defaults[name]} with {self.arch}, which {reason}")
-        if self.hold and not self.reconstruct:
-            raise SettingError("hold", self.hold, "0 without --reconstruct, whose codes it holds to")
+        if self.hold and (not self.head_start() or self.style_mixing == 1):
+            raise SettingError("hold", self.hold, "0 without --reconstruct, whose codes hold, or with --style-mixing 1")
         if self.reconstruct and self.labels:
             raise SettingError("reconstruct", self.reconstruct, "0 with --labels: codes of pictures know no classes")
         if self.reconstruct and not self.mapping_layers:

@@ -485,7 +485,7 @@ class Trainer:
         nets.restore_adam(n.d_adam, n.d, nets.under(tensors, "d_adam"))
         self.mean_path = tensors["mean_path"].to(self.device)
         self.augmenting.restore(tensors)
-        self.head_start.restore(tensors, device=self.device)
+        self.head_start.restore(tensors, images=facts["images"], device=self.device)
         self._figures = {key: list(values.to(self.device)) for key, values in nets.under(tensors, "figures").items()}
         self.images, self.bfloat16 = facts["images"], facts["bfloat16"]
         if micro:

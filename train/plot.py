@@ -78,7 +78,8 @@ def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
     told = [line for line in log if line.get("size") and isinstance(line.get("kimg"), int | float)]
     if any(_fade(line) for line in told):
         return _said(told, ahead=_ahead(log))
-    phases: list[_Phase] = []
+    ahead = _ahead(log)
+    phases = [_Phase("head start", False, 0.0, ahead)] if ahead else []
     last: dict[str, Any] = {}
     for (size, fading), group in itertools.groupby(told, key=lambda line: (_size(line["size"]), _fades(line))):
         lines = list(group)
@@ -108,7 +109,7 @@ def _said(told: Sequence[dict[str, Any]], *, ahead: float) -> list[_Phase]:
 
 
 def _ahead(log: Sequence[dict[str, Any]]) -> float:
-    """The kimg at which a head start ended: of the last line before any size in which pictures were reconstructed."""
+    """How far lines tell of a head start, in kimg: to the last one before any size that has a reconstruction."""
     before = itertools.takewhile(lambda line: not line.get("size"), log)
     return max((line["kimg"] for line in before if isinstance(line.get("reconstruction"), int | float)), default=0.0)
 
@@ -153,9 +154,9 @@ def _panel(
         return box[0] + u * (box[2] - box[0]), box[3] - v * (box[3] - box[1])
 
     for phase in phases:
-        if phase.fading:
+        if phase.fading and place(phase.begin, 0)[0] < box[2]:
             (left, _), (right, _) = place(phase.begin, 0), place(phase.end, 0)
-            draw.rectangle([left, box[1], right, box[3]], fill=_FADE)
+            draw.rectangle([left, box[1], min(right, box[2]), box[3]], fill=_FADE)
     for y in up:
         draw.line([place(across[0], y), place(across[-1], y)], fill=_LINE)
         draw.text((box[0] - 6, place(0, y)[1]), f"{y:g}", fill=_INK, font=font, anchor="rm")

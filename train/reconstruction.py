@@ -115,13 +115,13 @@ class HeadStart:
     @property
     def holds(self) -> bool:
         """Whether generated pictures are held to what their w says, and the mapping stays as it is."""
-        return self._over and self.codes is not None
+        return self.config.hold > 0 and self._over and self.codes is not None
 
     def held(self, images: Tensor, ws: Tensor, w: Tensor, *, full: tuple[int, int]) -> Tensor | None:
         """Mean squared difference of the codes of generated pictures [N, C, h, w] from their w [N, w_dim].
 
-        Those of two styles count 0. None where nothing holds, and for pictures of a size, other than the `full` one,
-        that is smaller than what the codes are of.
+        Those of two styles count 0 in it. None where nothing holds, and for pictures of a size, other than the `full`
+        one, that is smaller than what the codes are of.
         """
         smaller = (full[0] // images.shape[2]).bit_length() - 1
         if not self.holds or self.codes is None or smaller > self.codes.shrink:
@@ -202,12 +202,14 @@ class HeadStart:
         found = {"codes.mean": self.codes.mean, "codes.basis": self.codes.basis, "codes.shrink": shrink}
         return found | ({"codes.over": over} if self._over else {})
 
-    def restore(self, tensors: dict[str, Tensor], *, device: torch.device) -> None:
-        """Put back what `tensors` gave."""
+    def restore(self, tensors: dict[str, Tensor], *, images: int, device: torch.device) -> None:
+        """Put back what `tensors` gave after `images` images."""
         if "codes.mean" in tensors:
             mean, basis = (tensors[f"codes.{name}"].to(device) for name in ("mean", "basis"))
             self.codes = Codes(mean, basis, int(tensors["codes.shrink"]))
             self._over = "codes.over" in tensors
+        if self._over and (not self.config.hold or self.on(images)):  # other settings: held no longer, or begun again
+            self.codes, self._over = None, False
 
 
 # --- the mapping -------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, iscoroutinefunction, signature
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from gradio import Error, Request
@@ -228,7 +229,13 @@ class _Verbs:
         `a` and `b` are seeds or lists of recipes, `labels` is the text of a CSV.
         """
         if method in directions.METHODS:
-            found = listed(self._studio, checkpoint, method=method, layers=layers, count=number)
+            found = listed(
+                self._studio,
+                _recipe(None, checkpoint=checkpoint).checkpoint,
+                method=method,
+                layers=layers,
+                count=number,
+            )
             return {"directions": found}
         piles = {field: _pile(given) for field, given in (("a", a), ("b", b)) if given is not None}
         wish = {"checkpoint": checkpoint, "name": name, "method": method, "labels": labels, "column": column}
@@ -240,14 +247,26 @@ class _Verbs:
 
 async def _done(jobs: Jobs, verb: str, settings: Callable[[], dict[str, Any]]) -> Path:
     """What a job made of `settings`, once it is done. Where the client cancels, or leaves, the job ends too."""
-    identity = await asyncio.to_thread(lambda: jobs.submit(verb, settings()))
+    begun = asyncio.ensure_future(asyncio.to_thread(lambda: jobs.submit(verb, settings())))
     try:
+        identity = await asyncio.shield(begun)
         while jobs.status(identity)["state"] in ("waiting", "running"):
             await asyncio.sleep(_GLANCE)
     except asyncio.CancelledError:
-        asyncio.get_running_loop().run_in_executor(None, jobs.cancel, identity)
+        begun.add_done_callback(lambda done: _end(jobs, done))  # which may not have come so far yet
         raise
     return jobs.file(identity)
+
+
+def _end(jobs: Jobs, begun: asyncio.Future[str]) -> None:
+    """Cancel a job that was begun, if it was, without holding up the server."""
+    if not begun.cancelled() and begun.exception() is None:
+        Thread(target=_cancelled, args=(jobs, begun.result()), daemon=True).start()
+
+
+def _cancelled(jobs: Jobs, identity: str) -> None:
+    with suppress(StyloscopeError):  # it has ended by itself and is forgotten
+        jobs.cancel(identity)
 
 
 class _Looks:
@@ -341,11 +360,11 @@ class _Looks:
         """How near a picture of your own came, and its point; under the name `keep` it is kept beside the network."""
         if keep is not None and not (isinstance(keep, str) and 0 < len(keep) <= _LONGEST_NAME):
             raise SettingError("keep", keep, f"a name of 1 to {_LONGEST_NAME} characters")
-        network = await asyncio.to_thread(self._studio.network, checkpoint)
+        network = await asyncio.to_thread(self._studio.check, _recipe(None, checkpoint=checkpoint))
         asked = {"space": space, "steps": steps, "seconds": seconds, "noise_maps": noise_maps, "label": label}
         settings = await asyncio.to_thread(wished, self._studio, {**asked, "grown": grown, "checkpoint": network.name})
         data, name = await asyncio.to_thread(_uploaded, picture)
-        checked(data, name)
+        await asyncio.to_thread(checked, data, name)
         path = await _done(self._jobs, "project", lambda: {**settings, "source": data})
         return [await asyncio.to_thread(kept_point, network, path, name=keep, source=name), _file(path)]
 

@@ -297,12 +297,34 @@ def test_processes_take_the_codes_of_the_first(tmp_path: Path) -> None:
         ({"reconstruct": 1.0, "labels": True}, "0 with --labels: codes of pictures know no classes"),
         ({"reconstruct": 1.0, "mapping_layers": 0}, "0 with --mapping-layers 0, since z is w there"),
         ({"reconstruct": -1.0}, "a number from 0"),
-        ({"hold": 1.0}, "0 without --reconstruct, whose codes it holds to"),
+        ({"hold": 1.0}, "0 without --reconstruct, whose codes hold"),
+        ({"hold": 1.0, "reconstruct": 0.0004}, "0 without --reconstruct"),
+        (
+            {"hold": 1.0, "reconstruct": 1.0, "style_mixing": 1.0},
+            "0 without --reconstruct, .* or with --style-mixing 1",
+        ),
     ],
 )
 def test_what_has_no_head_start_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=f"^(reconstruct|hold) cannot be .*: {message}"):
         Config.read(settings)
+
+
+@pytest.mark.parametrize(("hold", "reconstruct"), [(0.0, 0.04), (0.0, 0.0), (3.0, 0.08)])
+def test_other_settings_end_a_hold_or_begin_again(hold: float, reconstruct: float) -> None:
+    held = stepped(make.trainer(reconstruct=0.04, hold=3.0), 12)
+    other = make.trainer(reconstruct=reconstruct, hold=hold)
+    other.restore({name: value.clone() for name, value in held.tensors().items()}, held.facts())
+    assert other.head_start.codes is None and not other.head_start.holds
+    mapping = {name: value.clone() for name, value in other.networks.g.mapping.state_dict().items()}
+    stepped(other, 12)
+    moved = [
+        name for name, value in mapping.items() if not torch.equal(value, other.networks.g.mapping.state_dict()[name])
+    ]
+    assert "layers.0.weight" in moved
+    group = other.networks.g_adam.param_groups[0]
+    assert group["betas"][0] == 0.0, "after a second head start the generator learns as ever"
+    assert other.head_start.holds == bool(hold)
 
 
 def test_what_came_too_late_is_said(
@@ -330,3 +352,4 @@ def test_a_presets_head_start_is_for_its_own_networks_and_from_nothing(tmp_path:
     assert asked() == 100
     assert asked("--labels") == asked("--init", "other.safetensors") == 0
     assert asked("--init", "other.safetensors", "--reconstruct", "7") == 7
+    assert asked("--reconstruct", "0") == 0, "and its hold goes with it"

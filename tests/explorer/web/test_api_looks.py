@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -128,6 +129,8 @@ def test_a_picture_of_ones_own_becomes_a_point(client: Client, house: Path, stud
         ("/project", {"picture": {}, "steps": 3}, "steps cannot be '3'"),
         ("/project", {"picture": {}, "space": ["w"]}, "space cannot be"),
         ("/project", {"picture": {}, "checkpoint": "../brain"}, "there is no network"),
+        ("/project", {"picture": {}, "checkpoint": 5}, "checkpoint cannot be '5'"),
+        ("/directions", {"checkpoint": ["brain"]}, "checkpoint cannot be"),
     ],
 )
 def test_what_is_wrong_comes_back_as_one_sentence(
@@ -167,6 +170,35 @@ def test_a_client_that_leaves_ends_its_job(client: Client, house: Path, monkeypa
         time.sleep(0.05)
     told, _ = client.predict(handle_file(house / "scan.png"), steps=20, checkpoint="brain", api_name="/project")
     assert told["distance"], "and holds nobody up"
+
+
+def test_a_client_that_leaves_before_its_job_has_begun_ends_it_too() -> None:
+    ended: list[str] = []
+
+    class Slow:
+        def submit(self, verb: str, settings: dict[str, Any]) -> str:
+            return "id"
+
+        def status(self, identity: str) -> dict[str, str]:
+            return {"state": "running"}
+
+        def cancel(self, identity: str) -> None:
+            ended.append(identity)
+
+    def settings() -> dict[str, Any]:
+        time.sleep(0.3)
+        return {}
+
+    async def leave() -> None:
+        waiting = asyncio.ensure_future(api._done(Slow(), "project", settings))  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.sleep(0.6)
+
+    asyncio.run(leave())
+    assert ended == ["id"]
 
 
 def test_a_point_is_kept_beside_the_network_it_was_found_in(
