@@ -119,7 +119,7 @@ class _Session:
         says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
         for sentence in [*data.says, data.frame.says, says, *machine.compiled(trainer)]:
             say(sentence)
-        if config.reconstruct * 1000 >= session.end:
+        if trainer.head_start.images >= session.end:
             say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
         if config.hold and not trainer.head_start.on(trainer.images) and trainer.head_start.codes is None:
             say("nothing is held: the head start was over, and its codes forgotten, before --hold was asked for")

@@ -256,13 +256,6 @@ class Jobs:
                 "name": job.name,
             }
 
-    def wait(self, identity: str) -> Path:
-        """Wait until a job has ended and return its file; StyloscopeError with its sentence when there is none."""
-        with self._changed:
-            job = self._job(identity)
-            self._changed.wait_for(lambda: job.state not in ("waiting", "running"))
-        return self.file(identity)
-
     def file(self, identity: str) -> Path:
         """Return what a job has made (a folder of frames as one zip)."""
         with self._changed:

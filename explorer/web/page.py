@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from explorer.web import panels
 from explorer.web.controls import connect_menus, controls, header, piece
+from explorer.web.project_routes import UPLOAD_LIMIT
 from explorer.web.timeline_fold import timeline_fold
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["ORDER", "found_panels", "mount"]
 
 ORDER = ("mix", "interpolate", "map", "steer", "project", "compare", "training", "about")
-UPLOAD_LIMIT = "64mb"  # of what gradio_client sends
 STAY = (600, 3600)  # seconds: how often files that were sent are looked at, and how old they may become
 MARKUP = Path(__file__).with_name("markup")
 STATIC = Path(__file__).with_name("static")
@@ -45,7 +45,7 @@ def mount(app: FastAPI, *, studio: Studio, endpoints: Callable[[], None], checkp
         footer_links=[],
         run_history=False,
         show_error=False,
-        max_file_size=UPLOAD_LIMIT,
+        max_file_size=f"{UPLOAD_LIMIT >> 20}mb",
         theme=_theme(),
         head=_markup("head"),
         favicon_path=str(STATIC / "favicon.svg"),

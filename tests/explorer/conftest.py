@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -71,3 +75,21 @@ def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     return Studio(tmp_path / "checkpoints", tmp_path / "runs", device="cpu")
+
+
+@contextmanager
+def served(app: Any) -> Iterator[str]:
+    """The address of an app that a thread of this process serves."""
+    import uvicorn
+
+    from explorer.web import listen
+
+    listening = listen("127.0.0.1", 0)
+    running = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    running.should_exit = True
+    thread.join(timeout=10)

@@ -10,7 +10,7 @@ const MOST_CHARTS = 24;
 // [title, {column: words}]; a column that no line has is left out, and so is a chart without columns.
 const LOG = [
   ["Losses", { loss_g: "generator", loss_d: "discriminator" }],
-  ["Reconstruction", { reconstruction: "squared error" }],
+  ["Reconstruction", { reconstruction: "squared error", held: "of held components" }],
   ["Logits", { logit_real: "real", logit_fake: "generated", logit_held: "held out" }],
   ["Regularisation", { r1: "R1", path_length: "path length" }],
   ["Augmentation", { ada_p: "ADA p", ada_sign: "sign of real logits" }],

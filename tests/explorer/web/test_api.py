@@ -6,13 +6,11 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -23,8 +21,9 @@ from explorer import kept
 from explorer.recipe import Recipe, Steer
 from explorer.studio import Studio
 from explorer.timeline import Timeline
-from explorer.web import build, listen
+from explorer.web import build
 from explorer.web.about_routes import card_html
+from tests.explorer.conftest import served
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +34,8 @@ def server(folder: Path, studio: Studio) -> Iterator[str]:
     )
     Image.new("L", (4, 4)).save(folder / "checkpoints" / "brain-grid.png")
     (folder / "checkpoints" / "secret.png").write_bytes(b"not yours")
-    listening = listen("127.0.0.1", 0)
-    app = build(studio, folders=(folder / "checkpoints", folder / "runs"))
-    running = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    thread = Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not running.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    running.should_exit = True
-    thread.join(timeout=10)
+    with served(build(studio, folders=(folder / "checkpoints", folder / "runs"))) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ import pytest
 
 pytest.importorskip("gradio")
 
-import uvicorn
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
@@ -26,10 +24,10 @@ from core.errors import SettingError
 from explorer import kept
 from explorer.recipe import Recipe
 from explorer.studio import Studio
-from explorer.web import api, build, listen
+from explorer.web import api, build
 from explorer.web.jobs import Jobs
 from explorer.web.project_routes import kept_point
-from tests.explorer.conftest import toy
+from tests.explorer.conftest import served, toy
 from tests.explorer.test_gathering import PICTURE, slices
 
 
@@ -56,17 +54,9 @@ def server(house: Path, studio: Studio) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
             patch.setenv(name, str(house / "cache"))
-        listening = listen("127.0.0.1", 0)
         folders = (house / "checkpoints", house / "runs")
-        app = build(studio, folders=folders, data=[house / "given"])
-        running = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-        thread = Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        while not running.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        running.should_exit = True
-        thread.join(timeout=10)
+        with served(build(studio, folders=folders, data=[house / "given"])) as address:
+            yield address
 
 
 @pytest.fixture(scope="module")
