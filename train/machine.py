@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from core.errors import SettingError
+from core.memory import keep_freed_memory
 from train.config import Config
 from train.console import place
 from train.growth import Stage
@@ -47,7 +48,8 @@ def device(word: str) -> torch.device:
 
 
 def set_up(config: Config, on: torch.device) -> None:
-    """Set torch's threads on the CPU; on a GPU let it try its convolutions, and multiply float32 as TensorFloat-32."""
+    """Set torch's threads and keep memory on the CPU; a GPU may try its convolutions and multiply as TensorFloat-32."""
+    keep_freed_memory()
     if config.threads != "auto":
         torch.set_num_threads(int(config.threads))
     if on.type == "cuda":
