@@ -17,6 +17,7 @@ from torch import Tensor
 from core import latents, pictures
 from core.engine import Engine
 from core.errors import SettingError
+from core.memory import keep_freed_memory
 from core.stylegan2 import Noise
 from explorer import kept
 from explorer.kept import Direction, Point
@@ -49,7 +50,7 @@ class Studio:
     """Turns recipes into pictures, one at a time whoever asks: every method may be called from any thread.
 
     checkpoints and runs are the folders whose networks can be named; `device` auto, cpu, cuda or mps; `precision` auto
-    (previews may be bfloat16), float32 or bfloat16 (everything is).
+    (previews may be bfloat16), float32 or bfloat16 (everything is). The process keeps memory that it frees from then on.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Studio:
         device: str = "auto",
         precision: str = "auto",
     ) -> None:
+        keep_freed_memory()
         self._networks = Networks(checkpoints=checkpoints, runs=runs)
         self._device = device
         self._precision = precision
