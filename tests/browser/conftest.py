@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def driver(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[Any]:
     """One browser for all tests."""
     browser = start_driver(tmp_path_factory.mktemp("profile"), downloads)
-    browser.set_script_timeout(20)
+    browser.set_script_timeout(60)
     yield browser
     browser.quit()
 
@@ -187,10 +187,21 @@ def recipe_of(driver: Any) -> dict[str, Any]:
 
 def entered(driver: Any, place: int) -> None:
     """Wait until the browser's history has its entry number `place`: a picture is shown a moment before that."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while driver.execute_script("return history.state?.styloscope?.place") != place:
         assert time.monotonic() < end, f"no entry {place} in the history"
         time.sleep(0.05)
+
+
+def still(said: Callable[[], Any], *, seconds: float) -> Any:
+    """Wait until this has stayed as it is for so many seconds; return it."""
+    end, found = time.monotonic() + 60, said()
+    while time.monotonic() < end:
+        time.sleep(seconds)
+        before, found = found, said()
+        if found == before:
+            return found
+    raise AssertionError(f"it goes on, now at {found!r}")
 
 
 def complaints(driver: Any) -> list[str]:
@@ -213,10 +224,15 @@ def hosts(driver: Any) -> set[str]:
 
 
 def choose(driver: Any, name: str, word: str) -> None:
-    """Pick a word from one of the page's dropdowns as a person would, again where it was redrawn meanwhile."""
-    from selenium.common.exceptions import StaleElementReferenceException
+    """Pick a word from one of the page's dropdowns as a person would, again where it was moved or redrawn meanwhile."""
+    from selenium.common.exceptions import (
+        ElementClickInterceptedException,
+        ElementNotInteractableException,
+        StaleElementReferenceException,
+    )
 
-    end = time.monotonic() + 10
+    moving = (ElementClickInterceptedException, ElementNotInteractableException, StaleElementReferenceException)
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
             box = driver.find_element("css selector", f"input[role=combobox][aria-label='{name}']")
@@ -226,7 +242,7 @@ def choose(driver: Any, name: str, word: str) -> None:
                 if option.get_attribute("aria-label") == word:
                     option.click()
                     return
-        except StaleElementReferenceException:
-            continue
+        except moving:
+            pass
         time.sleep(0.05)
     raise AssertionError(f"{name} does not offer {word}")

@@ -51,7 +51,7 @@ def paired(driver: Any, *names: str, **wanted: object) -> list[dict[str, Any]]:
         same = all(one.get(key) == value for one in recipes for key, value in wanted.items())
         return sides if exact == "true" and fits and same else None
 
-    return until(look, seconds=20)
+    return until(look)
 
 
 def pixels(driver: Any, place: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import RunningApp, choose, complaints, growing_network, shown, toy_network
+from tests.browser.conftest import RunningApp, choose, complaints, growing_network, shown, still, toy_network
 from tests.browser.test_panels import find, type_into, until, words
 
 START = "conv0-28x24"  # the convolution in the middle
@@ -67,12 +67,12 @@ def test_it_follows_the_stage_once_it_is_open_and_asks_for_nothing_before(tab: A
     type_into(tab, "#seed input[type=number]", 11)
     shown(tab, seed=11)
     until(lambda: inside(tab)["recipe"].get("seed") == 11)
-    assert tab.execute_script(PIXELS) != before
+    until(lambda: tab.execute_script(PIXELS) != before)
     find(tab, FOLD).click()
-    count = tab.execute_script(ASKED)
+    count = still(lambda: tab.execute_script(ASKED), seconds=1)
     type_into(tab, "#seed input[type=number]", 12)
     shown(tab, seed=12)
-    assert tab.execute_script(ASKED) == count and not complaints(tab)
+    assert still(lambda: tab.execute_script(ASKED), seconds=1) == count and not complaints(tab)
 
 
 def test_layers_and_channels_are_gone_through_by_keys(tab: Any) -> None:

@@ -65,7 +65,7 @@ def test_colours_say_what_they_mean(tab: Any, tmp_path: Path) -> None:
     field = tab.find_element("css selector", "#map-panel input[type=file]")
     field.send_keys(str(table))
     until(lambda: words(tab, "#map-panel .scale .label") == "Age")
-    assert len(set(until(lambda: tab.execute_script(COLOURS)))) == 3, "the lowest, the highest and none"
+    until(lambda: len(set(tab.execute_script(COLOURS))) == 3)  # the lowest, the highest and none
     assert "900 of 1,000 known" in find(tab, "#map-panel .scale").get_attribute("aria-label")
     pick(tab, "Colour by", "dx (ratings.csv)")
     until(lambda: words(tab, "#map-panel .classes") == "a\nb")
@@ -107,7 +107,7 @@ def test_a_drawn_line_becomes_keyframes_among_kept_pictures(tab: Any) -> None:
     try:
         ready(tab)
         diamond = f"const [, one] = {PLOT}._fullData; return [one.marker.symbol, one.x.length]"
-        assert tab.execute_script(diamond) == ["diamond", 1]
+        until(lambda: tab.execute_script(diamond) == ["diamond", 1])
         assert "1 kept picture" in words(tab, STATUS)
         assert find(tab, "#map-method label:has([value=umap-points])").is_displayed()
         tab.execute_script(PRESS, "#map-drag", "path")

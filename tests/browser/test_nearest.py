@@ -60,7 +60,7 @@ def test_the_nearest_are_looked_for_and_follow_the_stage(tab: Any) -> None:
     assert not find(tab, f"{PART} .found").is_displayed()  # nothing is read before somebody asks
     tab.execute_script("arguments[0].scrollIntoView()", find(tab, PART))
     next(one for one in tab.find_elements("css selector", f"{PART} button") if one.text == "Look for it").click()
-    until(lambda: "It lies " in words(tab), seconds=90)
+    until(lambda: "It lies " in words(tab))
     assert (
         len(tab.find_elements("css selector", f"{PART} figure canvas")) == 6
     )  # the stage, four real ones, a difference
@@ -79,7 +79,7 @@ def test_a_network_whose_set_was_not_read_says_so(tab: Any) -> None:
     tab.execute_script("stage.set({ seed: 21 }); arguments[0].scrollIntoView()", find(tab, PART))
     button = next(one for one in tab.find_elements("css selector", f"{PART} button") if one.text == "Look for it")
     button.click()
-    until(lambda: "This is person004_slice01.png" in words(tab), seconds=90)
+    until(lambda: "This is person004_slice01.png" in words(tab))
     tab.execute_script("stage.show({ checkpoint: 'classes', seed: 3 })")
     shown(tab, checkpoint="classes", seed=3)
     until(lambda: "have not been read for this network yet" in find(tab, PART).text)

@@ -51,7 +51,7 @@ return [one.x + one.width / 2 - other.x - other.width / 2, one.y + one.height / 
 """
 
 
-def until(said: Callable[[], Any], *, seconds: float = 60) -> Any:
+def until(said: Callable[[], Any], *, seconds: float = 120) -> Any:
     """Wait for something true and return it; what is redrawn meanwhile is looked up again."""
     from selenium.common.exceptions import StaleElementReferenceException
 
@@ -162,7 +162,7 @@ def test_a_walk_leads_from_class_to_class(tab: Any) -> None:
     type_into(tab, "[aria-label=Seeds]", "3, 9:3")
     until(lambda: "classes are 0 to 2" in words(tab, "#walk-seeds-hint"))
     find(tab, "#walk-rest .home button").click()
-    until(lambda: words(tab, "#walk-rest .job-result").startswith("Saved"), seconds=90)
+    until(lambda: words(tab, "#walk-rest .job-result").startswith("Saved"))
     tab.execute_script("stage.set({ checkpoint: 'brain', label: null })")
     until(lambda: field.get_attribute("value") == "3, 9, 27" and not find(tab, menu).is_displayed())
 
@@ -239,7 +239,7 @@ def test_rows_and_columns_of_the_matrix_have_a_class_each(tab: Any) -> None:
 
     until(lambda: brought() == [(1, 11, 2)])
     find(tab, "#matrix-rest .row > button").click()
-    until(lambda: words(tab, "#matrix-rest .job-result").startswith("Saved"), seconds=90)
+    until(lambda: words(tab, "#matrix-rest .job-result").startswith("Saved"))
     tab.execute_script("stage.set({ checkpoint: 'brain', label: null, mix: [] })")
     until(lambda: not find(tab, rows).is_displayed())
     assert not complaints(tab)
@@ -264,7 +264,7 @@ def test_a_walk_is_scrubbed_played_and_taken_home(tab: Any, downloads: Path) -> 
     buttons = tab.find_elements("css selector", "#interpolate-panel [aria-label='Take home'] button")
     next(one for one in buttons if one.text == "GIF").click()
     film = downloads / "brain-interpolate.gif"
-    until(lambda: film.exists() and film.stat().st_size, seconds=60)
+    until(lambda: film.exists() and film.stat().st_size)
     with Image.open(film) as gif:
         assert (gif.n_frames, gif.size) == (6, (44, 52))
     assert not complaints(tab)

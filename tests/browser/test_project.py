@@ -94,5 +94,5 @@ def test_cancel_leaves_nothing(tab: Any, picture: Path) -> None:
     find(tab, ".project-drop input[type=file]").send_keys(str(picture))
     until(lambda: find(tab, "#project-panel .job-working").is_displayed())
     press(tab, "Cancel")
-    until(lambda: not find(tab, "#project-panel .job-working").is_displayed(), seconds=10)
+    until(lambda: not find(tab, "#project-panel .job-working").is_displayed())
     assert names(tab) == known and "Kept" not in find(tab, TOLD).text

@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import RunningApp, choose, complaints, entered, hosts, recipe_of, shown
+from tests.browser.conftest import RunningApp, choose, complaints, entered, hosts, recipe_of, shown, still
+from tests.browser.test_panels import until, words
 
 MOVE = """
 const [id, values] = arguments;
@@ -63,7 +64,7 @@ def keys(driver: Any, *pressed: str) -> None:
 
 def error(driver: Any, *, part: str = "") -> str:
     """Wait for an error over the stage that has `part` in it (or, for none, for the error to go); return its text."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         places = driver.find_elements("id", "stage-error")
         text = places[0].text if places and places[0].is_displayed() else ""
@@ -132,24 +133,29 @@ def test_fingers_walk_sideways_scroll_the_page_and_pinch(tab: Any) -> None:
         for k in range(1, 9):
             touch("touchMove", (x + across * k / 8, y + down * k / 8))
         touch("touchEnd")
-        time.sleep(0.4)
+
+    def rested() -> float:
+        """Where the page is, once it has ceased to glide."""
+        return still(lambda: tab.execute_script("return scrollY"), seconds=0.4)
 
     try:
         box = "const b = document.getElementById('stage').getBoundingClientRect();"
         x, y = tab.execute_script(f"{box} return [b.x + b.width / 2, b.y + b.height / 2]")
         drag(-120, -10)
-        assert [part["seed"] for part in recipe_of(tab)["blend"]] == [0, 1, 1000, 1001]
-        assert recipe_of(tab)["blend"][2]["weight"] == 0 == tab.execute_script("return scrollY")
+        until(lambda: [part["seed"] for part in recipe_of(tab)["blend"]] == [0, 1, 1000, 1001])
+        assert recipe_of(tab)["blend"][2]["weight"] == 0 == rested()
         walked = recipe_of(tab)
         drag(0, -150)
-        assert recipe_of(tab) == walked and tab.execute_script("return scrollY") > 50
+        until(lambda: tab.execute_script("return scrollY") > 50)
+        assert rested() > 50 and recipe_of(tab) == walked
         tab.execute_script("scrollTo(0, 0)")
+        assert rested() == 0
         wide = tab.execute_script(f"{box} return b.width")
         touch("touchStart", (x - 40, y))
         touch("touchStart", (x - 40, y), (x + 40, y))
         touch("touchMove", (x - 90, y), (x + 90, y))
         touch("touchEnd")
-        assert tab.execute_script(f"{box} return b.width") > 1.5 * wide
+        until(lambda: tab.execute_script(f"{box} return b.width") > 1.5 * wide)
         assert recipe_of(tab) == walked
     finally:
         tab.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
@@ -169,7 +175,7 @@ def test_keys_work_where_nothing_else_has_the_focus(tab: Any) -> None:
     assert tab.find_element("id", "keys-list").is_displayed()
     keys(tab, Keys.ESCAPE)
     keys(tab, " ")
-    time.sleep(0.3)
+    until(lambda: recipe_of(tab)["blend"])
     keys(tab, " ")
     assert recipe_of(tab)["blend"] and tab.find_element("css selector", "[data-do=play]").accessible_name == "Play"
 
@@ -226,7 +232,7 @@ def test_a_link_restores_the_state(tab: Any, app: str) -> None:
     tab.execute_script("window.stage.set({ noise: 5, mix: [{ seed: 3, layers: '0-2', amount: 0.5 }] })")
     before = shown(tab, seed=77, noise=5)
     press(tab, "#link")
-    address = tab.current_url
+    address = tab.execute_script("return location.href")
     tab.get("about:blank")
     tab.get(address)
     assert shown(tab, seed=77, noise=5) == before
@@ -245,10 +251,7 @@ def test_a_saved_png_restores_the_picture_when_it_is_dropped(tab: Any, downloads
     tab.execute_script(MOVE, "seed", [123])
     before = shown(tab, seed=123)
     press(tab, "#png")
-    end = time.monotonic() + 10
-    while not (found := list(downloads.glob("brain-123*.png"))) and time.monotonic() < end:
-        time.sleep(0.05)
-    picture = found[0].read_bytes()
+    picture = until(lambda: b"".join(one.read_bytes() for one in downloads.glob("brain-123*.png")))
     tab.execute_script(MOVE, "seed", [1])
     shown(tab, seed=1)
     tab.execute_script(DROP, b64encode(picture).decode(), "brain-123.png")
@@ -403,16 +406,10 @@ def test_a_login_comes_first_and_a_page_without_networks_says_how_to_get_one(dri
         driver.get(f"{address}?recipe={quote('{}')}")
         for name, word in (("username", "anna"), ("password", "secret\n")):
             driver.find_element("name", name).send_keys(word)
-        driver.implicitly_wait(15)
         try:
-            place = driver.find_element("id", "stage-empty")
+            until(lambda: "python -m train" in words(driver, "#stage-empty"))
             assert "?recipe=" in driver.current_url
-            end = time.monotonic() + 15
-            while not place.is_displayed() and time.monotonic() < end:
-                time.sleep(0.05)
-            assert "python -m train" in place.text
         finally:
-            driver.implicitly_wait(0)
             driver.get("about:blank")
 
 

@@ -111,9 +111,9 @@ def test_a_film_carries_it_home_and_back(line: Any, downloads: Path) -> None:
     find(line, "[aria-label='Play the timeline']").click()
     until(lambda: ", 0.00 of" not in words(line, "#timeline-words"))
     find(line, "[aria-label='Pause the timeline']").click()
-    press(line, "GIF")
     film = downloads / "brain-interpolate.gif"
     film.unlink(missing_ok=True)
+    press(line, "GIF")
     until(lambda: film.exists() and film.stat().st_size)
     press(line, "Clear")
     until(lambda: times(line) == [])

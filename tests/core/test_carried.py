@@ -13,6 +13,7 @@ from PIL import Image
 from core import carried, pictures
 from core.errors import PictureError
 from tests.core.gif import decode_gif
+from tests.pace import soon
 
 FRAMES = [np.random.RandomState(seed).randint(0, 256, (16, 12)).astype(np.uint8) for seed in (0, 0, 1)]
 SHORT, LONG = '{"a":1}', '{"a":"' + "x" * 300_000 + '"}'
@@ -86,7 +87,7 @@ LIES = {
 def test_films_that_lie_are_left_soon(name: str) -> None:
     began = time.process_time()
     assert carried.read_carried(LIES[name]) is None
-    assert time.process_time() - began < 0.5
+    assert soon(time.process_time() - began, seconds=0.5)
 
 
 def test_every_cut_and_many_changes_are_survived(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from core.latents import (
     truncate,
     weighted,
 )
+from tests.pace import soon
 
 SEEDS = st.integers(0, SEED_LIMIT - 1)
 SPACE = st.sampled_from(["", " ", "  ", "\t", "\n"])
@@ -144,11 +145,11 @@ def test_as_many_seeds_as_allowed() -> None:
 
 
 def test_a_long_list_is_refused_at_once() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     refused(parse_seeds, "0-4294967295," * 100_000)
     refused(parse_seeds, "1," * 1_000_000)
     refused(parse_layers, "0-63," * 10_000 + "x")
-    assert time.perf_counter() - start < 1
+    assert soon(time.process_time() - start, seconds=1)
 
 
 # --- layers ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -48,6 +48,14 @@ def growing(path: Path, *, seed: int = 0, crop: list[int] | None = None, grown: 
     about: dict[str, Any] = {"picture": {"crop": crop or [2, 1, 25, 22]}, "credit": "made by a test"}
     core.save(path, generator, about={**about, **({"grown": grown} if grown else {})})
     return path
+
+
+def until(said: Callable[[], Any], *, seconds: float = 60) -> None:
+    """Wait for something true."""
+    end = time.monotonic() + seconds
+    while not said():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def test_a_stop_on_any_process_is_everybodys_and_a_lost_one_is_named(tmp_path: P
     assert (first, second) == (0, 0), said + silent
     assert "go on with --resume" in said and lines(silent) == []
     seen = runs.log(out)[-1]["kimg"]
-    both = start(out, "--kimg", "1000", "--resume", "--patience", "0.5")
+    both = start(out, "--kimg", "1000", "--resume", "--patience", "1.5")
     wait_for(out / "log.jsonl", lines=len(runs.log(out)) + 1, of=both)
     both[1].kill()
     (first, said), _ = ended(both)

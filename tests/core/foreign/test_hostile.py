@@ -25,6 +25,7 @@ from core.errors import CheckpointError
 from core.foreign.source import Budget
 from tests.core.foreign import hostile as h
 from tests.interop import FOLDER, needs_interop
+from tests.pace import soon
 
 ROOT = Path(__file__).resolve().parents[3]
 ORDERED = h.glob("collections", "OrderedDict")
@@ -52,7 +53,7 @@ def refused(path: Path, *words: str) -> str:
         taken = time.process_time() - start
     finally:
         gc.unfreeze()
-    assert taken < 1
+    assert soon(taken, seconds=1)
     assert most_memory() - before < 200e6
     sentence = str(caught.value)
     assert str(path) in sentence and "\n" not in sentence and len(sentence) < len(str(path)) + 900
@@ -195,7 +196,7 @@ def test_the_interpreter_is_fast_enough() -> None:
         start = time.process_time()
         with pytest.raises(CheckpointError):
             Machine(window, budget, NVIDIA).load()
-        assert time.process_time() - start < 1
+        assert soon(time.process_time() - start, seconds=1)
 
 
 def test_a_billion_things_out_of_few(tmp_path: Path) -> None:
@@ -384,7 +385,7 @@ def test_mutated(name: str, tmp_path: Path, fuzz_seconds: float) -> None:
         except CheckpointError as wrong:
             refusals += 1
             assert "\n" not in str(wrong), seed
-        assert time.process_time() - start < 3, seed
+        assert soon(time.process_time() - start, seconds=3), seed
         tried += 1
     assert refusals > tried / 10
 

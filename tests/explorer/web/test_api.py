@@ -142,7 +142,7 @@ def test_a_job_over_http_from_kept_pictures(server: str) -> None:
     begun = httpx.post(f"{server}/jobs", json=wish)
     assert begun.status_code == 202
     address = f"{server}/jobs/{begun.json()['id']}"
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while (status := httpx.get(address).json())["state"] in ("waiting", "running"):
         assert time.monotonic() < end
         time.sleep(0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from explorer.studio import Studio
 from explorer.web import api, build
 from explorer.web.jobs import Jobs
 from explorer.web.project_routes import kept_point
-from tests.explorer.conftest import served, toy
+from tests.explorer.conftest import served, toy, until
 from tests.explorer.test_gathering import PICTURE, slices
 
 
@@ -149,21 +149,20 @@ def test_a_request_names_no_file_of_this_machine(server: str, house: Path) -> No
 
 
 def test_a_client_that_leaves_ends_its_job(client: Client, house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cancelled, cancel = [], Jobs.cancel
+    begun, cancelled, submit, cancel = [], [], Jobs.submit, Jobs.cancel
+    monkeypatch.setattr(Jobs, "submit", lambda self, *given: begun.append(submit(self, *given)) or begun[-1])
     monkeypatch.setattr(Jobs, "cancel", lambda self, identity: (cancelled.append(identity), cancel(self, identity)))
     waiting = client.submit(handle_file(house / "scan.png"), steps=20000, checkpoint="brain", api_name="/project")
-    time.sleep(2)
+    until(lambda: begun and waiting.communicator.event_id)
     waiting.cancel()
-    end = time.monotonic() + 10
-    while not cancelled:
-        assert time.monotonic() < end, "the job runs on"
-        time.sleep(0.05)
+    until(lambda: cancelled == begun)
     told, _ = client.predict(handle_file(house / "scan.png"), steps=20, checkpoint="brain", api_name="/project")
     assert told["distance"], "and holds nobody up"
 
 
 def test_a_client_that_leaves_before_its_job_has_begun_ends_it_too() -> None:
     ended: list[str] = []
+    asked, left = threading.Event(), threading.Event()
 
     class Slow:
         def submit(self, verb: str, settings: dict[str, Any]) -> str:
@@ -176,16 +175,18 @@ def test_a_client_that_leaves_before_its_job_has_begun_ends_it_too() -> None:
             ended.append(identity)
 
     def settings() -> dict[str, Any]:
-        time.sleep(0.3)
+        asked.set()
+        assert left.wait(60)
         return {}
 
     async def leave() -> None:
         waiting = asyncio.ensure_future(api._done(Slow(), "project", settings))  # type: ignore[arg-type]
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(asked.wait, 60)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await asyncio.sleep(0.6)
+        left.set()
+        await asyncio.to_thread(until, lambda: ended)
 
     asyncio.run(leave())
     assert ended == ["id"]

@@ -69,7 +69,7 @@ def finished(talking: TestClient, wish: dict[str, Any]) -> dict[str, Any]:
     """Start the job that reads a set and wait for its end."""
     asked = talking.post("/nearest/job", json=wish)
     assert asked.status_code == 202, asked.text
-    address, end = f"/jobs/{asked.json()['id']}", time.monotonic() + 60
+    address, end = f"/jobs/{asked.json()['id']}", time.monotonic() + 120
     while (told := talking.get(address).json())["state"] in ("waiting", "running"):
         assert time.monotonic() < end, told
         time.sleep(0.05)

@@ -240,14 +240,15 @@ def test_with_a_login_every_address_asks_for_it(folder: Path) -> None:
 
 
 def test_of_one_clients_waiting_work_only_the_newest_is_done() -> None:
-    desk, gate, done = Desk(), threading.Event(), []
-    first = desk.ask(gate.wait, client="a")
+    desk, begun, gate, done = Desk(), threading.Event(), threading.Event(), []
+    first = desk.ask(lambda: (begun.set(), gate.wait()), client="a")
+    assert begun.wait(60)
     waiting = [desk.ask(lambda n=n: done.append(n), client="a") for n in range(4)]
     other = desk.ask(lambda: done.append("other"), client="b")
     thumbnails = [desk.ask(lambda n=n: done.append(-n)) for n in (1, 2)]
     gate.set()
     for future in (first, waiting[-1], other, *thumbnails):
-        future.result(timeout=5)
+        future.result(timeout=60)
     assert done == [3, "other", -1, -2]
     for future in waiting[:-1]:
         with pytest.raises(CancelledError):
@@ -278,7 +279,7 @@ def test_a_port_in_use_is_one_line(folder: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [sys.executable, "app.py", "--no-browser", "--checkpoints", str(folder), "--port", port]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=60)
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=200)
     assert ended.returncode == 2
     assert_one_line(ended.stdout, ended.stderr, part=port)
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from explorer import following
 from explorer.web.guard import Guard, Login
 from explorer.web.training_routes import add_training_routes
 from explorer.web.trainings import Trainings, checked_path
+from tests.explorer.conftest import until
 
 SHEET = io.BytesIO()
 Image.new("L", (8, 4)).save(SHEET, "png")
@@ -41,17 +42,10 @@ out.mkdir(parents=True)
 (out / "config.json").write_text('{"kimg": 0.4}')
 (out / "nice").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 print("\\x1b[1m 12%\\x1b[0m 48/400", end="", file=sys.stderr, flush=True)
-while not stop:
+while not stop or (out / "saving").exists():
     time.sleep(0.02)
 print("\\rstopped at 0.048 kimg", file=sys.stderr)
 """
-
-
-def until(said: Callable[[], Any], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not said():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
 
 
 def line(kimg: float, **more: Any) -> str:
@@ -281,14 +275,15 @@ def test_a_lock_says_at_once_whether_a_run_lives(runs: Path) -> None:
 def test_a_training_runs_at_low_priority_and_stop_lets_it_save(client: TestClient, runs: Path) -> None:
     started = client.post("/training", json={"name": "try-1"})
     assert started.status_code == 202 and started.json()["state"] == "running"
-    until(lambda: (runs / "try-1" / "nice").exists())
+    until(lambda: client.get("/training").json()["own"]["line"] == "12% 48/400")
     if hasattr(os, "getpriority"):
         assert int((runs / "try-1" / "nice").read_text()) > os.getpriority(os.PRIO_PROCESS, 0)
-    until(lambda: client.get("/training").json()["own"]["line"] == "12% 48/400")
     assert look(client, "try-1")["state"] == "running"
     second = client.post("/training", json={"name": "try-2"})
     assert second.status_code == 400 and "try-1 is under way" in second.json()["error"]
+    (runs / "try-1" / "saving").touch()
     assert client.delete("/training").json()["own"]["state"] == "stopping"
+    (runs / "try-1" / "saving").unlink()
     until(lambda: client.get("/training").json()["own"]["state"] == "ended")
     assert client.get("/training").json()["own"]["line"] == "stopped at 0.048 kimg"
     assert look(client, "try-1")["state"] == "stopped"
@@ -371,7 +366,10 @@ def test_other_sites_and_strangers_start_nothing(trainings: Trainings) -> None:
     assert trainings.current() is None
 
 
-def test_a_server_that_goes_down_asks_its_training_to_save(trainings: Trainings, runs: Path) -> None:
+def test_a_server_that_goes_down_asks_its_training_to_save(
+    trainings: Trainings, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.web.trainings.FAREWELL", 60.0)
     training = trainings.start(name="last")
     until(lambda: (runs / "last" / "nice").exists() and training.line != "starting")
     trainings.close()

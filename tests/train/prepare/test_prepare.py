@@ -199,8 +199,9 @@ def test_kill_9(tmp_path: Path) -> None:
         make.save(tmp_path / "in" / f"{k:03}.png", Image.fromarray(make.levels((300, 300), seed=k)))
     code = (
         "import sys, time\nfrom train.prepare import work\nfrom train.prepare.__main__ import main\n"
-        "work.PART_PICTURES = 3\nmade = work._make\n"
-        "def slow(path, batch):\n    made(path, batch)\n    print('part', flush=True)\n    time.sleep(0.05)\n"
+        "work.PART_PICTURES = 3\nmade, parts = work._make, []\n"
+        "def slow(path, batch):\n    made(path, batch)\n    print('part', flush=True)\n    parts.append(path)\n"
+        "    time.sleep(600 * (len(parts) == 3))\n"
         "work._make = slow\nmain(sys.argv[1:])\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "out.zip")]
