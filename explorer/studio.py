@@ -50,7 +50,7 @@ class Studio:
     """Turns recipes into pictures, one at a time whoever asks: every method may be called from any thread.
 
     checkpoints and runs are the folders whose networks can be named; `device` auto, cpu, cuda or mps; `precision` auto
-    (previews may be bfloat16), float32 or bfloat16 (everything is). The process keeps memory that it frees from then on.
+    (previews may be bfloat16), float32 or bfloat16 (everything is). The process keeps memory that it frees.
     """
 
     def __init__(

@@ -389,7 +389,7 @@ def start_process(command: Sequence[str], *, folder: Path | None, **more: str) -
     )
     if sys.platform != "win32":
         try:
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
         except ProcessLookupError:
             process.poll()
     return process
