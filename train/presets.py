@@ -23,18 +23,21 @@ _COLUMNS = ("size", "kimg", "batch", "channel_base", "channel_max", "z_dim", "w_
             "tick", "snapshot", "samples")
 
 _TABLE: dict[str, tuple[Any, ...]] = {
-    #              size      kimg   batch  base   max    z    w  map   ema   tick  snap  samples
-    "smoke":      ("32",      0.4,     4,   512,   32,   64,   64,  2,  0.1,  0.008, 10,  12),
-    "brain":      ("auto", 5000.0,    16,  8192,  256,  256,  256,  4, 10.0,  4.0,   10,  24),
-    "brain-half": ("112x96", 400.0,   16,  2048,  256,  256,  256,  4,  3.0,  2.0,    5,  24),
-    "avatars":    ("64",    200.0,    16,  2048,  160,  192,  192,  4,  3.0,  2.0,   10,  24),
+    #               size      kimg   batch  base   max    z    w  map   ema   tick  snap  samples
+    "smoke":       ("32",      0.4,     4,   512,   32,   64,   64,  2,  0.1,  0.008, 10,  12),
+    "brain":       ("auto", 5000.0,    16,  8192,  256,  256,  256,  4, 10.0,  4.0,   10,  24),
+    "brain-light": ("auto",  400.0,    16,  2048,  256,  256,  256,  4,  4.0,  2.0,    5,  24),
+    "brain-half":  ("112x96", 400.0,   16,  2048,  256,  256,  256,  4,  3.0,  2.0,    5,  24),
+    "avatars":     ("64",    200.0,    16,  2048,  160,  192,  192,  4,  3.0,  2.0,   10,  24),
 }
 
 _MORE: dict[str, dict[str, Any]] = {
-    "smoke":      dict(r1_every=2, precision="float32", threads=1),
-    "brain":      dict(reconstruct=100.0, hold=4.0, gamma=4.0, path_weight=0.0, style_mixing=0.5),
-    "brain-half": dict(reconstruct=100.0, hold=4.0, gamma=2.0, path_weight=0.0, style_mixing=0.5),
-    "avatars":    dict(gamma=1.0, path_weight=0.0),
+    "smoke":       dict(r1_every=2, precision="float32", threads=1),
+    "brain":       dict(reconstruct=100.0, hold=4.0, gamma=4.0, path_weight=0.0, style_mixing=0.5),
+    "brain-light": dict(filters="256,128,64,32,16,16", reconstruct=20.0, hold=4.0, gamma=4.0, path_weight=0.0,
+                        style_mixing=0.5),
+    "brain-half":  dict(reconstruct=100.0, hold=4.0, gamma=2.0, path_weight=0.0, style_mixing=0.5),
+    "avatars":     dict(gamma=1.0, path_weight=0.0),
 }
 
 _GROWING_COLUMNS = ("size", "filters", "batch", "batches", "fade", "stable", "z_dim", "w_dim", "mapping_layers",
@@ -66,10 +69,11 @@ _GROWING_MORE: dict[str, dict[str, Any]] = {
 }
 
 _ABOUT = {
-    "smoke":      "does everything work? 32x32, ends in under a minute on a CPU",
-    "brain":      "brain slices of 208x176, unscaled, for a GPU",
-    "brain-half": "brain slices at 112x96, half their size, for a CPU",
-    "avatars":    "cartoon portraits at 64x64, for a CPU",
+    "smoke":       "does everything work? 32x32, ends in under a minute on a CPU",
+    "brain":       "brain slices of 208x176, unscaled, for a GPU",
+    "brain-light": "brain slices of 208x176, unscaled, for a CPU: begin with a brain-half by --init",
+    "brain-half":  "brain slices at 112x96, half their size, for a CPU",
+    "avatars":     "cartoon portraits at 64x64, for a CPU",
     "smoke-progressive":     "does growing work? 4x4 to 32x32, ends in under a minute on a CPU",
     "brain-progressive":     "brain slices at 112x96, grown from 7x6, for a CPU",
     "progressive-256":       "any pictures at 256x256, every size faded in, then trained, for a GPU",
