@@ -30,6 +30,7 @@ from core.command import Parser, run
 from core.errors import SettingError
 from core.frame import Frame
 from core.layers import ModulatedConv, fir
+from core.memory import keep_freed_memory
 from train import machine
 from train.config import Config, parse_size
 from train.data import Phantoms
@@ -71,6 +72,7 @@ def main() -> int:
     if options.threads < 1 or options.repeat < 1:
         raise SettingError("threads" if options.threads < 1 else "repeat", 0, "a whole number from 1 up")
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as a training does
     device = machine.device(options.device)
     config = Config.read(
         {

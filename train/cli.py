@@ -97,7 +97,7 @@ def ask(arguments: list[str] | None = None) -> Asked:
     elsewhere = values.get("init") or values.get("labels")
     if given["preset"] is not None and "reconstruct" not in given and elsewhere:
         values.pop("reconstruct", None)  # a preset's head start is for its own networks, begun from nothing
-    if given["preset"] is not None and "hold" not in given and values.get("reconstruct") in (None, 0, 0.0):
+    if given["preset"] is not None and "hold" not in given and not values.get("reconstruct"):
         values.pop("hold", None)
     config = Config.read(values)
     if not config.data and resume:

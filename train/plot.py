@@ -76,9 +76,9 @@ def _phases(log: Sequence[dict[str, Any]]) -> list[_Phase]:
     before have only alpha to tell it by.
     """
     told = [line for line in log if line.get("size") and isinstance(line.get("kimg"), int | float)]
-    if any(_fade(line) for line in told):
-        return _said(told, ahead=_ahead(log))
     ahead = _ahead(log)
+    if any(_fade(line) for line in told):
+        return _said(told, ahead=ahead)
     phases = [_Phase("head start", False, 0.0, ahead)] if ahead else []
     last: dict[str, Any] = {}
     for (size, fading), group in itertools.groupby(told, key=lambda line: (_size(line["size"]), _fades(line))):

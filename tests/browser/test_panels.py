@@ -231,9 +231,8 @@ def test_rows_and_columns_of_the_matrix_have_a_class_each(tab: Any) -> None:
     tab.execute_script("document.querySelector('#matrix-rest').scrollIntoView()")
 
     def brought() -> Any:
-        find(
-            tab, "[aria-label='row 1, column 11']"
-        ).click()  # gives what it shows, which is the class before for 0.15 s
+        # A cell gives what it shows, which is the class before for 0.15 s.
+        find(tab, "[aria-label='row 1, column 11']").click()
         found = recipe_of(tab)
         return [(found["label"], one["seed"], one["label"]) for one in found["mix"]]
 
