@@ -161,7 +161,7 @@ def to_16bit(images: torch.Tensor) -> np.ndarray:
 
     The reverse of how a training sees 16-bit levels, so that a level stands for what it stood for there.
     """
-    levels = images.detach().double().add(1).mul(32767.5).round().clamp(0, 65535).cpu().numpy().astype(np.uint16)
+    levels = images.detach().cpu().double().add(1).mul(32767.5).round().clamp(0, 65535).numpy().astype(np.uint16)
     return np.ascontiguousarray(levels[:, 0] if levels.shape[1] == 1 else levels.transpose(0, 2, 3, 1))
 
 

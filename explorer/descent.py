@@ -142,15 +142,16 @@ class Descent:
         nearest = int((seen - wanted).square().mean(dim=1).argmin())
         found = [known[nearest : nearest + 1], torch.zeros_like(known[:1])]
         mean = seen.mean(dim=0)
-        inside, asked = (seen - mean).double(), (wanted - mean).double()
+        # Solved in float64 on the host: MPS has no float64.
+        inside, asked = (seen - mean).cpu().double(), (wanted - mean).cpu().double()
         products = inside @ inside.T
         weight = float(products.diagonal().mean())
         if weight <= 0:
             return found
-        unit = torch.eye(count, dtype=torch.float64, device=seen.device)
+        unit, places = torch.eye(count, dtype=torch.float64), known.cpu().double()
         for ridge in _RIDGES:
-            duals = torch.linalg.solve(products + ridge * weight * unit, known.double())
-            found.append((asked @ inside.T @ duals).float())
+            duals = torch.linalg.solve(products + ridge * weight * unit, places)
+            found.append((asked @ inside.T @ duals).to(known))
         return found
 
     def _plan(self, space: Space, v: Tensor) -> None:

@@ -212,7 +212,7 @@ class Projector:
     def space(self, label: int | None) -> Space:
         """W of a class, whitened by the covariance of its samples, the seeds from 0."""
         if label not in self._spaces:
-            w = self._map(list(range(_SAMPLES)), label).double().cpu()
+            w = self._map(list(range(_SAMPLES)), label).cpu().double()
             mean = w.mean(dim=0)
             values, columns = torch.linalg.eigh((w - mean).T @ (w - mean) / len(w))
             deviations = values.clamp_min(_FLOOR * max(float(values.max()), 1e-12)).sqrt()

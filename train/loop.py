@@ -436,8 +436,8 @@ class Trainer:
     def figures(self) -> dict[str, float]:
         """Means of the losses since the last call, and the p of augmentation where there is one."""
         self.verify()
-        found, self._figures = self._figures, {}
-        means = {key: torch.stack(values).double().mean().item() for key, values in found.items()}
+        found, self._figures = {key: torch.stack(values).cpu() for key, values in self._figures.items()}, {}
+        means = {key: values.double().mean().item() for key, values in found.items()}  # MPS has no float64
         return means | ({"ada_p": self.augmenting.p} if self.augmenting.on else {})
 
     @contextmanager

@@ -34,8 +34,8 @@ class Painter:
         device: torch.device,
         alpha: float = 1.0,
     ) -> None:
-        """`alpha` is for networks that grow, of their newest size."""
-        self.generator = generator
+        """`generator` is moved to `device`; `alpha` is for networks that grow, of their newest size."""
+        self.generator = generator.to(device)
         self._alpha = alpha
         self.labels = labels
         self.device = device

@@ -47,6 +47,7 @@ def evaluate(
     samples are the pictures of seeds `seed` and up at psi 1. `crop` None is that of the data's frame. `each` is called
     after every picture drawn, every batch judged and every figure, `steps` times in all, and may raise to stop. `alpha`
     is that of a network that grows, of its newest size: so are its pictures drawn, and so does its discriminator look.
+    The generator is moved to `device`.
 
     Returns name -> {value, real, noise, goal, title, extractor, n, filter, seed, data} (and `levels` or `scales`).
     What cannot be said, such as a ratio to nothing, is None. No global random stream is touched. Raises SettingError
