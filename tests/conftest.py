@@ -1,4 +1,4 @@
-"""What all tests share: one thread each, no look-ups on the network, no skipped browser test where one is required."""
+"""What all tests share: the CPU, one thread each, nobody asked on the network, no browser test left out if required."""
 
 from __future__ import annotations
 
@@ -11,15 +11,33 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 BROWSER_TESTS = Path(__file__).parent / "browser"
+# Let all tests find the GPU that there is, or one that stands in (tests/device).
+EVERYWHERE = os.environ.get("STYLOSCOPE_GPU") == "everywhere"
 REQUIRED = os.environ.get("STYLOSCOPE_BROWSER") == "required"
 
 settings.register_profile(
     "styloscope", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("styloscope")
+
+
+def pytest_configure() -> None:
+    """Processes that tests start find no CUDA: bits are compared, and a GPU does not repeat them."""
+    if torch.cuda.is_available() and not EVERYWHERE:
+        torch.cuda.init()  # it looks at the variable once, and this process keeps its GPU
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+@pytest.fixture(autouse=True)
+def _on_the_cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` is the CPU but in tests that are marked `gpu`."""
+    if not EVERYWHERE and request.node.get_closest_marker("gpu") is None:
+        for backend in (torch.cuda, torch.backends.mps):
+            monkeypatch.setattr(backend, "is_available", lambda: False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

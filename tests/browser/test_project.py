@@ -27,13 +27,15 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def press(driver: Any, words: str, inside: str = "#project-panel") -> None:
-    """Press the button with these words or this name."""
+    """Press the button with these words or this name, once it is there."""
     script = """
       const [words, inside] = arguments;
       const named = (one) => [one.textContent.trim(), one.getAttribute("aria-label")].includes(words);
-      [...document.querySelectorAll(`${inside} button`)].find(named).click();
+      const button = [...document.querySelectorAll(`${inside} button`)].find(named);
+      button?.click();
+      return Boolean(button);
     """
-    driver.execute_script(script, words, inside)
+    until(lambda: driver.execute_script(script, words, inside))
 
 
 def names(driver: Any) -> list[str]:

@@ -38,6 +38,7 @@ from train.__main__ import main
 # Few steps, many images: numbers of network files are thousands of images, and some of them have to go.
 TOY = [
     *("--size", "8", "--channel-base", "16", "--channel-max", "4", "--z-dim", "4", "--w-dim", "4", "--threads", "1"),
+    *("--device", "cpu"),
     *("--mapping-layers", "1", "--precision", "float32", "--batch", "500", "--samples", "4", "--tick", "0.5"),
     *("--augment", "ada", "--ada-kimg", "2", "--mirror", "--holdout", "0.4", "--path-every", "2", "--r1-every", "3"),
     *("--metrics", "spread", "--every", "1", "--keep", "2", "--snapshot", "1"),
@@ -160,7 +161,7 @@ def wrap(moments: Moments) -> None:
 def spread(g: Any, *_: object, each: Callable[[], None], **__: object) -> dict[str, Any]:
     """A measure that costs nothing, and finds now a network better, now the next."""
     each()
-    value = abs(float(g.w_avg.double().sum()) * 1e4) % 1
+    value = abs(float(g.w_avg.cpu().double().sum()) * 1e4) % 1
     return {"spread": {"value": value, "real": 1.0, "noise": 0.0, "goal": "lower"}}
 
 

@@ -71,10 +71,10 @@ def png(kind: str = "L", size: tuple[int, int] = (24, 20), *, seed: int = 0) -> 
     return out.getvalue()
 
 
-def trainer(*, bfloat16: bool = False, **changes: object) -> Trainer:
-    """A tiny training on phantoms, on the CPU, in float32."""
+def trainer(*, bfloat16: bool = False, device: str = "cpu", **changes: object) -> Trainer:
+    """A tiny training on phantoms, in float32."""
     config = Config.read({**TINY, "data": "phantoms", **changes})
-    device = torch.device("cpu")
+    on = torch.device(device)
     data = Phantoms(frame=Frame.of((16, 16), size=(16, 16), fit="native"), channels=1)
-    networks = build(config, size=(16, 16), channels=1, device=device)
-    return Trainer(config, networks, data, device=device, bfloat16=bfloat16)
+    networks = build(config, size=(16, 16), channels=1, device=on)
+    return Trainer(config, networks, data, device=on, bfloat16=bfloat16)

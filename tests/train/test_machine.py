@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from tests.train import make
 from train import machine
@@ -26,6 +27,24 @@ def test_only_the_passes_differentiated_once_are_compiled(monkeypatch: pytest.Mo
     for one in (plain, trainer):
         one.step()
     assert all(torch.equal(value, trainer.tensors()[name]) for name, value in plain.tensors().items())
+
+
+def test_every_pass_is_one_program_and_none_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch traces for a GPU, without the code that it would make of it."""
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network, **more: compile(network, backend="aot_eager", **more))
+    torch._dynamo.reset()
+    counters.clear()
+    often = {"path_every": 1, "r1_every": 1, "augment": "fixed:0.5"}
+    plain, trainer = make.trainer(**often), make.trainer(compile="on", **often)
+    assert machine.compiled(trainer)[0].startswith("compiled in ")
+    for _ in range(2):
+        plain.step()
+        trainer.step()
+    # The generator with and without gradients, the discriminator frozen and learning.
+    assert counters["stats"]["unique_graphs"] == 4 and not counters["graph_break"]
+    for name, value in plain.tensors().items():
+        torch.testing.assert_close(trainer.tensors()[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_what_cannot_be_compiled_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:

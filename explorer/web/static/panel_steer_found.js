@@ -208,6 +208,11 @@ class Row {
     this.root.remove();
   }
 
+  /** Ask for no more pictures under a name that is about to go. */
+  #hush() {
+    this.strip.forEach((picture) => picture.asking?.abort());
+  }
+
   #nameField() {
     const { name } = this.entry;
     const input = h("input", { class: "name", value: name, maxlength: 80, "aria-label": `Name of ${name}`, autocomplete: "off", spellcheck: "false" });
@@ -216,6 +221,7 @@ class Row {
       const wanted = input.value.trim();
       input.value = name;
       if (!wanted || wanted === name) return;
+      this.#hush();
       await asked("/directions/rename", { method: "POST", body: JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, name, new: wanted }) });
       this.found.directions.renamed(name, wanted);
     }));
@@ -229,6 +235,7 @@ class Row {
     const forget = button("Forget", { label: `Forget ${name}`, title: "Remove its file", press: () => {
       // Its file cannot be brought back, so it is asked twice.
       if (forget.dataset.sure) return this.#do(async () => {
+        this.#hush();
         await asked(`/directions/${encodeURIComponent(name)}?${at()}`, { method: "DELETE" });
         this.found.directions.renamed(name, null);
       });
