@@ -80,6 +80,7 @@ def test_colours_say_what_they_mean(tab: Any, tmp_path: Path) -> None:
 def test_two_lassos_become_a_direction(tab: Any) -> None:
     ready(tab)
     tab.execute_script(PRESS, "#map-drag", "select")
+    until(lambda: tab.execute_script(f"return {PLOT}._fullLayout.dragmode") == "lasso")
     counts = [lasso(tab, -90, -10, "a"), lasso(tab, 10, 90, "b")]
     find(tab, "#map-panel .pair .strong").click()
     until(lambda: find(tab, "#steer-panel").is_displayed())

@@ -4,8 +4,8 @@ A tensor on it computes on the host, and is strict about what a real device is s
 do not meet, MPS has no float64, nothing becomes NumPy's without a copy. What makes the host wait for the device is
 counted by the line of our own code that asked. It says nothing of kernels and their speed.
 
-`python` with this folder in PYTHONPATH, STYLOSCOPE_STAND_IN (cuda or mps) and STYLOSCOPE_STAND_IN_LIBRARY (`library`)
-has it in all its threads, and so have the processes that it starts.
+`python -m tests.device.stand_in cuda python -m pytest` runs a command that has it, in all its threads and in the
+processes that it starts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -217,3 +218,9 @@ def _say(module: Any, **answers: Any) -> None:
 
 def _answering(answer: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: answer
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        has = {**variables(library(Path(folder)), sys.argv[1]), "STYLOSCOPE_GPU": "everywhere"}
+        sys.exit(subprocess.run(sys.argv[2:], env=has, check=False).returncode)
