@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from core.devices import full_float32, laid_out, out_of_memory
 from core.errors import SettingError
-from core.folded import channels_last, milliseconds
+from core.folded import milliseconds
 from core.generator import Generator
 from core.growing import Growing
 from core.latents import seeds_to_z
@@ -133,18 +135,37 @@ class _Whole(Engine):
     def __init__(self, generator: Generator, *, device: torch.device, precision: str) -> None:
         dtype = "bfloat16" if precision == "bfloat16" or (precision == "auto" and device.type == "cuda") else "float32"
         super().__init__(generator, device=device, precision=dtype, says=f"{dtype}, {device.type}")
-        self.network = _copy(generator).to(device)
-        for parameter in self.network.synthesis.parameters():
-            if parameter.ndim == 4:  # the weight of a convolution
-                parameter.data = channels_last(parameter.data)
+        self.network = _copy(generator)
+        laid_out(self.network, device)
+        self._instead: Engine | None = None
+
+    def _pictures(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
+        if self._instead is None:
+            try:
+                return self._drawn(ws, noise, level, alpha)
+            except RuntimeError as wrong:  # a training, say, has taken the device's memory since
+                if not out_of_memory(wrong):
+                    raise
+            self._leave()
+        assert self._instead is not None
+        return self._instead._pictures(ws, noise, level, alpha)
+
+    def _leave(self) -> None:
+        """Draw on the CPU from now on."""
+        self._instead = prepare(self.generator, device="cpu", precision=self.precision)
+        self.warning = f"{self.device.type} has no memory left, so it is not used until the network is opened again"
+        self.says = f"{self._instead.says}; {self.warning}"
+        self.device = self._instead.device
+        self.network.cpu()
 
     @torch.inference_mode()
-    def _pictures(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
+    def _drawn(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
         size = self.generator.config.level_sizes[level]
         narrow = self.precision == "bfloat16"
-        # cuDNN rounds the factors of float32 convolutions to 10 bits unless told not to.
-        exactly = torch.backends.cudnn.flags(allow_tf32=narrow)
-        with exactly, torch.autocast(self.device.type, torch.bfloat16, enabled=narrow):
+        with (
+            nullcontext() if narrow else full_float32(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=narrow),
+        ):
             pictures = [self.network.synthesis(one[None].to(self.device), noise, size, alpha) for one in ws]
         return torch.cat(pictures).float().cpu()
 

@@ -87,8 +87,13 @@ def fir(x: Tensor, filter: Tensor, *, pad: tuple[int, int], gain: float = 1.0, s
             x, before = F.pad(x, [before, after] * 2), 0
         channels = x.shape[1]
         kernel = torch.outer(filter, filter).mul(gain).to(device=x.device, dtype=x.dtype)
-        weight = kernel.expand(channels, 1, *kernel.shape)
+        weight = dense(kernel.expand(channels, 1, *kernel.shape))
         return F.conv2d(x, weight, stride=stride, padding=before, groups=channels)
+
+
+def dense(weight: Tensor) -> Tensor:
+    """A convolution's weight for MPS, where PyTorch up to 2.13 takes it as contiguous whatever its strides are."""
+    return weight.contiguous() if weight.device.type == "mps" else weight
 
 
 def upsample(x: Tensor, filter: Tensor) -> Tensor:
@@ -131,7 +136,7 @@ def upsampling_conv(x: Tensor, weight: Tensor, filter: Tensor) -> Tensor:
     Zeros and convolution together are a transposed convolution, which is a true convolution: no flip is needed.
     """
     t = len(filter)
-    y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    y = F.conv_transpose2d(x, dense(weight.transpose(0, 1)), stride=2)
     return fir(y, filter, pad=((t + 1) // 2 - 1, (t - 2) // 2), gain=4)
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from core.adain import adain
 from core.errors import SettingError
-from core.layers import SLOPE, Conv, EqualLinear, fir, laid_like, normals, taps, wide
+from core.layers import SLOPE, Conv, EqualLinear, dense, fir, laid_like, normals, taps, wide
 from core.mapping import Mapping, projected
 from core.noise import Noise, checked_noise, resolved
 from core.sizes import level_sizes, start_shape
@@ -121,7 +121,7 @@ class _Blur(nn.Module):
         Nearest neighbours are zeros between the pixels under a box, and box and convolution change places: a
         transposed convolution at a quarter of the products.
         """
-        y = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
+        y = F.conv_transpose2d(x, dense(weight.flip(2, 3).transpose(0, 1)), stride=2)
         return fir(y, self.box, pad=(0, 0), gain=4)
 
     def halved(self, x: Tensor, weight: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core import pictures
+from core.devices import pooling_device, wait
 from explorer import features
 from explorer.projection import FEWEST_STEPS, MOST_STEPS, Found, Moment, Wish
 
@@ -160,8 +161,10 @@ class Descent:
         place = Place(v.clone().requires_grad_(True))
         for tried in range(4):
             if tried == 1:
+                wait(self.of.device)
                 start = time.monotonic()
             self._loss(space, place, prior=_PRIOR, narrow=self.of.narrow).backward()
+        wait(self.of.device)
         each = (time.monotonic() - start) / 3
         left = self.wish.seconds - (time.monotonic() - self.began)
         self.steps = int(min(MOST_STEPS, max(FEWEST_STEPS, left / each / self.shares / 1.1)))
@@ -255,7 +258,8 @@ def shrunk(picture: Tensor) -> Tensor:
     height, width = picture.shape[-2:]
     scale = min(1.0, _SMALL / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return F.adaptive_avg_pool2d(picture, size).flatten(1)
+    there = picture.device
+    return F.adaptive_avg_pool2d(picture.to(pooling_device(there)), size).flatten(1).to(there)
 
 
 def picture_in(noise: list[Tensor]) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.devices import laid_out
 from core.errors import CheckpointError
 from core.foreign.inert import Stored
 from core.foreign.opening import contents
@@ -95,12 +96,14 @@ def of_random(channels: int) -> Features:
         weights.append(weight)
         inputs = width
 
+    beside = _carried(weights)
+
     def features(picture: Tensor) -> list[Tensor]:
         x, found = picture, []
-        for index, weight in enumerate(weights):
+        for index, weight in enumerate(beside(x)):
             if index and min(x.shape[-2:]) >= 4:
                 x = F.avg_pool2d(x, 2)
-            x = F.leaky_relu(F.conv2d(x, weight.to(x), padding=1), 0.2)
+            x = F.leaky_relu(F.conv2d(x, weight, padding=1), 0.2)
             found.append(_unit(x))
         return found
 
@@ -124,18 +127,33 @@ def of_file(path: Path) -> Features:
             raise CheckpointError(f"{path} is not finite in features.{number}; copy it again")
     mean, deviation = (torch.tensor(row).view(1, 3, 1, 1) for row in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
+    beside = _carried([mean, deviation, *(one for parts in layers.values() for one in parts)])
+
     def features(picture: Tensor) -> list[Tensor]:
-        x = (picture.expand(-1, 3, -1, -1) / 2 + 0.5 - mean.to(picture)) / deviation.to(picture)
+        centre, spread, *parts = beside(picture)
+        x = (picture.expand(-1, 3, -1, -1) / 2 + 0.5 - centre) / spread
         found = []
-        for number, parts in layers.items():
+        for number, weight, bias in zip(layers, parts[::2], parts[1::2], strict=True):
             x = F.max_pool2d(x, 2) if number in _VGG_POOLED and min(x.shape[-2:]) >= 2 else x
-            weight, bias = (part.to(x) for part in parts)
             x = F.relu(F.conv2d(x, weight, bias, padding=1))
             if number in _VGG_SEEN:
                 found.append(_unit(x))
         return found
 
     return features
+
+
+def _carried(tensors: Sequence[Tensor]) -> Callable[[Tensor], list[Tensor]]:
+    """The same tensors on the device and in the precision of what they meet, taken there once."""
+    there: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
+
+    def beside(x: Tensor) -> list[Tensor]:
+        key = x.device, x.dtype
+        if key not in there:
+            there[key] = [one.to(x) for one in tensors]
+        return there[key]
+
+    return beside
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -170,10 +188,7 @@ def _unit(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().sum(dim=1, keepdim=True) + _EPSILON)
 
 
-def frozen(module: nn.Module) -> Any:
-    """The module without gradients of its own, convolutions laid out as a CPU and a GPU like them."""
-    module.eval().requires_grad_(False)
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+def frozen(module: nn.Module, device: torch.device) -> Any:
+    """The module on the device without gradients of its own, convolutions laid out as that likes them."""
+    laid_out(module.eval().requires_grad_(False), device)
     return module

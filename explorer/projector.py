@@ -84,7 +84,7 @@ class Projector:
     ) -> None:
         opened = load(source.path) if isinstance(source, Network) else source
         self.device = choose_device(device)
-        self.generator: Generator = features.frozen(opened.generator).to(self.device)
+        self.generator: Generator = features.frozen(opened.generator, self.device)
         whole: tuple[tuple[int, int], float] = (self.generator.size, 1.0)
         self.size, self.alpha = growth or opened.grown or whole
         halvings = 0 if not self.generator.grows else _halvings(self.generator.sizes, self.size)
@@ -100,7 +100,7 @@ class Projector:
             return looks, "a file"
         if opened.discriminator is None:
             return features.of_random(self.generator.channels), "a random network"
-        discriminator = features.frozen(opened.discriminator).to(self.device)
+        discriminator = features.frozen(opened.discriminator, self.device)
         return features.of_discriminator(discriminator, self.alpha), "the discriminator"
 
     # --- what is asked for ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 import torch
 from torch import Tensor
 
+from core.devices import sent
 from core.layers import full_precision, wide
 from train.resample import blit, warp
 from train.transforms import TRANSFORMS
@@ -121,8 +122,11 @@ def _where(chosen: Tensor, images: Tensor, change: Callable[[Tensor, Tensor], Te
         return images
     if len(which) == len(images):
         return change(images, which)
-    here = which.to(images.device)
-    return images.index_copy(0, here, change(images.index_select(0, here), which))
+    # Taken from both, since MPS has no index_copy before PyTorch 2.8.
+    places = torch.arange(len(images))
+    places[which] = torch.arange(len(images), len(images) + len(which))
+    changed = change(images.index_select(0, sent(which, images.device)), which)
+    return torch.cat([images, changed]).index_select(0, sent(places, images.device))
 
 
 def _recoloured(images: Tensor, matrix: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from core import people, pictures, sources
+from core.devices import sent
 from core.errors import DataError
 from core.frame import Frame, as_planes, at_depth
 from core.intensity import Intensity
@@ -211,7 +212,7 @@ class Frames:
         if self._resident is not None and self._resident.device == device:
             chosen = self._resident[torch.from_numpy(indices).to(device)]
             return chosen.float().div_(127.5).sub_(1)
-        return _floats(self.pixels[self._rows[indices]]).to(device, non_blocking=True)
+        return sent(_floats(self.pixels[self._rows[indices]]), device)
 
     def at(self, size: tuple[int, int]) -> Frames:
         """The same pictures at a size of which theirs is a multiple; where these lie in a file, those do, too."""

@@ -158,6 +158,8 @@ def _timed(trainer: Trainer, phase: Callable[[], tuple[torch.Tensor, object]], *
         held += tensor.numel() * tensor.element_size()
         return tensor
 
+    if trainer.device.type != "cpu":  # the first time, a GPU looks for its ways
+        phase()[0].backward()
     machine.wait(trainer.device)
     began = time.perf_counter()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.devices import out_of_memory, sent
 from core.errors import TrainingError
 from train import losses
 from train import networks as nets
@@ -234,7 +235,7 @@ class Trainer:
 
     def _gradient_penalty(self, part: slice, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         """WGAN-GP's penalty at random points between real and generated pictures, before their augmentation."""
-        share = self._draws("between").shares(part).to(self.device, non_blocking=True)
+        share = sent(self._draws("between").shares(part), self.device)
         between = losses.mixed(real, fake, share).requires_grad_(True)
         with self._autocast():
             logits = self._logits("between", part, between, labels, plain=True)
@@ -258,7 +259,7 @@ class Trainer:
         indices = self.data.order(np.arange(first, first + length(self.mine)), seed=self.config.seed)
         real = shown(self.data, indices, self.stage, device=self.device)
         if self.config.mirror:
-            turned = self._draws("reals").turned(self.mine).to(self.device, non_blocking=True)
+            turned = sent(self._draws("reals").turned(self.mine), self.device)
             real = torch.where(turned[:, None, None, None], real.flip(3), real)
         return Reals(real, self._rows(indices), self.mine.start)
 
@@ -274,7 +275,7 @@ class Trainer:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_start.holds):
             w, w_other = g.mapping(z, labels), g.mapping(other, labels)
         rows = 2 * (stage.level + 1)  # of ws that this size looks at
-        layer = draws.layers(part, num_ws=rows, share=self.config.style_mixing).to(self.device, non_blocking=True)
+        layer = sent(draws.layers(part, num_ws=rows, share=self.config.style_mixing), self.device)
         ws = losses.style_mix(w, w_other, layer=layer, num_ws=g.num_ws)
         shaped = [one.unflatten(1, (1, *shape)) for one, shape in zip(noise, shapes, strict=True)]
         return Made(ws, w, shaped, labels, y)
@@ -304,7 +305,7 @@ class Trainer:
         """Classes of pictures as rows of ones and zeros, which networks take without looking at them on the host."""
         if self._classes is None or self.data.labels is None:
             return None
-        return self._classes[torch.from_numpy(self.data.labels[indices]).to(self.device, non_blocking=True)]
+        return self._classes[sent(torch.from_numpy(self.data.labels[indices]), self.device)]
 
     def _draws(self, phase: str) -> Draws:
         return Draws(self.config.seed, self.images, phase, self.stage.batch)
@@ -334,10 +335,10 @@ class Trainer:
                 figures = self._gradients(count, part)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as wrong:
-                if not _out_of_memory(wrong):
+                if not out_of_memory(wrong):
                     raise
                 adam.zero_grad(set_to_none=True)
-                self._halve(wrong)
+                self.halve(wrong)
         figures = self._summed(reached, figures)
         adam.step()
         adam.zero_grad(set_to_none=True)
@@ -382,9 +383,11 @@ class Trainer:
         torch._foreach_copy_(gradients, parts[: len(gradients)])
         return dict(zip(figures, parts[len(gradients) :], strict=True))
 
-    def _halve(self, wrong: BaseException) -> None:
-        smaller = self.micro // 2
-        if smaller < self.config.group or smaller % self.config.group:
+    def halve(self, wrong: BaseException) -> None:
+        """Compute fewer images at once, half of them where that is whole groups. Raises TrainingError."""
+        group = self.config.group
+        smaller = max((k for k in range(group, self.micro, group) if self.micro % k == 0), default=0)
+        if not smaller:
             fewest = f"and the minibatch group of {self.config.group} allows no fewer"
             raise TrainingError(
                 f"memory ran out with {self.micro} images at once, {fewest}; take a smaller --size or --channel-base"
@@ -490,11 +493,3 @@ class Trainer:
         self.images, self.bfloat16 = facts["images"], facts["bfloat16"]
         if micro:
             self._most = min(self._most, facts["micro"])
-
-
-def _out_of_memory(wrong: BaseException) -> bool:
-    return (
-        isinstance(wrong, torch.OutOfMemoryError)
-        or "can't allocate memory" in str(wrong)
-        or "out of memory" in str(wrong)
-    )

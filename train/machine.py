@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import subprocess
@@ -13,18 +14,34 @@ from pathlib import Path
 
 import torch
 
+from core.devices import full_float32, out_of_memory, wait
 from core.errors import SettingError
 from core.memory import keep_freed_memory
 from train.config import Config
 from train.console import place
 from train.growth import Stage
 from train.loop import Trainer
+from train.losses import path_lengths, r1_penalty
 from train.networks import frozen
 
-__all__ = ["commit", "compiled", "device", "few", "grown", "memory", "name", "precision", "says", "set_up", "wait"]
+__all__ = [
+    "commit",
+    "compiled",
+    "device",
+    "doubts",
+    "few",
+    "grown",
+    "memory",
+    "name",
+    "precision",
+    "says",
+    "set_up",
+    "wait",
+]
 
 GAIN = 1.1
 SLOW = 4.0
+DOUBT = 0.03
 
 
 def device(word: str) -> torch.device:
@@ -44,7 +61,8 @@ def device(word: str) -> torch.device:
                 "device", word, f"this machine has {there} GPUs; give --nproc_per_node no more than that"
             )
         return torch.device("cuda", local)
-    return torch.device(word)
+    # With its number, as every tensor on it has it.
+    return torch.device("cuda", torch.cuda.current_device()) if word == "cuda" else torch.device(word)
 
 
 def set_up(config: Config, on: torch.device) -> None:
@@ -98,9 +116,10 @@ def grown(trainer: Trainer, stage: Stage | None = None) -> Iterator[None]:
 
 
 def few(trainer: Trainer) -> slice:
-    """The first pictures of this process's share of the batch: few, but enough to measure, and whole groups."""
+    """The first pictures of this process's share of the batch, whole groups: few on a CPU, as a step on a GPU."""
     group = trainer.config.group
-    return slice(trainer.mine.start, trainer.mine.start + min(trainer.micro, -(-4 // group) * group))
+    enough = -(-4 // group) * group if trainer.device.type == "cpu" else trainer.micro
+    return slice(trainer.mine.start, trainer.mine.start + min(trainer.micro, enough))
 
 
 def compiled(trainer: Trainer) -> list[str]:
@@ -117,12 +136,11 @@ def compiled(trainer: Trainer) -> list[str]:
     try:
         _allow(programs=8 * len(trainer.growth.sizes))
         trainer.synthesis, trainer.discriminator = torch.compile(g, dynamic=False), torch.compile(d, dynamic=False)
-        _rehearse(trainer)
+        _rehearsed(trainer)
     except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
             ValueError) as wrong:  # fmt: skip
         trainer.synthesis, trainer.discriminator = g, d
-        for network in (trainer.networks.g, trainer.networks.d):
-            network.zero_grad(set_to_none=True)
+        _forget(trainer)
         reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
         return [f"not compiled, which only makes it slower ({reason})"]
     return [f"compiled in {time.perf_counter() - began:.0f} s"]
@@ -135,14 +153,30 @@ def _allow(*, programs: int) -> None:
     setattr(config, name, max(programs, getattr(config, name)))
 
 
+def _rehearsed(trainer: Trainer) -> None:
+    """As `_rehearse`, with fewer pictures where memory is short."""
+    while True:
+        try:
+            return _rehearse(trainer)
+        except RuntimeError as wrong:
+            if not out_of_memory(wrong):
+                raise
+            _forget(trainer)
+            trainer.halve(wrong)
+
+
+def _forget(trainer: Trainer) -> None:
+    for network in (trainer.networks.g, trainer.networks.d):
+        network.zero_grad(set_to_none=True)
+
+
 def _rehearse(trainer: Trainer) -> None:
     """Pass through both networks as a step does, with as many pictures, so that nothing is left to compile."""
     part = slice(trainer.mine.start, trainer.mine.start + trainer.micro)
     with frozen(trainer.networks.d):
         trainer.generator_loss(part)[0].backward()
     trainer.discriminator_loss(part, trainer.reals())[0].backward()
-    for network in (trainer.networks.g, trainer.networks.d):
-        network.zero_grad(set_to_none=True)
+    _forget(trainer)
 
 
 def _pass(trainer: Trainer) -> float:
@@ -150,9 +184,49 @@ def _pass(trainer: Trainer) -> float:
     began = time.perf_counter()
     trainer.discriminator_loss(part, trainer.reals())[0].backward()
     trainer.generator_loss(part)[0].backward()
-    for network in (trainer.networks.g, trainer.networks.d):
-        network.zero_grad(set_to_none=True)
+    _forget(trainer)
     return time.perf_counter() - began
+
+
+def doubts(trainer: Trainer) -> list[str]:
+    """A sentence where a GPU differentiates otherwise than the CPU, whose pictures and gradients are the measure.
+
+    Drivers and kernels have been wrong without a word. Both networks are passed once and differentiated twice with two
+    pictures, in float32: a rounding moves the gradients by a ten-thousandth, a mistake by as much as they are.
+    """
+    if trainer.device.type == "cpu":
+        return []
+    with full_float32(), grown(trainer):
+        found, expected = (_judged(trainer, on) for on in (trainer.device, torch.device("cpu")))
+    away = float((found - expected).norm() / expected.norm())
+    if away <= DOUBT:
+        return []
+    return [
+        f"the gradients on {trainer.device.type} are {100 * away:.0f}% away from the CPU's, so what is learnt there is "
+        "not to be trusted; update PyTorch, or take --device cpu"
+    ]
+
+
+def _judged(trainer: Trainer, on: torch.device) -> torch.Tensor:
+    """The gradients of R1 and path lengths at both networks' weights, of copies on a device; float32 on the CPU."""
+    g, d = (copy.deepcopy(network).to(on) for network in (trainer.networks.g.synthesis, trainer.networks.d))
+    random = torch.Generator().manual_seed(0)
+    owner, count = trainer.networks.g, 2
+    ws = torch.randn(count, owner.num_ws, owner.w_dim, generator=random).to(on).requires_grad_()
+    classes = torch.eye(owner.num_classes)[[0] * count].to(on) if owner.num_classes else None
+    picture = g(ws, noise="const")
+    y = torch.randn(picture.shape, generator=random).to(on)
+    lengths = path_lengths(picture, ws, y)
+    image = picture.detach().requires_grad_()
+    logits = d(image, classes)
+    penalty = r1_penalty(logits, image)
+    found = []
+    for loss, network in ((lengths.mean(), g), (penalty.mean() + logits.mean(), d)):
+        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(loss, learning, allow_unused=True)
+        flat = torch.cat([one.detach().float().cpu().flatten() for one in gradients if one is not None])
+        found.append(flat / flat.norm().clamp_min(1e-12))
+    return torch.cat(found)
 
 
 def name(on: torch.device) -> str:
@@ -169,14 +243,6 @@ def says(on: torch.device, *, bfloat16: bool, why: str, processes: int = 1) -> s
     """One line: device, torch, precision and why."""
     several = f"{processes} processes, " if processes > 1 else ""
     return f"{several}{name(on)}, PyTorch {torch.__version__}, {'bfloat16' if bfloat16 else 'float32'} ({why})"
-
-
-def wait(on: torch.device) -> None:
-    """Let the device finish what it was given."""
-    if on.type == "cuda":
-        torch.cuda.synchronize(on)
-    elif on.type == "mps":
-        torch.mps.synchronize()
 
 
 def memory(on: torch.device) -> float | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import core
 from core import checkpoint
+from core.devices import laid_out
 from core.errors import CheckpointError, SettingError
 from core.generator import ARCHITECTURES
 from train.config import Config
@@ -119,7 +120,7 @@ def build(
         _check_frozen(config.freeze_d, ours=d, theirs=init.discriminator)
     freeze(d, config.freeze_d)
     for network in (g, g_ema, d):
-        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        laid_out(network, device)
     betas = (config.beta1, config.beta2)
     return Networks(
         g=g,

@@ -164,6 +164,8 @@ def joined(config: Config, *, device: torch.device) -> Iterator[Processes]:
     store, _, _ = next(rendezvous("env://"))
     store = PrefixStore(_met(store, rank=rank, count=count, minutes=config.patience), store)
     backend = "nccl" if device.type == "cuda" else "gloo"
+    if backend == "nccl" and not dist.is_nccl_available():
+        raise SettingError("device", "cuda", "cpu in several processes: this PyTorch has no NCCL, by which GPUs meet")
     # Twice as long where a GPU waits: hosts notice on the side first, and say who it is.
     wait = patience * 2 if backend == "nccl" else patience
     dist.init_process_group(backend, store=PrefixStore("all", store), rank=rank, world_size=count, timeout=wait)

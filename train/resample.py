@@ -213,7 +213,8 @@ class _Spread(torch.autograd.Function):
         spread = values.new_zeros(*values.shape[:2], pixels)
         for row, part in ((0, values * (1 - below)), (stride, values * below)):
             for step, weighted in ((row, part * (1 - right)), (row + 1, part * right)):
-                spread.narrow(2, step, pixels - stride - 1).scatter_add_(2, where, weighted)
+                # Not into a part of it: MPS adds nothing to what does not begin a tensor (PyTorch up to 2.12).
+                spread.scatter_add_(2, where + step, weighted)
         return spread
 
     @staticmethod

@@ -117,7 +117,7 @@ class _Session:
         if saved is not None:
             session.watch.restore(saved.facts.get("watch", {}))
         says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
-        for sentence in [*data.says, data.frame.says, says, *machine.compiled(trainer)]:
+        for sentence in [*data.says, data.frame.says, says, *machine.doubts(trainer), *machine.compiled(trainer)]:
             say(sentence)
         if trainer.head_start.images >= session.end:
             say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import core
-from core.engine import Engine, _agrees, _proven, choose_device, prepare
+from core.engine import Engine, _agrees, _proven, _Whole, choose_device, prepare
 from core.errors import SettingError
 from core.folded import Phases, Transposed
 from core.noise import Noise
@@ -233,3 +233,27 @@ def test_who_asks_for_one_thread_has_one_to_the_end() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_device_whose_memory_is_taken_later_is_left_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = network()
+    ws = different_rows(g)
+    with torch.inference_mode():
+        engine = _Whole(g, device=torch.device("cpu"), precision="float32")
+    assert engine.synthesis(ws).shape == (2, 1, 56, 48) and engine.warning is None
+
+    def full(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(engine, "_drawn", full)
+    expected = prepare(g, device="cpu", precision="float32").synthesis(ws)
+    assert torch.equal(engine.synthesis(ws), expected) and torch.equal(engine.synthesis(ws), expected)
+    assert "no memory left" in str(engine.warning) and str(engine.warning) in engine.says
+
+
+def test_other_errors_of_a_device_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.inference_mode():
+        engine = _Whole(network(), device=torch.device("cpu"), precision="float32")
+    monkeypatch.setattr(engine, "_drawn", lambda *_: failing(torch.empty(0)))
+    with pytest.raises(RuntimeError, match="no kernel"):
+        engine.synthesis(different_rows(engine.generator))

@@ -37,6 +37,7 @@ __all__ = ["OnDevice", "install", "library", "variables", "waits"]
 
 # May have operands on both sides, as on a real device.
 _BOTH = {"aten::copy_", "aten::_to_copy", "aten::_foreach_copy_", "aten::_has_compatible_shallow_copy_type"}
+_STAGED = 2**16  # bytes that CUDA copies aside, so that the host need not wait until they are there
 waits: collections.Counter[str] = collections.Counter()
 
 
@@ -135,6 +136,10 @@ def _compute(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     at_home = {key: value for key, value in kwargs.items() if key != "pin_memory"}
     if asked is not None and there:
         at_home["device"] = torch.device("cpu")
+    if KIND == "mps":
+        _check_mps(name, args, kwargs, tensors)
+    elif not ours and there and any(one.nbytes > _STAGED for one in tensors):
+        _waited("upload")
     found = func(*tree_map(_held, args), **tree_map(_held, at_home))
     same = {id(one.held): one for one in ours}
 
@@ -147,6 +152,24 @@ def _compute(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return OnDevice(value) if known is None else known
 
     return tree_map(placed, found)
+
+
+def _check_mps(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]) -> None:
+    """Raise for what fails on MPS, or is wrong there without a word, in a PyTorch from 2.6 to 2.13."""
+    host = not all(isinstance(one, OnDevice) for one in tensors)
+    if host and (kwargs.get("non_blocking") or (name == "aten::copy_" and len(args) > 2 and args[2])):
+        raise RuntimeError(f"{name}: MPS reads the host's memory later, when it may be another's (issue 189690)")
+    if name in ("aten::index_copy", "aten::index_copy_"):
+        raise NotImplementedError(f"{name} is not there for MPS before PyTorch 2.8")
+    pools = name == "aten::_adaptive_avg_pool2d" and isinstance(args[0], OnDevice)
+    if pools and any(side % into for side, into in zip(args[0].shape[-2:], args[1], strict=True)):
+        raise NotImplementedError("Adaptive pool MPS: input sizes must be divisible by output sizes")
+    if name.startswith("aten::scatter_add") and args[0].storage_offset():
+        raise RuntimeError(f"{name}: MPS adds nothing to what does not begin a tensor (issue 163327)")
+    # What derivatives do themselves is PyTorch's own.
+    convolves = name == "aten::convolution" and isinstance(args[1], OnDevice) and torch._C._current_graph_task_id() < 0
+    if convolves and not args[1].is_contiguous():
+        raise RuntimeError("MPS takes the weight of a convolution as contiguous (pull request 192303)")
 
 
 def _held(value: Any) -> Any:

@@ -1,21 +1,43 @@
-"""python -m tests.device.steps: three steps of small trainings, and what the host waited for within them, as JSON."""
+"""python -m tests.device.steps: what the host waited for in steps of small trainings and in batches, as JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from tests.train import make
+from tests.train.test_data import opened
+from train import machine
 
 KINDS: dict[str, dict[str, Any]] = {
     "stylegan2": {"path_every": 1, "r1_every": 1, "mirror": True, "augment": "fixed:0.5", "micro_batch": 2, "group": 2},
     "stylegan": {"arch": "stylegan", "grow_from": "8x8", "fade": "0.004", "stable": "0.004", "loss": "wgan-gp"},
 }
 
+
+def batch(kind: str) -> dict[str, int]:
+    """Pictures of many bytes, which lie on the device where it keeps them."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = opened(make.folder(Path(folder), count=8, size=(128, 128)))
+    device = machine.device(kind)
+    assert data.move(device) == (kind == "cuda")
+    expected = data.batch(np.arange(8), device=torch.device("cpu"))
+    sys.modules["stand_in"].waits.clear()
+    made = data.batch(np.arange(8), device=device)
+    waits = dict(sys.modules["stand_in"].waits)
+    assert made.device.type == kind and torch.equal(made.cpu(), expected)
+    return waits
+
+
 if __name__ == "__main__":
     stand_in = sys.modules["stand_in"]
-    found = {}
+    found = {"batch": batch(stand_in.KIND)}
     for name, settings in KINDS.items():
         trainer = make.trainer(device=stand_in.KIND, **settings)
         stand_in.waits.clear()

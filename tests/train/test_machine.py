@@ -60,3 +60,40 @@ def test_what_cannot_be_compiled_goes_on_without(monkeypatch: pytest.MonkeyPatch
     assert trainer.synthesis is trainer.networks.g.synthesis and trainer.discriminator is trainer.networks.d
     assert all(parameter.requires_grad and parameter.grad is None for parameter in trainer.networks.d.parameters())
     trainer.step()
+
+
+def test_a_device_that_differentiates_otherwise_is_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make.trainer()
+    assert machine.doubts(trainer) == []
+    found = machine._judged(trainer, torch.device("cpu"))
+    assert torch.equal(found, machine._judged(trainer, torch.device("cpu"))) and found.isfinite().all()
+    trainer.device = torch.device("meta")
+    for wrong, said in ((1e-3, []), (0.3, ["30%"]), (float("nan"), ["nan%"])):
+        judged = {"meta": found * (1 + wrong), "cpu": found}
+        monkeypatch.setattr(machine, "_judged", lambda _, on, judged=judged: judged[on.type])
+        sentences = machine.doubts(trainer)
+        assert len(sentences) == len(said) and all(words in sentences[0] for words in said)
+
+
+def test_networks_of_other_architectures_are_judged_too() -> None:
+    for settings in ({"arch": "stylegan", "loss": "wgan-gp"}, {"d_architecture": "skip", "g_architecture": "resnet"}):
+        trainer = make.trainer(**settings)
+        assert machine._judged(trainer, torch.device("cpu")).norm() > 1
+
+
+def test_memory_that_is_short_while_compiling_halves_and_compiles_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, **more: network)
+    trainer = make.trainer(compile="on", batch=12, group=4)
+    said: list[str] = []
+    trainer.say = said.append
+    rehearse, sizes = machine._rehearse, []
+
+    def full(of: object) -> None:
+        sizes.append(trainer.micro)
+        if trainer.micro > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        rehearse(trainer)
+
+    monkeypatch.setattr(machine, "_rehearse", full)
+    assert machine.compiled(trainer)[0].startswith("compiled in ")
+    assert sizes == [12, 4] and "computing 4 images at once" in said[0]  # 6 would part a group

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core import engine, latents, pictures
+from core.devices import full_float32
 from core.generator import Generator
 
 __all__ = ["EPSILON", "Painter", "noise", "real", "thumbnail", "thumbnails"]
@@ -71,13 +72,14 @@ class Painter:
                 random.integers(0, g.num_classes, count) if self.labels is None else random.choice(self.labels, count)
             )
             label = torch.from_numpy(drawn.astype(np.int64)).to(self.device)
-        return g.truncate(g.mapping(z.to(self.device), label), psi=1.0)
+        with full_float32():
+            return g.truncate(g.mapping(z.to(self.device), label), psi=1.0)
 
     @torch.no_grad()
     def _drawn(self, ws: Tensor, *, each: Callable[[], None]) -> Iterator[Tensor]:
         batch = 1 if self._prepared is not None else BATCH
         for part in ws.split(batch):
-            with torch.backends.cudnn.flags(allow_tf32=False):
+            with full_float32():
                 images = (self._prepared or self.generator).synthesis(part, noise="const", alpha=self._alpha)
             yield images.float().cpu()[self._box]
             for _ in range(len(part)):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.devices import full_float32, pooling_device
 from core.layers import EqualLinear, MinibatchDeviation
 
 __all__ = ["DISCRIMINATOR", "INCEPTION", "RANDOM", "Extractor", "discriminator", "random_network"]
@@ -46,7 +47,7 @@ class Extractor:
     @torch.no_grad()
     def of(self, images: Tensor) -> Tensor:
         """[N, C, H, W] from -1 to 1 -> [N, D] float32 on the CPU."""
-        with torch.autocast(self.device.type, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.autocast(self.device.type, enabled=False), full_float32():
             return self.network(images.to(self.device)).float().cpu()
 
 
@@ -66,7 +67,8 @@ def random_network(channels: int, *, device: torch.device) -> Extractor:
             weight -= weight.mean(axis=(2, 3), keepdims=True)
         weights.append(torch.from_numpy(weight))
         inputs = outputs
-    layers = [weight.to(device) for weight in weights]
+    where = pooling_device(device)
+    layers = [weight.to(where) for weight in weights]
 
     def network(x: Tensor) -> Tensor:
         found = []
@@ -76,7 +78,7 @@ def random_network(channels: int, *, device: torch.device) -> Extractor:
             x = F.avg_pool2d(x, 2, ceil_mode=True)
         return torch.cat(found, dim=1) * SCALE
 
-    return Extractor(RANDOM, f"fixed random convolutional network, seed {SEED}", network, device)
+    return Extractor(RANDOM, f"fixed random convolutional network, seed {SEED}", network, where)
 
 
 def discriminator(network: nn.Module, *, crop: Sequence[int], device: torch.device, alpha: float = 1.0) -> Extractor:

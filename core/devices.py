@@ -1,0 +1,71 @@
+"""What GPUs have to be told: whole float32, which copies are waited for, how weights lie; and that memory is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["full_float32", "laid_out", "out_of_memory", "pooling_device", "sent", "wait"]
+
+# How libraries below torch say it: cuDNN finds no way to convolve, cuBLAS and cuDNN allocate, Windows has no more.
+_FULL = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+    "unable to find an engine to execute this computation",
+)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Convolutions and products of float32 in float32: no TensorFloat-32, which keeps 10 of its 23 bits."""
+    before, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    torch.set_float32_matmul_precision("highest")
+    try:
+        # What is not named here would be set, too: without `enabled`, cuDNN is off.
+        with cudnn.flags(
+            enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device, which the host does not wait for on CUDA.
+
+    MPS reads the host's memory when it comes to it (PyTorch up to 2.13, issue 189690), which then may hold something
+    else.
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+def laid_out(module: nn.Module, device: torch.device) -> None:
+    """Move a network, its convolutions' weights channels_last: but for MPS, where PyTorch up to 2.13 misreads them."""
+    layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    module.to(device)
+
+
+def pooling_device(device: torch.device) -> torch.device:
+    """Where adaptive pooling is computed: MPS has it for sizes that divide alone, and rounds others up."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def out_of_memory(wrong: BaseException) -> bool:
+    """Whether this is what torch raises where memory is full."""
+    return isinstance(wrong, torch.OutOfMemoryError) or any(words in str(wrong) for words in _FULL)
+
+
+def wait(device: torch.device) -> None:
+    """Let the device finish what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
