@@ -150,7 +150,8 @@ def _carried(tensors: Sequence[Tensor]) -> Callable[[Tensor], list[Tensor]]:
     def beside(x: Tensor) -> list[Tensor]:
         key = x.device, x.dtype
         if key not in there:
-            there[key] = [one.to(x) for one in tensors]
+            with torch.inference_mode(False):  # they are differentiated through later
+                there[key] = [one.to(x.device, x.dtype) for one in tensors]
         return there[key]
 
     return beside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import platform
 import subprocess
@@ -42,6 +43,7 @@ __all__ = [
 GAIN = 1.1
 SLOW = 4.0
 DOUBT = 0.03
+LARGEST = 2**17  # pixels
 
 
 def device(word: str) -> torch.device:
@@ -192,9 +194,10 @@ def doubts(trainer: Trainer) -> list[str]:
     """A sentence where a GPU differentiates otherwise than the CPU, whose pictures and gradients are the measure.
 
     Drivers and kernels have been wrong without a word. Both networks are passed once and differentiated twice with two
-    pictures, in float32: a rounding moves the gradients by a ten-thousandth, a mistake by as much as they are.
+    pictures, in float32: a rounding moves the gradients by a ten-thousandth, a mistake by as much as they are. Larger
+    networks would keep a CPU busy for minutes; one process looks for all.
     """
-    if trainer.device.type == "cpu":
+    if trainer.device.type == "cpu" or trainer.processes.rank or math.prod(trainer.networks.g.size) > LARGEST:
         return []
     with full_float32(), grown(trainer):
         found, expected = (_judged(trainer, on) for on in (trainer.device, torch.device("cpu")))
