@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 __all__ = ["full_float32", "laid_out", "out_of_memory", "pooling_device", "sent", "wait"]
 
+# The settings are the process's, so the first thread that asks sets them and the last one puts them back.
+_lock, _asked, _before = threading.Lock(), 0, ("highest", True)
 # How libraries below torch say it: cuDNN finds no way to convolve, cuBLAS and cuDNN allocate, Windows has no more.
 _FULL = (
     "out of memory",
@@ -23,16 +26,25 @@ _FULL = (
 @contextmanager
 def full_float32() -> Iterator[None]:
     """Convolutions and products of float32 in float32: no TensorFloat-32, which keeps 10 of its 23 bits."""
-    before, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
-    torch.set_float32_matmul_precision("highest")
+    global _asked, _before
+    with _lock:
+        if not _asked:
+            _before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+            _set("highest", allow_tf32=False)
+        _asked += 1
     try:
-        # What is not named here would be set, too: without `enabled`, cuDNN is off.
-        with cudnn.flags(
-            enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
-        ):
-            yield
+        yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        with _lock:
+            _asked -= 1
+            if not _asked:
+                _set(_before[0], allow_tf32=_before[1])
+
+
+def _set(precision: str, *, allow_tf32: bool) -> None:
+    # Not by cudnn.flags, which sets what it is not told, too: it would switch cuDNN off.
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32 = allow_tf32
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
@@ -49,7 +61,7 @@ def laid_out(module: nn.Module, device: torch.device) -> None:
     layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     for parameter in module.parameters():
         if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=layout)
+            parameter.data = parameter.data.to(memory_format=layout)  # strides of 1x1 weights, too
     module.to(device)
 
 

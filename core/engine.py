@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -137,7 +138,7 @@ class _Whole(Engine):
         super().__init__(generator, device=device, precision=dtype, says=f"{dtype}, {device.type}")
         self.network = _copy(generator)
         laid_out(self.network, device)
-        self._instead: Engine | None = None
+        self._asked, self._instead = precision, cast("Engine | None", None)
 
     def _pictures(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
         if self._instead is None:
@@ -152,11 +153,15 @@ class _Whole(Engine):
 
     def _leave(self) -> None:
         """Draw on the CPU from now on."""
-        self._instead = prepare(self.generator, device="cpu", precision=self.precision)
+        self._instead = prepare(self.generator, device="cpu", precision=self._asked)
+        if isinstance(self._instead, Keeping):
+            self._instead.threads = 1  # so that it is as steady as this one was
         self.warning = f"{self.device.type} has no memory left, so it is not used until the network is opened again"
         self.says = f"{self._instead.says}; {self.warning}"
-        self.device = self._instead.device
-        self.network.cpu()
+        self.device, self.precision = self._instead.device, self._instead.precision
+        del self.network
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _drawn(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:

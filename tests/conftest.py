@@ -25,9 +25,13 @@ settings.register_profile(
 settings.load_profile("styloscope")
 
 
-def pytest_configure() -> None:
-    """Processes that tests start find no CUDA: bits are compared, and a GPU does not repeat them."""
-    if torch.cuda.is_available() and not EVERYWHERE:
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that tests start find no CUDA: bits are compared, and a GPU does not repeat them.
+
+    Workers of pytest-xdist are not such processes, so the one that only starts these leaves the variable alone.
+    """
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    if runs_tests and torch.cuda.is_available() and not EVERYWHERE:
         torch.cuda.init()  # it looks at the variable once, and this process keeps its GPU
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 

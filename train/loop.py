@@ -384,9 +384,8 @@ class Trainer:
         return dict(zip(figures, parts[len(gradients) :], strict=True))
 
     def halve(self, wrong: BaseException) -> None:
-        """Compute fewer images at once, half of them where that is whole groups. Raises TrainingError."""
-        group = self.config.group
-        smaller = max((k for k in range(group, self.micro, group) if self.micro % k == 0), default=0)
+        """Compute half as many images at once, or fewer, in whole groups. Raises TrainingError."""
+        smaller = self.micro // 2 - self.micro // 2 % self.config.group
         if not smaller:
             fewest = f"and the minibatch group of {self.config.group} allows no fewer"
             raise TrainingError(

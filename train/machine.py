@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from core.devices import full_float32, out_of_memory, wait
-from core.errors import SettingError
+from core.errors import SettingError, TrainingError
 from core.memory import keep_freed_memory
 from train.config import Config
 from train.console import place
@@ -118,10 +118,9 @@ def grown(trainer: Trainer, stage: Stage | None = None) -> Iterator[None]:
 
 
 def few(trainer: Trainer) -> slice:
-    """The first pictures of this process's share of the batch, whole groups: few on a CPU, as a step on a GPU."""
+    """The first pictures of this process's share of the batch: few, but enough to measure, and whole groups."""
     group = trainer.config.group
-    enough = -(-4 // group) * group if trainer.device.type == "cpu" else trainer.micro
-    return slice(trainer.mine.start, trainer.mine.start + min(trainer.micro, enough))
+    return slice(trainer.mine.start, trainer.mine.start + min(trainer.micro, -(-4 // group) * group))
 
 
 def compiled(trainer: Trainer) -> list[str]:
@@ -134,14 +133,14 @@ def compiled(trainer: Trainer) -> list[str]:
     if asked == "off" or (asked == "auto" and trainer.device.type != "cuda"):
         return []
     g, d = trainer.networks.g.synthesis, trainer.networks.d
-    began = time.perf_counter()
+    began, micro = time.perf_counter(), trainer.micro
     try:
         _allow(programs=8 * len(trainer.growth.sizes))
         trainer.synthesis, trainer.discriminator = torch.compile(g, dynamic=False), torch.compile(d, dynamic=False)
         _rehearsed(trainer)
     except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
-            ValueError) as wrong:  # fmt: skip
-        trainer.synthesis, trainer.discriminator = g, d
+            ValueError, TrainingError) as wrong:  # fmt: skip
+        trainer.synthesis, trainer.discriminator, trainer.micro = g, d, micro
         _forget(trainer)
         reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
         return [f"not compiled, which only makes it slower ({reason})"]
@@ -194,13 +193,17 @@ def doubts(trainer: Trainer) -> list[str]:
     """A sentence where a GPU differentiates otherwise than the CPU, whose pictures and gradients are the measure.
 
     Drivers and kernels have been wrong without a word. Both networks are passed once and differentiated twice with two
-    pictures, in float32: a rounding moves the gradients by a ten-thousandth, a mistake by as much as they are. Larger
+    pictures, in float32: a rounding moves the gradients by a thousandth, a mistake by as much as they are. Larger
     networks would keep a CPU busy for minutes; one process looks for all.
     """
     if trainer.device.type == "cpu" or trainer.processes.rank or math.prod(trainer.networks.g.size) > LARGEST:
         return []
-    with full_float32(), grown(trainer):
-        found, expected = (_judged(trainer, on) for on in (trainer.device, torch.device("cpu")))
+    try:
+        with full_float32(), grown(trainer):
+            found, expected = (_judged(trainer, on) for on in (trainer.device, torch.device("cpu")))
+    except RuntimeError as wrong:  # memory, or an operation that this training may never need
+        reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
+        return [f"the gradients on {trainer.device.type} could not be compared with the CPU's ({reason})"]
     away = float((found - expected).norm() / expected.norm())
     if away <= DOUBT:
         return []

@@ -209,12 +209,11 @@ class _Spread(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(corner, below, right)
         ctx.stride = stride
-        where = corner.expand(-1, values.shape[1], -1)
         spread = values.new_zeros(*values.shape[:2], pixels)
         for row, part in ((0, values * (1 - below)), (stride, values * below)):
             for step, weighted in ((row, part * (1 - right)), (row + 1, part * right)):
                 # Not into a part of it: MPS adds nothing to what does not begin a tensor (PyTorch up to 2.12).
-                spread.scatter_add_(2, where + step, weighted)
+                spread.scatter_add_(2, (corner + step).expand_as(values), weighted)
         return spread
 
     @staticmethod

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import core
+from core.devices import full_float32
 
 _THERE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 DEVICES = [name for name, there in _THERE.items() if there]
@@ -70,7 +71,7 @@ def gradients(architecture: str, loss: Callable[..., Tensor], *, device: str, dt
 @pytest.mark.parametrize("device", DEVICES)
 def test_what_a_training_differentiates(device: str, architecture: str, loss: Callable[..., Tensor]) -> None:
     expected = gradients(architecture, loss, device="cpu", dtype=torch.float64)
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with full_float32():
         found = gradients(architecture, loss, device=device, dtype=torch.float32)
     assert found.keys() == expected.keys() and len(found) > 10
     for name, one in found.items():

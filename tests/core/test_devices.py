@@ -45,3 +45,21 @@ def test_weights_lie_as_a_device_likes_them() -> None:
     network = nn.Conv2d(3, 4, 3)
     devices.laid_out(network, torch.device("cpu"))
     assert network.weight.is_contiguous(memory_format=torch.channels_last) and not network.weight.is_contiguous()
+    for shape in ((4, 8, 1, 1), (8, 1, 3, 3)):  # which would pass for either layout
+        one, other = nn.Conv2d(shape[1], shape[0], shape[2]), nn.Conv2d(shape[1], shape[0], shape[2])
+        devices.laid_out(one, torch.device("cpu"))
+        assert one.weight.stride() == other.to(memory_format=torch.channels_last).weight.stride()
+
+
+def test_the_last_thread_puts_the_settings_back() -> None:
+    first, second = devices.full_float32(), devices.full_float32()
+    before = torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    try:
+        with first:
+            second.__enter__()
+        assert torch.get_float32_matmul_precision() == "highest" and not torch.backends.cudnn.allow_tf32
+        second.__exit__(None, None, None)
+        assert torch.get_float32_matmul_precision() == "high" and torch.backends.cudnn.allow_tf32 == before
+    finally:
+        torch.set_float32_matmul_precision("highest")

@@ -11,6 +11,7 @@ processes that it starts.
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -42,7 +43,9 @@ waits: collections.Counter[str] = collections.Counter()
 
 
 def library(folder: Path) -> Path:
-    """Compile what torch wants to find of a device. Raises RuntimeError where there is no compiler."""
+    """Compile what torch wants to find of a device. Raises RuntimeError where that cannot be."""
+    if torch.version.cuda:
+        raise RuntimeError("this PyTorch has CUDA's own hooks; the stand-in needs a build for the CPU")
     built, home = folder / "stand_in.so", Path(torch.__file__).parent
     command = [
         *(os.environ.get("CXX", "g++"), "-std=c++20", "-O1", "-shared", "-fPIC", "-w"),
@@ -204,7 +207,7 @@ def install() -> None:
     """Let this process have the device, in this thread and in those it starts."""
     # Parameters change their type on the way to the device, and inference tensors would need views of their own.
     torch.__future__.set_overwrite_module_params_on_conversion(True)
-    torch.inference_mode = torch.no_grad  # type: ignore[assignment,misc]
+    torch.inference_mode = _without_gradients  # type: ignore[assignment,misc]
     _Computing().__enter__()
     # These two copy to the device where no mode sees it.
     torch.tensor, torch.as_tensor = _on_the_way(torch.tensor), _on_the_way(torch.as_tensor)
@@ -224,6 +227,13 @@ def install() -> None:
         _say(torch.cuda, get_device_name="a GPU that is not there", mem_get_info=(2**33, 2**33), is_initialized=True)
         torch.cuda.get_rng_state = lambda device=None: torch.get_rng_state()  # type: ignore[assignment]
         torch.cuda.set_rng_state = lambda state, device=None: torch.set_rng_state(state)  # type: ignore[assignment]
+
+
+def _without_gradients(mode: Any = True) -> Any:
+    """As torch.inference_mode, with or without its brackets, but for tensors of its own kind."""
+    if callable(mode):
+        return torch.no_grad()(mode)
+    return torch.no_grad() if mode else contextlib.nullcontext()
 
 
 def _on_the_way(make: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -97,3 +97,24 @@ def test_memory_that_is_short_while_compiling_halves_and_compiles_again(monkeypa
     monkeypatch.setattr(machine, "_rehearse", full)
     assert machine.compiled(trainer)[0].startswith("compiled in ")
     assert sizes == [12, 4] and "computing 4 images at once" in said[0]  # 6 would part a group
+
+
+def test_memory_too_short_for_one_group_compiles_nothing_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(of: object) -> None:
+        raise RuntimeError("FIND was unable to find an engine to execute this computation")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **more: network)
+    monkeypatch.setattr(machine, "_rehearse", full)
+    trainer = make.trainer(compile="on", batch=8, group=4)
+    (said,) = machine.compiled(trainer)
+    assert said.startswith("not compiled, which only makes it slower (memory ran out") and trainer.micro == 8
+
+
+def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> torch.Tensor:
+        raise NotImplementedError("no such operation")
+
+    trainer = make.trainer()
+    trainer.device = torch.device("meta")
+    monkeypatch.setattr(machine, "_judged", missing)
+    assert machine.doubts(trainer) == ["the gradients on meta could not be compared with the CPU's (no such operation)"]

@@ -272,6 +272,8 @@ class Row {
     } catch (wrong) {
       this.said.textContent = wrong.message;
       this.said.hidden = false;
+      this.strip.forEach((picture) => (picture.key = null)); // what was given up
+      this.draw();
     }
   }
 }
