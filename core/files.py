@@ -23,6 +23,7 @@ from core.errors import OutputError
 __all__ = ["cache_folder", "is_temporary", "sweep", "temporary_beside", "usable_folder", "writing"]
 
 _DAY = 86_400
+_PATIENCE = 2.0  # seconds
 _LIVE: set[str] = set()  # names that this process has in use
 _OURS = re.compile(r"\..*\.styloscope-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{8}(?:\.[^.]*)?", re.DOTALL)
 
@@ -47,9 +48,10 @@ def writing(path: str | Path) -> Iterator[Path]:
             if temporary.stat().st_mode != mode:
                 temporary.chmod(mode & 0o7777)
             _sync(temporary)
-            os.replace(temporary, path)
+            _put(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong before is what has to be told
+                temporary.unlink(missing_ok=True)
             _LIVE.discard(temporary.name)
     except OSError as wrong:
         reason = wrong.strerror or str(wrong)
@@ -58,6 +60,18 @@ def writing(path: str | Path) -> Iterator[Path]:
         ) from wrong
     _sync_folder(path.parent)
     sweep(path.parent)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename onto `path`. Windows refuses while somebody has that open, as its search and virus scanners do briefly."""
+    end = time.monotonic() + (_PATIENCE if sys.platform == "win32" else 0)
+    while True:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.05)
 
 
 def temporary_beside(path: Path) -> Path:

@@ -103,7 +103,10 @@ def _lives(pid: int, facts: dict[str, Any], *, age: float) -> bool:
     if facts.get("place") != here["place"]:
         return age < SILENT
     # A container that is started again gives its program the number that the last one had.
-    return pid != os.getpid() and _exists(pid) and facts.get("start") == _identity(pid)["start"]
+    if pid == os.getpid() or not _exists(pid) or facts.get("start") != _identity(pid)["start"]:
+        return False
+    # Where nothing tells when a process began, its number may be another's by now; a holder that lives is not silent.
+    return bool(here["start"]) or age < SILENT
 
 
 def _create(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -198,9 +199,11 @@ class Look:
         with writing(self.place("npy")) as temporary:
             shape = (len(self._chosen), self.channels, *self.kept_size)
             pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            reading.into(pixels, broken, progress=progress)
-            pixels.flush()
-            del pixels
+            try:
+                reading.into(pixels, broken, progress=progress)
+                pixels.flush()
+            finally:
+                del pixels  # Windows removes and renames no file that is mapped
         sources.judge(self.choice.path, broken, len(self._chosen))
         facts = {
             "read": reading.read,
@@ -394,4 +397,5 @@ def _bounded(*, keep: str) -> None:
     for _, size, path in sorted(found, reverse=True):
         room -= size
         if room < 0:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows keeps what a page looks at
+                path.unlink(missing_ok=True)

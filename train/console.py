@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ def watched() -> bool:
 
 def command() -> str:
     """This command line, ready to paste."""
-    return shlex.join(["python", "-m", "train", *sys.argv[1:]])
+    words = ["python", "-m", "train", *sys.argv[1:]]
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def forget_others(folder: Path, *, images: int) -> None:
     """Remove the states of other moments: a training that is killed may leave the one before, too."""
     for path in _files(folder):
         if int(path.stem) != images:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows keeps one that is being read; the next call removes it
+                path.unlink(missing_ok=True)
 
 
 def latest(folder: Path) -> State | None:
@@ -76,7 +78,9 @@ def latest(folder: Path) -> State | None:
     wrong: Exception | None = None
     for path in reversed([path for path in _files(folder) if path.stat().st_size]):
         try:
-            return _read(path)
+            found = _read(path)
+            # Copies, since those read are views of the file as long as one of them lives: Windows would not remove it.
+            return State({name: tensor.clone() for name, tensor in found.tensors.items()}, found.facts)
         except (OSError, ValueError, SafetensorError) as failed:
             wrong = failed
     if wrong is not None:

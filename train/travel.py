@@ -17,6 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,8 @@ def pack(run: Path, folder: Path, *, limit: int) -> list[Path]:
             temporary.write_bytes(serialise(tensors, metadata={_KEY: json.dumps(says)}))
         made.append(path)
     for path in old - set(made):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows keeps one that is being read
+            path.unlink(missing_ok=True)
     return made
 
 

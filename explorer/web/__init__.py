@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -103,6 +103,9 @@ def listen(host: str, port: int) -> socket.socket:
     if os.name == "posix":
         # On Windows the same option would let two servers share a port.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6 and host == "::":
+        with suppress(OSError):  # every address, those of IPv4 among them, as it is elsewhere than on Windows
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
         listening.bind(address)
         listening.listen(BACKLOG)

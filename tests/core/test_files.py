@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from core import files
 from core.errors import OutputError, SettingError
 from core.files import temporary_beside, usable_folder, writing
 
@@ -252,3 +253,33 @@ def test_a_later_write_sweeps_what_a_killed_one_left(tmp_path: Path, gone: int) 
     left = {path.name for path in tmp_path.iterdir()} - {"b.png", "old"}
     assert left == kept if os.name == "posix" else left >= kept
     assert {path.name for path in (tmp_path / "old").iterdir()} == (kept - {ours, elsewhere}) | {"b.png"}
+
+
+@pytest.mark.parametrize(
+    ("system", "refusals", "written"), [("win32", 2, True), ("win32", 1000, False), ("linux", 1, False)]
+)
+def test_windows_is_asked_again_while_somebody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, refusals: int, written: bool
+) -> None:
+    replace, left = os.replace, [refusals]
+
+    def refused(a: Path, b: Path) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        replace(a, b)
+
+    place = tmp_path / "losses.csv"
+    place.write_text("old", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", system)
+        patch.setattr(files, "_PATIENCE", 0.3)
+        patch.setattr(os, "replace", refused)
+        if written:
+            with writing(place) as temporary:
+                temporary.write_text("new", encoding="utf-8")
+        else:
+            with pytest.raises(OutputError, match="Access is denied"), writing(place) as temporary:
+                temporary.write_text("new", encoding="utf-8")
+    assert place.read_text(encoding="utf-8") == ("new" if written else "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["losses.csv"]

@@ -90,6 +90,15 @@ def test_a_number_that_went_to_a_later_process_is_no_holder(tmp_path: Path) -> N
     assert (found := holder(written(tmp_path / "lock", start="1"))) is not None and not found.alive
 
 
+def test_where_nothing_tells_when_a_process_began_a_silent_one_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS and Windows, whose numbers come again soon."""
+    monkeypatch.setattr(lock, "_identity", lambda pid: {"place": "here", "start": ""})
+    assert (found := holder(written(tmp_path / "lock"))) is not None and found.alive
+    assert (found := holder(written(tmp_path / "lock", age=lock.SILENT + 5))) is not None and not found.alive
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": null}', "\ufffd"])
 def test_a_lock_that_cannot_be_read_counts_while_it_is_fresh(tmp_path: Path, text: str) -> None:
     place = tmp_path / "run" / "state" / "lock"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,28 @@ def test_there_and_back(tmp_path: Path) -> None:
     found = state.latest(tmp_path)
     assert path.name == "000000008.safetensors" and found is not None
     assert found.facts == facts and all(torch.equal(found.tensors[name], value) for name, value in strided.items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is mapped")
+def test_what_was_read_does_not_keep_its_file(tmp_path: Path) -> None:
+    """Windows removes no file of which a tensor is a view."""
+    path = state.save(tmp_path, *a_state(8), images=8)
+    found = state.latest(tmp_path)
+    assert found is not None and len(found.tensors) == 2
+    assert str(path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+def test_a_state_that_is_being_read_goes_with_a_later_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    state.save(tmp_path, *a_state(8), images=8)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", taken)
+        state.forget_others(tmp_path, images=9)
+    state.save(tmp_path, *a_state(16), images=16)
+    state.forget_others(tmp_path, images=16)
+    assert [file.name for file in tmp_path.iterdir()] == ["000000016.safetensors"]
 
 
 def test_the_one_before_goes_only_when_the_new_one_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
