@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -140,7 +139,8 @@ class _Whole(Engine):
         super().__init__(generator, device=device, precision=dtype, says=f"{dtype}, {device.type}")
         self.network = _copy(generator)
         laid_out(self.network, device)
-        self._asked, self._instead = precision, cast("Engine | None", None)
+        self._asked = precision
+        self._instead: Engine | None = None
 
     def _pictures(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
         if self._instead is None:

@@ -132,6 +132,6 @@ def _where(chosen: Tensor, images: Tensor, change: Callable[[Tensor, Tensor], Te
 def _recoloured(images: Tensor, matrix: Tensor) -> Tensor:
     """Colours through a matrix [N, 4, 4]; a gray picture is (g, g, g), which brightness and contrast leave gray."""
     channels = images.shape[1]
-    matrix = matrix.to(images)
+    matrix = sent(matrix.to(images.dtype), images.device)
     offset = matrix[:, :channels, 3, None]
     return torch.baddbmm(offset, matrix[:, :channels, :channels], images.flatten(2)).view_as(images)

@@ -210,7 +210,7 @@ class Frames:
     def batch(self, indices: np.ndarray, *, device: torch.device) -> Tensor:
         """Pictures as float32 [N, C, H, W] from -1 to 1."""
         if self._resident is not None and self._resident.device == device:
-            chosen = self._resident[torch.from_numpy(indices).to(device)]
+            chosen = self._resident[sent(torch.from_numpy(indices), device)]
             return chosen.float().div_(127.5).sub_(1)
         return sent(_floats(self.pixels[self._rows[indices]]), device)
 
@@ -300,7 +300,7 @@ class Phantoms:
 
     def batch(self, indices: np.ndarray, *, device: torch.device) -> Tensor:
         """Pictures as float32 [N, C, H, W] from -1 to 1."""
-        return _floats(np.stack([self.picture(index) for index in indices.tolist()])).to(device)
+        return sent(_floats(np.stack([self.picture(index) for index in indices.tolist()])), device)
 
 
 @functools.lru_cache(maxsize=64)

@@ -142,9 +142,12 @@ def compiled(trainer: Trainer) -> list[str]:
             ValueError, TrainingError) as wrong:  # fmt: skip
         trainer.synthesis, trainer.discriminator, trainer.micro = g, d, micro
         _forget(trainer)
-        reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
-        return [f"not compiled, which only makes it slower ({reason})"]
+        return [f"not compiled, which only makes it slower ({_brief(wrong)})"]
     return [f"compiled in {time.perf_counter() - began:.0f} s"]
+
+
+def _brief(wrong: BaseException) -> str:
+    return (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
 
 
 def _allow(*, programs: int) -> None:
@@ -202,8 +205,7 @@ def doubts(trainer: Trainer) -> list[str]:
         with full_float32(), grown(trainer):
             found, expected = (_judged(trainer, on) for on in (trainer.device, torch.device("cpu")))
     except RuntimeError as wrong:  # memory, or an operation that this training may never need
-        reason = (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
-        return [f"the gradients on {trainer.device.type} could not be compared with the CPU's ({reason})"]
+        return [f"the gradients on {trainer.device.type} could not be compared with the CPU's ({_brief(wrong)})"]
     away = float((found - expected).norm() / expected.norm())
     if away <= DOUBT:
         return []

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.devices import sent
 from core.layers import full_precision
 
 __all__ = ["CENTRE", "SYM6", "blit", "mirrored", "warp"]
@@ -120,9 +121,9 @@ def _places(images: Tensor, place: Tensor, *, first: int, height: int, width: in
     found = []
     for axis in (1, 0):
         period = zoom * _period(images.shape[3 - axis])
-        across = (place[:, axis, 0, None] * column).remainder(period)
-        down = (place[:, axis, 1, None] * row + place[:, axis, 2, None]).remainder(period)
-        whole = across.to(images)[:, None, :] + down.to(images)[:, :, None]
+        across = (place[:, axis, 0, None] * column).remainder(period).to(images.dtype)
+        down = (place[:, axis, 1, None] * row + place[:, axis, 2, None]).remainder(period).to(images.dtype)
+        whole = sent(across, images.device)[:, None, :] + sent(down, images.device)[:, :, None]
         # Rounding may leave a place a hair outside, where there is no pixel to look up.
         found.append(whole.remainder_(period).clamp_(0, period))
     return found[0], found[1]
@@ -169,8 +170,8 @@ def _tiled(images: Tensor, matrix: Tensor, windows: Tensor, *, axis: int) -> Ten
 
     A CPU does this five times as fast as a convolution of one channel, whose derivative is slower still.
     """
-    matrix = matrix.to(images)
-    parts = images.index_select(axis, windows.flatten().to(images.device)).unflatten(axis, windows.shape)
+    matrix = sent(matrix.to(images.dtype), images.device)
+    parts = images.index_select(axis, sent(windows.flatten(), images.device)).unflatten(axis, windows.shape)
     made = matrix @ parts if axis == 2 else parts @ matrix.T
     return made.flatten(axis, axis + 1)
 

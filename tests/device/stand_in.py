@@ -141,7 +141,7 @@ def _compute(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         at_home["device"] = torch.device("cpu")
     if KIND == "mps":
         _check_mps(name, args, kwargs, tensors)
-    elif not ours and there and any(one.nbytes > _STAGED for one in tensors):
+    elif there and _uploads(name, args, kwargs):
         _waited("upload")
     found = func(*tree_map(_held, args), **tree_map(_held, at_home))
     same = {id(one.held): one for one in ours}
@@ -155,6 +155,15 @@ def _compute(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return OnDevice(value) if known is None else known
 
     return tree_map(placed, found)
+
+
+def _uploads(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether CUDA's host waits for a copy of its memory: it is asked to, or it is more than CUDA copies aside."""
+    if name not in ("aten::copy_", "aten::_to_copy"):
+        return False
+    source = args[1] if name == "aten::copy_" else args[0]
+    patient = kwargs.get("non_blocking") or (name == "aten::copy_" and len(args) > 2 and args[2])
+    return not isinstance(source, OnDevice) and (not patient or source.nbytes > _STAGED)
 
 
 def _check_mps(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]) -> None:
