@@ -65,6 +65,7 @@ def through(
 
 
 def _checked(line: Sequence[Sequence[float]]) -> np.ndarray:
+    corners: np.ndarray
     try:
         corners = np.asarray(line, np.float64)
     except (TypeError, ValueError, OverflowError):

@@ -27,6 +27,14 @@ import { View } from "./view.js";
 const find = (id) => document.getElementById(id);
 const STEP = 0.125; // seeds that a walk button goes
 const POLL = 5000; // ms between looks for a first network
+const BELOW = 12; // pixels of the controls, their lower margin, that a window may cut off
+const sideBySide = matchMedia("(min-width: 861px)");
+
+/** How many pixels higher the stage may be while its controls stay in the window. */
+function spare() {
+  if (!sideBySide.matches || find("inside")?.open) return -Infinity;
+  return innerHeight + BELOW - scrollY - find("controls").getBoundingClientRect().bottom;
+}
 
 class Stage {
   #recipe = full({});
@@ -178,7 +186,7 @@ class Stage {
   /** Called once the page's elements are there: find the networks, then the first picture. */
   async open() {
     let { recipe, error } = recipeOfAddress();
-    this.view = new View({ canvas: find("stage"), frame: find("stage-frame"), view: find("stage-view"), drag: (way) => this.#drag(way) });
+    this.view = new View({ canvas: find("stage"), frame: find("stage-frame"), view: find("stage-view"), drag: (way) => this.#drag(way), spare });
     this.#mountTools(mountKeys(this));
     this.#canGo({ undo: false, redo: false });
     mountControls(this);

@@ -3,6 +3,7 @@
 const MOST = 12; // times the size that fits
 const TOUCH_SLOP = 6; // pixels
 const SEED_WIDTH = 240; // pixels of the screen from one seed to the next
+const WORTH = 3; // up to this multiple the next one is worth the room that the page has below the controls
 
 /** How many dots of the screen a pixel of a picture gets in a box: a whole number, or less than one where it is larger. */
 export function multiple({ width, height }, { clientWidth, clientHeight }) {
@@ -16,12 +17,14 @@ export class View {
   #pointers = new Map();
   #grip = null;
   #whole = [1, 1];
+  #lift = 0;
 
-  /** drag({begin|dx, dy|end}) gets the hand's way in seeds. */
-  constructor({ canvas, frame, view, drag }) {
-    Object.assign(this, { canvas, frame, view, drag });
+  /** drag({begin|dx, dy|end}) gets the hand's way in seeds; spare() says how many pixels higher the view may be. */
+  constructor({ canvas, frame, view, drag, spare = () => 0 }) {
+    Object.assign(this, { canvas, frame, view, drag, spare });
     this.context = canvas.getContext("2d", { alpha: false });
     new ResizeObserver(() => this.fit()).observe(view);
+    addEventListener("resize", () => this.fit());
     view.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
@@ -49,6 +52,7 @@ export class View {
     const { width, height } = this.canvas;
     const [tall, wide] = this.#whole;
     this.view.style.setProperty("--ratio", `${wide} / ${tall}`);
+    this.#reach();
     const dots = devicePixelRatio || 1;
     const halvings = Math.max(0, Math.round(Math.log2(Math.max(tall / height, wide / width))));
     const alike = 2 ** halvings * multiple({ width: wide, height: tall }, this.view);
@@ -58,6 +62,22 @@ export class View {
     this.canvas.style.height = `${(height * scale) / dots}px`;
     this.canvas.style.imageRendering = scale >= 1 ? "pixelated" : "auto";
     this.view.classList.toggle("zoomed", this.#zoom > 1);
+  }
+
+  /** Makes the view higher by what the next multiple lacks, where the window has that room: so a low window shows it large. */
+  #reach() {
+    if (this.#zoom > 1) return; // scroll bars are not the window's doing
+    const [height, width] = this.#whole;
+    const dots = devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.view;
+    const low = clientHeight - this.#lift;
+    const next = Math.floor(multiple({ width, height }, { clientWidth, clientHeight: low })) + 1;
+    const lacks = Math.ceil((next * height) / dots) - low;
+    const room = (next * width) / dots <= clientWidth && lacks <= this.spare() + this.#lift;
+    const lift = room && next <= WORTH + 1 ? lacks : 0;
+    if (lift === this.#lift) return;
+    this.#lift = lift;
+    document.documentElement.style.setProperty("--lift", `${lift}px`);
   }
 
   /** Zoom by `factor` about a point of the screen (the middle when none is given); 0 shows the whole picture. */
