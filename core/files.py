@@ -20,12 +20,16 @@ from pathlib import Path
 
 from core.errors import OutputError
 
-__all__ = ["cache_folder", "is_temporary", "sweep", "temporary_beside", "usable_folder", "writing"]
+__all__ = ["InUseError", "cache_folder", "is_temporary", "sweep", "temporary_beside", "usable_folder", "writing"]
 
 _DAY = 86_400
 _PATIENCE = 2.0  # seconds
 _LIVE: set[str] = set()  # names that this process has in use
 _OURS = re.compile(r"\..*\.styloscope-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{8}(?:\.[^.]*)?", re.DOTALL)
+
+
+class InUseError(PermissionError):
+    """A file could not be replaced since somebody has it open; the cause of the OutputError that tells a person."""
 
 
 @contextmanager
@@ -68,8 +72,10 @@ def _put(temporary: Path, path: Path) -> None:
     while True:
         try:
             return os.replace(temporary, path)
-        except PermissionError:
+        except PermissionError as wrong:
             if time.monotonic() >= end:
+                if sys.platform == "win32" and path.is_file():
+                    raise InUseError(wrong.errno, "another program has it open") from wrong
                 raise
             time.sleep(0.05)
 

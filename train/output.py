@@ -7,7 +7,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import torch
 import core
 from core import latents, pictures, runs
 from core.errors import OutputError
-from core.files import is_temporary, sweep, usable_folder, writing
+from core.files import InUseError, is_temporary, sweep, usable_folder, writing
 from core.lock import Lock
 from core.sizes import crop_at
 from train import evolution, keep, plot, state
@@ -50,6 +50,7 @@ class Run:
         self.path = path
         self.state = path / runs.STATE
         self._lock = lock
+        self._in_use: set[str] = set()  # names that could not be replaced
 
     @staticmethod
     def check(path: Path, *, resume: bool) -> None:
@@ -187,14 +188,29 @@ class Run:
             usable_folder(self.path / name)
         return aside
 
-    def sample(self, sheet: np.ndarray, *, images: int) -> None:
-        """samples/KIMG.png, and evolution.gif, losses.csv and losses.png made again."""
+    def sample(self, sheet: np.ndarray, *, images: int, say: Callable[[str], None]) -> None:
+        """samples/KIMG.png, and evolution.gif, losses.csv and losses.png made again. Raises OutputError.
+
+        One of these three that somebody has open, where that keeps it from being replaced, stays as it is until the
+        next tick, and `say` says so once: a spreadsheet that shows losses.csv on Windows ends no training.
+        """
         path = runs.sample_path(self.path, images)
         pictures.write_png(path, sheet)
-        evolution.add(self.path, path, images=images)
         log = runs.log(self.path)
-        self._text(runs.CURVES, _table(log))
-        pictures.write_png(self.path / runs.LOSSES, plot.losses(log))
+        again: dict[str, Callable[[], object]] = {
+            runs.EVOLUTION: lambda: evolution.add(self.path, path, images=images),
+            runs.CURVES: lambda: self._text(runs.CURVES, _table(log)),
+            runs.LOSSES: lambda: pictures.write_png(self.path / runs.LOSSES, plot.losses(log)),
+        }
+        for name, write in again.items():
+            try:
+                write()
+            except OutputError as wrong:
+                if not isinstance(wrong.__cause__, InUseError):
+                    raise
+                if name not in self._in_use:
+                    say(f"{self.path / name} is open in another program and stays as it is until that closes it")
+                self._in_use.add(name)
 
     def checkpoint(self, networks: Any, *, about: Mapping[str, Any], images: int, stage: Stage | None = None) -> Path:
         """checkpoints/KIMG.safetensors; returns its path.

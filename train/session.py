@@ -245,7 +245,7 @@ class _Session:
             line |= _grown(trainer)
         self.run.log(line)
         sheet = self._sheet(drawn, count=config.samples)
-        self.run.sample(sheet, images=trainer.images)
+        self.run.sample(sheet, images=trainer.images, say=say)
         if self.board is not None:
             self.board.figures(line, images=trainer.images)
             self.board.sheet(sheet, images=trainer.images)
