@@ -24,7 +24,8 @@ def checked_noise(noise: object) -> Noise:
         return noise
     if isinstance(noise, Integral) and not isinstance(noise, bool):
         return int(noise)
-    if isinstance(noise, list | tuple) or (isinstance(noise, np.ndarray | Tensor) and noise.ndim):
+    # Tuples of types: in a union PyTorch 2.6 breaks a compiled generator off.
+    if isinstance(noise, (list, tuple)) or (isinstance(noise, (np.ndarray, Tensor)) and noise.ndim):
         return list(noise)
     raise SettingError("noise", noise, "const, none, random, a whole number or one array a noise map")
 

@@ -173,6 +173,7 @@ def test_a_place_that_cannot_be_written(whole: Path) -> None:
         core.save(whole / "a.safetensors", networks()[0])
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="PyTorch 2.6 imports it for any blank tensor")
 def test_opening_imports_no_half_of_torch(whole: Path) -> None:
     """Arithmetic on blank tensors imports torch's compiler and sympy: a second and a half for every command."""
     program = f"import sys, core; core.load({str(whole)!r}); sys.exit(int('sympy' in sys.modules))"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -101,6 +102,10 @@ def test_a_page_that_is_a_mask_is_none(tmp_path: Path) -> None:
     mask = Image.fromarray(values[1])
     mask.encoderinfo = {"tiffinfo": about}  # type: ignore[attr-defined]
     Image.fromarray(values[0]).save(tmp_path / "a.tif", save_all=True, append_images=[mask])
+    with Image.open(tmp_path / "a.tif") as written:
+        written.seek(1)
+        if written.tag_v2.get(254) != 4:  # type: ignore[attr-defined]
+            pytest.skip(f"Pillow {PIL.__version__} writes no page that is a mask")
     assert pictures.read_header(tmp_path / "a.tif").pages == (0,)
 
 
