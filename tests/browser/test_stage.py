@@ -370,6 +370,29 @@ def test_the_page_fits_a_phone(tab: Any, app: str) -> None:
         tab.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_a_low_window_gives_the_stage_its_next_multiple(tab: Any, app: str) -> None:
+    """A quarter of a dot a pixel: the toy's 52 rows are as high as the shipped network's 208."""
+    heights: list[float] = []
+    try:
+        # As it is; as high as it gets; beyond what the controls leave; in one column; as it was.
+        for wide, high in [(1440, 789), (1366, 657), (1366, 640), (820, 657), (1366, 657)]:
+            screen = {"width": wide, "height": high, "deviceScaleFactor": 0.25, "mobile": False}
+            tab.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+            if not heights:
+                tab.get(app)
+            shown(tab)
+            stage = "document.getElementById('stage').getBoundingClientRect()"
+            heights.append(still(lambda: tab.execute_script(f"return {stage}.height"), seconds=0.4))
+            if wide > 860:
+                end = "document.getElementById('controls').getBoundingClientRect().bottom"
+                assert tab.execute_script(f"return {end} - innerHeight") <= 12, (wide, high)
+            else:
+                assert tab.execute_script("return document.documentElement.style.getPropertyValue('--lift')") == "0px"
+        assert heights[0] == heights[1] == heights[4] == 416 and heights[2] == 208
+    finally:
+        tab.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_the_exact_picture_is_the_one_over_http(tab: Any, app: str) -> None:
     tab.execute_script(MOVE, "seed", [31])
     shown(tab, seed=31)
