@@ -5,6 +5,7 @@ The pixels come from av (imported late), and are taken only where their upper 8 
 
 from __future__ import annotations
 
+import importlib.util
 import struct
 import zlib
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["decode", "encode_png", "is_deep", "raw_mode"]
+__all__ = ["can_decode", "decode", "encode_png", "is_deep", "raw_mode"]
 
 _PLANES = {"rgb48be": 3, "rgb48le": 3, "rgba64be": 4, "rgba64le": 4, "ya16be": 2, "ya16le": 2}
 _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _RGB, _STRAIGHT = 258, 262, 277, 338, 2, 2
@@ -35,6 +36,11 @@ def raw_mode(image: Image.Image) -> str:
     """How the pixels lie in the file, in Pillow's words, such as RGB;16B; empty where Pillow does not say."""
     tiles = getattr(image, "tile", None)
     return str(tiles[0][3]) if tiles else ""
+
+
+def can_decode() -> bool:
+    """Whether av is installed, without importing it."""
+    return importlib.util.find_spec("av") is not None
 
 
 def decode(data: bytes, image: Image.Image) -> np.ndarray | None:

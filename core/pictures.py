@@ -138,7 +138,7 @@ def read_header(source: Source, *, name: str = "") -> Header:
         except Exception as wrong:  # as in read
             raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
         # Colour of 16 bits is read from single pages alone.
-        wide = wide or (is_deep and len(pages) == 1)
+        wide = wide or (is_deep and len(pages) == 1 and deep.can_decode())
         return Header((height, width), gray=is_gray, wide=wide, pages=pages, left_out=left_out)
 
 

@@ -373,6 +373,7 @@ def test_the_page_fits_a_phone(tab: Any, app: str) -> None:
 def test_a_low_window_gives_the_stage_its_next_multiple(tab: Any, app: str) -> None:
     """A quarter of a dot a pixel: the toy's 52 rows are as high as the shipped network's 208."""
     heights: list[float] = []
+    tall = "return document.getElementById('stage').getBoundingClientRect().height"
     try:
         # As it is; as high as it gets; beyond what the controls leave; in one column; as it was.
         for wide, high in [(1440, 789), (1366, 657), (1366, 640), (820, 657), (1366, 657)]:
@@ -381,8 +382,7 @@ def test_a_low_window_gives_the_stage_its_next_multiple(tab: Any, app: str) -> N
             if not heights:
                 tab.get(app)
             shown(tab)
-            stage = "document.getElementById('stage').getBoundingClientRect()"
-            heights.append(still(lambda: tab.execute_script(f"return {stage}.height"), seconds=0.4))
+            heights.append(still(lambda: tab.execute_script(tall), seconds=0.4))
             if wide > 860:
                 end = "document.getElementById('controls').getBoundingClientRect().bottom"
                 assert tab.execute_script(f"return {end} - innerHeight") <= 12, (wide, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import struct
 import sys
@@ -79,6 +80,14 @@ def test_16_bit_colour_is_kept_to_the_level(tmp_path: Path, planes: int) -> None
             assert back.dtype == np.uint16 and back.flags.c_contiguous and np.array_equal(back, expected)
         header = pictures.read_header(data)
         assert (header.size, header.gray, header.wide) == ((13, 9), False, True)
+
+
+def test_without_av_16_bit_colour_has_its_upper_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _deep_png(rng(5).integers(0, 65535, (13, 9, 3), np.uint16, endpoint=True))
+    deep = pictures.read(data)
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert np.array_equal(pictures.read(data), (deep >> 8).astype(np.uint8)) and not pictures.read_header(data).wide
 
 
 def test_16_bit_gray_with_alpha_and_a_colour_made_transparent() -> None:
