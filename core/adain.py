@@ -42,7 +42,7 @@ class _AdaIN(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, gamma, mean, scale = ctx.saved_tensors
-        if torch.is_grad_enabled():  # this is to be differentiated once more, and what was kept hides that it is of x
+        if torch.is_grad_enabled():  # to be differentiated once more: what was saved carries no graph back to x
             mean, scale = _moments(x)
         count = x.shape[2] * x.shape[3]
         d_beta = grad.sum(dim=(2, 3), keepdim=True, dtype=mean.dtype)

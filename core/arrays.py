@@ -6,7 +6,6 @@ Such a file is data of somebody else: its size, its header, its shapes and its n
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as deserialise
 from safetensors.numpy import save as serialise
 
+from core import strict
 from core.errors import CheckpointError
 
 __all__ = ["FORMAT", "LARGEST_FILE", "arrays_to_bytes", "read_arrays", "read_facts"]
@@ -110,52 +110,13 @@ def _header(data: bytes, *, kind: str, name: str) -> tuple[dict[str, Any], dict[
 
 def _json(data: bytes, *, name: str, kind: str) -> dict[str, Any]:
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            parse_constant=_refuse,
-            parse_float=_finite,
-            parse_int=_whole,
-            object_pairs_hook=_unrepeated,
-        )
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")  # whoever shows it has to write it
-    except (ValueError, RecursionError) as wrong:
+        value = strict.loads(data, deepest=_DEEPEST, digits=_MOST_DIGITS)
+    except ValueError as wrong:
         raise _damaged(name, kind) from wrong
-    if not isinstance(value, dict) or _depth(value) > _DEEPEST:
+    if not isinstance(value, dict):
         raise _damaged(name, kind)
     return value
 
 
-def _depth(value: object) -> int:
-    depth, level = 0, [value]
-    while level := [one for one in level if isinstance(one, dict | list)]:
-        depth += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
-    return depth
-
-
 def _damaged(name: str, kind: str) -> CheckpointError:
     return CheckpointError(f"{name} is damaged; copy it again, or make the {kind} once more")
-
-
-def _refuse(word: str) -> float:
-    raise ValueError(f"{word} is not a number of JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError("a number is too large")
-    return value
-
-
-def _whole(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise ValueError("a number is too large")
-    return int(text)
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return table

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from core import stylegan
+from core import strict, stylegan
 from core.errors import CheckpointError, SettingError
 from core.files import writing
 from core.generator import (
@@ -131,22 +131,13 @@ def _about_text(about: Mapping[str, Any]) -> str:
     try:
         # A command line may hold bytes that are no text; they become question marks.
         text = json.dumps(about, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-        json.loads(text, object_pairs_hook=_unrepeated)
+        json.loads(text, object_pairs_hook=strict.unrepeated)
     except (TypeError, ValueError, RecursionError) as wrong:
         raise SettingError("about", ", ".join(map(str, about)), f"JSON with finite numbers ({wrong})") from wrong
-    if len(text) > _MOST_ABOUT or _depth(about) > _DEEPEST:
+    if len(text) > _MOST_ABOUT or strict.depth(about) > _DEEPEST:
         allowed = f"at most {_MOST_ABOUT >> 10} KiB of JSON, nested at most {_DEEPEST} deep"
         raise SettingError("about", f"{len(text)} bytes", allowed)
     return text.decode("utf-8")
-
-
-def _depth(value: object) -> int:
-    """How deeply lists and tables are nested."""
-    depth, level = 0, [value]
-    while level := [one for one in level if isinstance(one, dict | list | tuple)]:
-        depth += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
-    return depth
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -190,7 +181,7 @@ def load(path: str | Path, *, generator_only: bool = False) -> Opened:
 
     Raises CheckpointError that says whether the file is missing, truncated, of another program or of a newer format.
     """
-    from core import foreign  # it makes what this module defines
+    from core import foreign  # not above: core.foreign imports Opened from here
 
     path = Path(path)
     if foreign.recognise(path) is not None:
@@ -248,23 +239,10 @@ def _table(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _json(path: Path, text: str | bytes) -> Any:
-    """Read JSON as the standard has it: a name occurs once, numbers are finite, strings are text."""
     try:
-        value = json.loads(text if isinstance(text, str) else text.decode("utf-8"), object_pairs_hook=_unrepeated)
-        # NaN, 1e999 and half a surrogate pair can be read but not written again: whoever shows the header would fail.
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (ValueError, RecursionError) as wrong:
+        return strict.loads(text, deepest=_DEEPEST)
+    except ValueError as wrong:
         raise CheckpointError(f"{path} has a damaged header; {_ACCEPTED}") from wrong
-    if _depth(value) > _DEEPEST:  # whoever shows it deeper in a program would run out of stack
-        raise CheckpointError(f"{path} has a damaged header; {_ACCEPTED}")
-    return value
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return table
 
 
 def _tensors(path: Path, table: dict[str, Any], size: int) -> dict[str, tuple[str, tuple[int, ...]]]:

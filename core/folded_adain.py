@@ -198,8 +198,8 @@ def _by_depthwise(x: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
 class ByTransposition:
     """Nearest neighbours, convolution and blur by a transposed convolution, then [1, 3, 3, 1] = [1, 1] * [1, 2, 1].
 
-    The network crops after [1, 1] and blurs with zeros around. In one filter that is what is transposed, with its
-    edge mirrored and negated around it: there [1, 1] gives the zeros.
+    The network crops the result of [1, 1], then blurs it by [1, 2, 1] with zeros around. One filter does both where y,
+    which is transposed, is continued beyond its edge by y[-1] = -y[0]: so [1, 1] gives 0 where the zeros would be.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, size: tuple[int, int], dtype: torch.dtype) -> None:

@@ -61,10 +61,7 @@ class Frame:
         """(top, left, height, width): where people look, in pixels of the frame."""
         if self.fit in ("crop", "stretch"):
             return 0, 0, *self.size
-        top, left, height, width = self._box
-        k = self.whole[0] // self.size[0]
-        above, before = top // k, left // k
-        return above, before, -(-(top + height) // k) - above, -(-(left + width) // k) - before
+        return sizes.crop_at(self._box, (self.whole[0] // self.size[0]).bit_length() - 1)
 
     @property
     def says(self) -> str:

@@ -110,7 +110,10 @@ class Generator(nn.Module):
         return self.mapping.w_avg
 
     def truncate(self, w: Tensor, psi: float = 0.7, cutoff: int | None = None) -> Tensor:
-        """w [N, w_dim] (or ws [N, num_ws, w_dim]) -> ws [N, num_ws, w_dim], pulled towards w_avg by `psi`."""
+        """w [N, w_dim] (or ws [N, num_ws, w_dim]) -> ws [N, num_ws, w_dim], pulled towards w_avg by `psi`.
+
+        Raises SettingError as `latents.truncate` does.
+        """
         ws = w.unsqueeze(1).expand(-1, self.num_ws, -1) if w.ndim == 2 else w
         return latents.truncate(ws, self.w_avg.to(ws), psi, cutoff)
 

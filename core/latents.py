@@ -88,13 +88,16 @@ def _range(part: str, text: object, field: str, allowed: str) -> tuple[int, int]
 
 
 def seeds_to_z(seeds: Sequence[int], z_dim: int) -> Tensor:
-    """Return the z of each seed, [N, z_dim] float32: the first normals of numpy's RandomState(seed), as everywhere."""
+    """Return the z of each seed, [N, z_dim] float32: the first normals of numpy's RandomState(seed), as everywhere.
+
+    Raises ValueError for a seed outside 0 .. 2^32 - 1.
+    """
     rows = [np.random.RandomState(seed).randn(z_dim) for seed in seeds]
     return torch.from_numpy(np.array(rows, dtype=np.float32).reshape(len(rows), z_dim))
 
 
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-    """w_avg + psi (w - w_avg) in the first `cutoff` layers, all of them for None (Karras et al. 2019, section B).
+    """w_avg + psi (w - w_avg) in the first `cutoff` layers, all of them for None (Karras et al. 2019, appendix B).
 
     psi 1 leaves ws as they are, to the bit. ws [..., num_ws, w_dim], w_avg [w_dim]. Raises SettingError for a psi that
     is not finite and a cutoff that is not 0 to num_ws.
@@ -173,7 +176,10 @@ def ease(t: float, how: str = "linear") -> float:
 
 
 def path(points: int, steps: int, *, loop: bool = False) -> list[tuple[int, int, float]]:
-    """Return the frames of a walk as (from, to, t): (K-1) S + 1 of them, or K S when it closes to a loop."""
+    """Return the frames of a walk as (from, to, t): (K-1) S + 1 of them, or K S when it closes to a loop.
+
+    `points` K is at least 2, `steps` S at least 1.
+    """
     stretches = [(k, (k + 1) % points) for k in range(points if loop else points - 1)]
     frames = [(i, j, k / steps) for i, j in stretches for k in range(steps)]
     if not loop:

@@ -175,7 +175,8 @@ class EqualLinear(nn.Module):
 class Conv(nn.Module):
     """An equalised convolution of the discriminator and of skips, halved or doubled in size where `filter` says so.
 
-    Order: convolution, bias, sqrt(2) lrelu, gain, clamp at +-clamp gain. `resample` is "down", "up" or None.
+    Order: convolution, bias, sqrt(2) lrelu, gain, clamp at +-clamp gain. `resample` is "down", "up" (of which only
+    kernel 1 is known, that of skips) or None. Raises ValueError for another kernel with "up".
     """
 
     filter: Tensor
@@ -194,6 +195,8 @@ class Conv(nn.Module):
         clamp: float | None = None,
     ) -> None:
         super().__init__()
+        if resample == "up" and kernel != 1:
+            raise ValueError(f"a convolution that doubles the size has kernel 1 here, not {kernel}")
         self.weight = nn.Parameter(normals(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.register_buffer("filter", taps(filter), persistent=False)

@@ -65,7 +65,10 @@ class Mapping(nn.Module):
             self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Tensor | None, label: Tensor | None = None) -> Tensor:
-        """z [N, z_dim] (None with z_dim 0), label [N] or [N, num_classes] or None (class 0) -> w [N, w_dim]."""
+        """z [N, z_dim] (None with z_dim 0), label [N] or [N, num_classes] or None (class 0) -> w [N, w_dim].
+
+        Raises ValueError for a z or a label of another shape, and for a class that there is not.
+        """
         parts = []
         if z is not None and self.z_dim:
             if z.ndim != 2 or z.shape[1] != self.z_dim:

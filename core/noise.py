@@ -13,7 +13,7 @@ from torch import Tensor
 from core import latents
 from core.errors import SettingError
 
-__all__ = ["Noise", "checked_noise", "resolved"]
+__all__ = ["Noise", "checked_noise", "of_picture", "resolved"]
 
 Noise = str | int | Sequence[Any]
 
@@ -57,6 +57,13 @@ def resolved(
     except (TypeError, ValueError) as wrong:
         raise SettingError("noise", "these arrays", f"arrays of numbers, one a noise map ({wrong})") from wrong
     for one, (height, width) in zip(maps, shapes, strict=True):
-        if tuple(one.shape[-2:]) != (height, width):
-            raise SettingError("noise", "x".join(map(str, one.shape)), f"this map is {height}x{width}")
+        if one.shape[-2:] != (height, width) or one.shape[:-2] not in ((), (1,), (1, 1), (count, 1)):
+            allowed = f"this map is {height}x{width}" + (f", or {count}x1x{height}x{width}" if count > 1 else "")
+            raise SettingError("noise", "x".join(map(str, one.shape)), allowed)
     return list(maps)
+
+
+def of_picture(noise: list[Any], index: int, *, count: int) -> list[Any]:
+    """The maps of one of `count` pictures: [1, 1, H, W] of those that have one for each, the others as they are."""
+    several = [count > 1 and np.ndim(one) == 4 and len(one) == count for one in noise]
+    return [one[index : index + 1] if many else one for one, many in zip(noise, several, strict=True)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.errors import SettingError
 from core.generator import Generator
-from core.noise import Noise, checked_noise
+from core.noise import Noise, checked_noise, of_picture
 
 __all__ = ["Engine", "Keeping", "threads"]
 
@@ -47,7 +47,12 @@ class Engine:
             allowed = f"[N, {wanted[0]}, {wanted[1]}], N pictures of {wanted[0]} layers each, N at least 1"
             raise SettingError("the shape of ws", list(shape), allowed)
         level = self.generator.synthesis.level(size, alpha)
-        return self._pictures(ws, checked_noise(noise), level, float(alpha))
+        noise = checked_noise(noise)
+        if not isinstance(noise, list) or len(ws) == 1:
+            return self._pictures(ws, noise, level, float(alpha))
+        own = [of_picture(noise, index, count=len(ws)) for index in range(len(ws))]
+        alone = [self._pictures(one[None], maps, level, float(alpha)) for one, maps in zip(ws, own, strict=True)]
+        return torch.cat(alone)
 
     def _pictures(self, ws: Tensor, noise: Noise, level: int, alpha: float) -> Tensor:
         """As `synthesis`, everything checked; `level` has the size that was asked for, 0 the coarsest."""

@@ -90,16 +90,13 @@ class Part:
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether the folder at `path` is one that a training left behind."""
-    return (Path(path) / CONFIG).is_file()
+    """Whether the folder at `path` is one that a training left behind; False where nobody may look."""
+    return _is_file(Path(path) / CONFIG)
 
 
 def runs(folder: str | Path) -> list[Path]:
-    """The runs directly inside `folder`, by name; empty where there is no such folder."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        return []
-    return sorted(entry for entry in folder.iterdir() if is_run(entry))
+    """The runs directly inside `folder`, by name; empty where there is no such folder, or nobody may look into it."""
+    return sorted(entry for entry in _entries(Path(folder)) if is_run(entry))
 
 
 def config(path: str | Path) -> dict[str, Any]:
@@ -109,8 +106,10 @@ def config(path: str | Path) -> dict[str, Any]:
 
 def command(path: str | Path) -> str:
     """The command line that began the run, or an empty string where it was not kept."""
-    file = Path(path) / COMMAND
-    return _decoded(_bytes(file, most=LARGEST_COMMAND)[:LARGEST_COMMAND]).strip() if file.is_file() else ""
+    try:
+        return _decoded(_bytes(Path(path) / COMMAND, most=LARGEST_COMMAND)[:LARGEST_COMMAND]).strip()
+    except OSError:
+        return ""
 
 
 def log(path: str | Path) -> list[dict[str, Any]]:
@@ -212,14 +211,14 @@ def newest(path: str | Path) -> Path | None:
 def best_facts(path: str | Path) -> dict[str, Any] | None:
     """best.json: checkpoint (a file name), measure, value and kimg; None where no measure has chosen one."""
     file = Path(path) / BEST
-    return _object(file) if file.is_file() else None
+    return _object(file) if _is_file(file) else None
 
 
 def best(path: str | Path) -> Path | None:
     """The network file that best.json names, or None where no measure has chosen one."""
     facts = best_facts(path)
     named = Path(path) / CHECKPOINTS / Path(str((facts or {}).get("checkpoint", ""))).name
-    return named if named.is_file() else None
+    return named if _is_file(named) else None
 
 
 def find(folder: str | Path, name: str) -> Path | None:
@@ -247,10 +246,27 @@ def sample_path(path: str | Path, images: int) -> Path:
 
 
 def _numbered(folder: Path, *, suffix: str) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    found = [file for file in folder.iterdir() if file.suffix == suffix and _NUMBERED.fullmatch(file.stem)]
+    found = [file for file in _entries(folder) if file.suffix == suffix and _NUMBERED.fullmatch(file.stem)]
     return sorted(found, key=lambda file: int(file.stem))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder of somebody else, who lets nobody in
+        return False
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where there is none, or nobody may look."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _unreadable(file: Path, wrong: OSError) -> DataError:
+    return DataError(f"{file} cannot be read ({wrong.strerror}); make it readable or name another run")
 
 
 def _object(file: Path) -> dict[str, Any]:
@@ -259,6 +275,8 @@ def _object(file: Path) -> dict[str, Any]:
     except FileNotFoundError as wrong:
         sentence = f"{file} is missing, so {file.parent} is no run; name the folder that a training made"
         raise DataError(sentence) from wrong
+    except OSError as wrong:
+        raise _unreadable(file, wrong) from wrong
     if len(content) > LARGEST_FACTS:
         raise DataError(f"{file} is larger than any that a training writes; restore it or train again")
     try:
@@ -271,9 +289,12 @@ def _object(file: Path) -> dict[str, Any]:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
+    if not _is_file(file):
         return []
-    content = _bytes(file, most=LARGEST_LOG)
+    try:
+        content = _bytes(file, most=LARGEST_LOG)
+    except OSError as wrong:
+        raise _unreadable(file, wrong) from wrong
     if len(content) > LARGEST_LOG:
         raise DataError(f"{file} is larger than any that a training writes; restore it or train again")
     # Bytes, since a text's own lines end at other characters, too, which may stand in a name.

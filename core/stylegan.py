@@ -270,7 +270,8 @@ class Synthesis(nn.Module):
 
         `size` (height, width) is one the network grew through, the full one where None; there `alpha` from 0 to 1
         blends the newest level in: (1 - alpha) nearest_x2(toRGB of the level before) + alpha toRGB (Karras et al.
-        2018, section 2). Rows of ws that belong to larger sizes are not looked at. Raises SettingError.
+        2018, section 2). Rows of ws that belong to larger sizes are not looked at. Raises ValueError for
+        a ws of another shape, SettingError for noise, size and alpha.
         """
         config = self.config
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, config.w_dim):

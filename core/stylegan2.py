@@ -310,7 +310,8 @@ class Synthesis(nn.Module):
     ) -> Tensor:
         """ws [N, num_ws, w_dim] -> [N, channels, H, W], about -1 .. 1.
 
-        `size` and `alpha` are for networks that grow; here only the finished size is known. Raises SettingError.
+        `size` and `alpha` are for networks that grow; here only the finished size is known. Raises
+        ValueError for a ws of another shape, SettingError for noise, size and alpha.
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.w_dim):
             raise ValueError(f"ws is [N, {self.num_ws}, {self.config.w_dim}], not {list(ws.shape)}")

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import SettingError
+from core.latents import SEED_LIMIT
+from core.numbers import natural
 from explorer import kept
 from explorer.atlas import Atlas
 from explorer.atlas_sheets import Sheets
@@ -127,10 +129,11 @@ def of_table(text: str, column: str, count: int) -> Values:
         for row in rows:
             if len(row) > max(seed_at, at) and row[at].strip():
                 seed = row[seed_at].strip()
-                if not (seed.isascii() and seed.isdigit() and len(seed) < 11):
+                number = natural(seed, most=SEED_LIMIT - 1)
+                if number is None:
                     raise SettingError("color", seed[:60], f"whole numbers as seeds (line {rows.line_num} of the CSV)")
-                if int(seed) < count:
-                    cells[int(seed)] = row[at].strip()
+                if number < count:
+                    cells[number] = row[at].strip()
     except csv.Error as wrong:
         raise SettingError("color", column[:60], f"a CSV file ({wrong}, line {rows.line_num})") from wrong
     return _of_cells(column, cells, count)

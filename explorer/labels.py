@@ -18,6 +18,7 @@ import numpy as np
 
 from core.errors import SettingError
 from core.latents import MOST_SEEDS, SEED_LIMIT
+from core.numbers import natural
 from explorer import fitting, kept
 from explorer.directions import deviation
 from explorer.fitting import Fit, Score
@@ -305,20 +306,14 @@ def _listed(names: Iterable[str]) -> str:
 def _row(line: list[str], kind: str, *, key: int, label: int | None, number: int) -> Row:
     if kind != "seed":
         return Row(None, line[key][:1000], None)
-    seed = _whole(line[key], SEED_LIMIT - 1)
+    seed = natural(line[key], most=SEED_LIMIT - 1)
     if seed is None:
         raise SettingError("labels", f"{line[key]} in line {number}", f"a seed from 0 to {SEED_LIMIT - 1}")
     given = line[label] if label is not None and len(line) > label else ""
-    found = _whole(given, 65535) if given else None
+    found = natural(given, most=65535) if given else None
     if given and found is None:
         raise SettingError("labels", f"{given} in line {number}", "a class of the network, by its number")
     return Row(seed, None, found)
-
-
-def _whole(text: str, highest: int) -> int | None:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10) or int(text) > highest:
-        return None
-    return int(text)
 
 
 def _values(cells: list[tuple[int, str]], *, comma: bool, column: str) -> tuple[np.ndarray, tuple[str, str] | None]:

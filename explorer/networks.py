@@ -208,10 +208,13 @@ class Networks:
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         yield from self._admitted.items()
-        if self.checkpoints.is_dir():
-            for path in sorted(self.checkpoints.iterdir()):
-                if path.suffix == SUFFIX and not path.name.startswith(".") and path.stem not in self._admitted:
-                    yield path.stem, path
+        try:
+            shipped = sorted(self.checkpoints.iterdir())
+        except OSError:  # no such folder, or one that nobody may look into
+            shipped = []
+        for path in shipped:
+            if path.suffix == SUFFIX and not path.name.startswith(".") and path.stem not in self._admitted:
+                yield path.stem, path
         for run in runs.runs(self.runs):
             for path in reversed(runs.checkpoints(run)):
                 if f"{run.name}/{path.stem}" not in self._admitted:
@@ -225,7 +228,10 @@ class Networks:
         known = self._known.get(path)
         if known is not None and known.stamp == stamp and known.name == name:
             return known
-        about, digest = _about(path)
+        try:
+            about, digest = _about(path)
+        except OSError as wrong:  # taken away, or locked, since the listing
+            raise CheckpointError(f"{path} cannot be read ({wrong.strerror}); make it readable") from wrong
         config, _ = configs(path, about)
         crop, grown = about["picture"]["crop"], about.get("grown")
         grows = ARCHITECTURES[about["arch"]].grows

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from core.errors import SettingError
 from core.latents import SEED_LIMIT, parse_layers
+from core.strict import unrepeated
 
 __all__ = ["MOST_ENTRIES", "MOST_TEXT", "NAME", "RECIPE", "SCHEMA", "SHARED", "checked", "loads"]
 
@@ -122,7 +123,7 @@ def loads(text: str | bytes) -> Any:
     if len(text) > MOST_TEXT:
         raise SettingError("recipe", f"{len(text)} characters", f"at most {MOST_TEXT}")
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unrepeated)
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=unrepeated)
     except (ValueError, RecursionError) as wrong:
         reason = "it is nested too deeply" if isinstance(wrong, RecursionError) else str(wrong)
         raise SettingError("recipe", _start(text), f"it has to be JSON ({reason})") from wrong
@@ -231,12 +232,3 @@ def _start(text: str | bytes) -> str:
 
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not a number of JSON")
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"{twice[:60]} is given twice")
-    return found

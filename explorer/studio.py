@@ -109,7 +109,9 @@ class Studio:
 
     def open(self, name: str | None = None) -> Room:
         """A network with its weights; the three used last stay loaded, and a changed file is loaded again."""
-        network = self.network(name)
+        return self._room(self.network(name))
+
+    def _room(self, network: Network) -> Room:
         with self._drawing:
             room = self._rooms.pop(network.path, None)
             if room is None or room.network.stamp != network.stamp:
@@ -130,16 +132,15 @@ class Studio:
 
     def ws(self, recipe: Recipe) -> Tensor:
         """The finished styles of a recipe, float32 [num_ws, w_dim]."""
-        self.check(recipe)
+        network = self.check(recipe)
         with self._drawing, exactly():
-            room = self.open(recipe.checkpoint)
-            return _styles(room, recipe)[0]
+            return _styles(self._room(network), recipe)[0]
 
     def inputs(self, recipe: Recipe) -> tuple[Room, Tensor, Noise]:
         """What a recipe's picture is synthesised from: its room, its ws [num_ws, w_dim], its noise."""
-        self.check(recipe)
+        network = self.check(recipe)
         with self._drawing, exactly():
-            room = self.open(recipe.checkpoint)
+            room = self._room(network)
             return room, *_styles(room, recipe)
 
     def styles(self, name: str | None, seeds: Sequence[int], *, label: int | Sequence[int] | None = None) -> np.ndarray:
@@ -161,11 +162,11 @@ class Studio:
 
         uint8, or uint16 where `bits` is 16. `precision` float32 or bfloat16 says another than the studio's.
         """
-        return self._draw(recipe, exact=True, bits=bits, precision=precision)[0]
+        return self._draw(recipe, self.check(recipe), exact=True, bits=bits, precision=precision)[0]
 
     def preview(self, recipe: Recipe) -> np.ndarray:
         """The picture as fast as it comes, uint8 [H, W] or [H, W, 3]; a level or a few beside the exact one."""
-        return self._draw(recipe, exact=False)[0]
+        return self._draw(recipe, self.check(recipe), exact=False)[0]
 
     def frame(
         self,
@@ -186,27 +187,28 @@ class Studio:
             raise SettingError("format", format, "png, jpeg or webp")
         if bits != 8 and (bits != 16 or format != "png"):
             raise SettingError("bits", bits, "8, or 16 as png")
-        picture, engine, milliseconds = self._draw(recipe, exact=exact, bits=bits, precision=precision)
-        text = self.text(recipe, bits=bits) if format == "png" else None
+        # Looked up once: the newest network of a run that trains is another one from one moment to the next.
+        network = self.check(recipe)
+        picture, engine, milliseconds = self._draw(recipe, network, exact=exact, bits=bits, precision=precision)
+        text = _text(recipe, network, bits=bits) if format == "png" else None
         return Frame(
             data=pictures.encode(_shrunk(picture, size), format, text),
             media_type=_MEDIA_TYPES[format],
             milliseconds=milliseconds,
             precision=str(engine.precision),
             device=str(engine.device),
-            note=self.note(recipe),
+            note=self._note(recipe, network),
         )
 
     def _draw(
-        self, recipe: Recipe, *, exact: bool, bits: int = 8, precision: str = "auto"
+        self, recipe: Recipe, network: Network, *, exact: bool, bits: int = 8, precision: str = "auto"
     ) -> tuple[np.ndarray, Engine, float]:
         """The picture, the engine that made it, and the milliseconds from recipe to pixels."""
         if precision not in PRECISIONS:
             raise SettingError("precision", precision, "auto, float32 or bfloat16")
-        self.check(recipe)
         alone = exact if precision == "auto" else precision == "float32"
         with self._drawing, exactly() if alone else torch.inference_mode():
-            room = self.open(recipe.checkpoint)
+            room = self._room(network)
             if precision == "auto":
                 engine = room.exact if exact else room.preview
             else:
@@ -224,25 +226,23 @@ class Studio:
 
         One of 16 bits has a second one, where it is known what levels stand for: {"slope", "intercept", "unit"}.
         """
-        network = self.network(recipe.checkpoint)
-        told = replace(recipe, checkpoint=network.name, sha=network.sha)
-        chunks = {TEXT_KEY: json.dumps(told.full())}
-        if bits == 16 and network.intensity is not None:
-            chunks[INTENSITY_KEY] = json.dumps(network.intensity.values())
-        return chunks
+        return _text(recipe, self.network(recipe.checkpoint), bits=bits)
 
     def warning(self, recipe: Recipe) -> str | None:
         """One sentence where the network of a recipe is not drawn on the device that was asked for, else None."""
-        return self.open(recipe.checkpoint).exact.warning
+        with self._drawing:
+            return self.open(recipe.checkpoint).exact.warning
 
     def note(self, recipe: Recipe) -> str | None:
         """One sentence where the recipe, or a point or direction in it, is of another network, else None."""
-        network = self.network(recipe.checkpoint)
+        return self._note(recipe, self.network(recipe.checkpoint))
+
+    def _note(self, recipe: Recipe, network: Network) -> str | None:
         if recipe.sha is not None and recipe.sha != network.sha:
             return f"this recipe was made with another network named {network.name} ({recipe.sha}, here {network.sha})"
         points, steered = _kept_names(recipe)
         if points or steered:
-            room = self.open(recipe.checkpoint)
+            room = self._room(network)
             found: list[Point | Direction] = [*map(room.point, points), *map(room.direction, steered)]
             for one in found:
                 sha = one.about.get("sha")
@@ -252,6 +252,14 @@ class Studio:
 
 
 # --- from words to numbers ---------------------------------------------------------------------------------------
+
+
+def _text(recipe: Recipe, network: Network, *, bits: int) -> dict[str, str]:
+    told = replace(recipe, checkpoint=network.name, sha=network.sha)
+    chunks = {TEXT_KEY: json.dumps(told.full())}
+    if bits == 16 and network.intensity is not None:
+        chunks[INTENSITY_KEY] = json.dumps(network.intensity.values())
+    return chunks
 
 
 def _check(recipe: Recipe, network: Network) -> None:

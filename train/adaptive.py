@@ -33,8 +33,7 @@ class Augmenting:
         """images [N, C, H, W], pictures `part` of the batch, as the discriminator shall see them."""
         if not self.on:
             return images
-        torch.manual_seed(draws.seed_of("augment"))
-        drawn = augment.draw(draws.batch, self.kinds)
+        drawn = augment.draw(draws.batch, self.kinds, generator=draws.generator("augment"))
         return augment.apply(images, {name: values[part] for name, values in drawn.items()}, self.p, self.kinds)
 
     @torch.no_grad()

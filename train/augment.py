@@ -35,21 +35,25 @@ def kinds(size: tuple[int, int], channels: int) -> tuple[str, ...]:
     )
 
 
-def draw(count: int, kinds: Collection[str]) -> dict[str, Tensor]:
-    """Draw everything that `apply` needs for `count` pictures, whatever p will be, from torch's global generator.
+def draw(count: int, kinds: Collection[str], *, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    """Draw everything that `apply` needs for `count` pictures, whatever p will be (None: torch's global generator).
 
     -> a tensor [count, 1 + k] float32 on the CPU for each kind: a uniform number, below p where the kind is applied,
     and its k parameters. Slices of all of them are the draws of a part of the pictures.
     """
-    return {name: torch.cat([torch.rand(count, 1), TRANSFORMS[name].draw(count)], dim=1) for name in _ordered(kinds)}
+    return {
+        name: torch.cat([torch.rand(count, 1, generator=generator), TRANSFORMS[name].draw(count, generator)], dim=1)
+        for name in _ordered(kinds)
+    }
 
 
 def apply(images: Tensor, draws: dict[str, Tensor], p: float | Tensor, kinds: Collection[str]) -> Tensor:
-    """Transform pictures [N, C, H, W], C 1 or 3, as `draws` for N pictures say, each kind with probability p: -> alike.
+    """Transform pictures [N, C, H, W], C 1 or 3, as `draws` for N pictures say, each kind with probability p.
 
-    Linear in the pictures, but for what brightness adds, and differentiable any number of times, on their device.
-    Pictures that no kind moves or recolours come back with the same bits; with p = 0 that is `images` itself. Half
-    precision is worked out in float32. Raises ValueError where there are not N draws.
+    Returns pictures of the same shape and dtype. Linear in the pictures, but for what brightness adds, and
+    differentiable any number of times, on their device. Pictures that no kind moves or recolours come back with the
+    same bits; with p = 0 that is `images` itself. Half precision is worked out in float32. Raises ValueError where
+    there are not N draws.
     """
     count, _, height, width = images.shape
     for name in kinds:

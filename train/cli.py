@@ -11,6 +11,7 @@ from typing import Any
 from core import runs
 from core.command import Parser
 from core.errors import SettingError
+from core.numbers import natural
 from train import measuring
 from train.config import Config, Setting, settings
 from train.presets import PRESETS, preset
@@ -138,9 +139,10 @@ def _value(setting: Setting, text: Any) -> Any:
 def _grid(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+    found = natural(text, least=1, most=1024)
+    if found is None:
         raise SettingError("grid", text, "a whole number from 1 to 1024")
-    return int(text)
+    return found
 
 
 def _minutes(text: str | None) -> float | None:

@@ -28,37 +28,36 @@ class Draws:
 
     def normals(self, part: slice, widths: list[int], *, device: torch.device) -> list[Tensor]:
         """Standard normals [pictures of `part`, width], one tensor for each width, drawn on the device in one go."""
-        generator = torch.Generator(device).manual_seed(self.seed_of("normals"))
-        rows = torch.empty(self.batch, sum(widths), device=device).normal_(generator=generator)
-        return list(rows[part].split(widths, dim=1))
+        rows = torch.empty(self.batch, sum(widths), device=device)
+        rows.normal_(generator=self.generator("normals", device=device))
+        # Of a part a copy: a view would keep those of the whole batch in memory, which parts are there to spare.
+        mine = rows[part] if length(part) == self.batch else rows[part].clone()
+        return list(mine.split(widths, dim=1))
 
     def layers(self, part: slice, *, num_ws: int, share: float) -> Tensor:
         """Where the second style takes over, int64 [pictures of `part`] on the CPU; num_ws: nowhere (style mixing)."""
         layer = torch.full((self.batch,), num_ws)
         if share and num_ws > 1:
-            generator = self._generator("mixing")
+            generator = self.generator("mixing")
             mixed = torch.rand(self.batch, generator=generator) < share
             layer = torch.where(mixed, torch.randint(1, num_ws, (self.batch,), generator=generator), layer)
         return layer[part]
 
     def chosen(self, part: slice, *, count: int) -> Tensor:
         """One of `count` pictures for each picture of `part`, int64, on the CPU."""
-        return torch.randint(count, (self.batch,), generator=self._generator("labels"))[part]
+        return torch.randint(count, (self.batch,), generator=self.generator("labels"))[part]
 
     def shares(self, part: slice) -> Tensor:
         """A number from 0 to 1 for each picture of `part`, float32, on the CPU."""
-        return torch.rand(self.batch, generator=self._generator("shares"))[part]
+        return torch.rand(self.batch, generator=self.generator("shares"))[part]
 
     def turned(self, part: slice) -> Tensor:
         """Which pictures of `part` are mirrored, on the CPU."""
-        return (torch.rand(self.batch, generator=self._generator("mirror")) < 0.5)[part]
+        return (torch.rand(self.batch, generator=self.generator("mirror")) < 0.5)[part]
 
-    def seed_of(self, name: str) -> int:
-        """The seed of one more stream, called `name`."""
-        return stream(self.seed, self.images, self.phase, name)
-
-    def _generator(self, name: str) -> torch.Generator:
-        return torch.Generator().manual_seed(self.seed_of(name))
+    def generator(self, name: str, *, device: torch.device | str = "cpu") -> torch.Generator:
+        """A stream of its own, called `name`, at its beginning."""
+        return torch.Generator(device).manual_seed(stream(self.seed, self.images, self.phase, name))
 
 
 def length(part: slice) -> int:

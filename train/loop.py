@@ -334,11 +334,12 @@ class Trainer:
             try:
                 figures = self._gradients(count, part)
                 break
-            except (torch.OutOfMemoryError, RuntimeError) as wrong:
+            except RuntimeError as wrong:
                 if not out_of_memory(wrong):
                     raise
-                adam.zero_grad(set_to_none=True)
-                self.halve(wrong)
+            # Outside the handler: until it is left, its traceback holds on to everything that was computed.
+            adam.zero_grad(set_to_none=True)
+            self.halve()
         figures = self._summed(reached, figures)
         adam.step()
         adam.zero_grad(set_to_none=True)
@@ -383,14 +384,14 @@ class Trainer:
         torch._foreach_copy_(gradients, parts[: len(gradients)])
         return dict(zip(figures, parts[len(gradients) :], strict=True))
 
-    def halve(self, wrong: BaseException) -> None:
+    def halve(self) -> None:
         """Compute half as many images at once, or fewer, in whole groups. Raises TrainingError."""
         smaller = self.micro // 2 - self.micro // 2 % self.config.group
         if not smaller:
             fewest = f"and the minibatch group of {self.config.group} allows no fewer"
             raise TrainingError(
                 f"memory ran out with {self.micro} images at once, {fewest}; take a smaller --size or --channel-base"
-            ) from wrong
+            )
         self.micro = smaller
         self.say(
             f"memory ran out: computing {smaller} images at once from now on, gradients accumulated over the batch"

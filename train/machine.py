@@ -165,8 +165,8 @@ def _rehearsed(trainer: Trainer) -> None:
         except RuntimeError as wrong:
             if not out_of_memory(wrong):
                 raise
-            _forget(trainer)
-            trainer.halve(wrong)
+        _forget(trainer)
+        trainer.halve()
 
 
 def _forget(trainer: Trainer) -> None:

@@ -73,7 +73,7 @@ class Run:
     @classmethod
     @contextmanager
     def beginning(cls, path: Path, *, resume: bool, first: bool = True) -> Iterator[Run]:
-        """Make the folder, or take the one that is there to go on; where the block fails, take new folders away again.
+        """Make the folder, or take the one that is there to go on; where the block fails, take away again what it made.
 
         The run's lock is taken until `release`. Of several processes only the `first` one does any of this. Raises
         OutputError where another training writes the run, or the folder is in use or cannot be made.
@@ -84,6 +84,7 @@ class Run:
         cls.check(path, resume=resume)
         inside = [path / name for name in (runs.SAMPLES, runs.CHECKPOINTS, runs.STATE)]
         made = [folder for folder in (path, *inside) if not folder.exists()]
+        new = not path.exists() or not any(path.iterdir())
         lock = None
         try:
             for folder in (path, *inside):
@@ -97,6 +98,9 @@ class Run:
             yield cls(path, lock=lock)
         except BaseException:
             if lock is not None:
+                if new:  # so all that is in there was written by the block, under this lock
+                    _empty(path, spared=path / runs.STATE)
+                    _empty(path / runs.STATE, spared=path / runs.STATE / runs.LOCK)
                 lock.release()
             for folder in reversed(made):
                 with suppress(OSError):
@@ -235,6 +239,19 @@ class Run:
         with writing(self.path / name) as temporary:
             # A name on the disk may hold bytes that are no text; written so, JSON gives them back as they were.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _empty(folder: Path, *, spared: Path) -> None:
+    """Take away what is in a folder, as far as that can be."""
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if entry == spared:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    entry.unlink()
 
 
 def _cut(about: Mapping[str, Any], *, full: Size, stage: Stage) -> dict[str, Any]:

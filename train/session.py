@@ -114,19 +114,19 @@ class _Session:
             session = cls(
                 asked, trainer, run, held=held, seconds=saved.facts["seconds"] if saved else 0.0, stop=stop, began=began
             )
-        if saved is not None:
-            session.watch.restore(saved.facts.get("watch", {}))
-        says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
-        for sentence in [*data.says, data.frame.says, says, *machine.doubts(trainer), *machine.compiled(trainer)]:
-            say(sentence)
-        if trainer.head_start.images >= session.end:
-            say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
-        if config.hold and not trainer.head_start.on(trainer.images) and trainer.head_start.codes is None:
-            say("nothing is held: the head start was over, and its codes forgotten, before --hold was asked for")
-        if isinstance(data, Frames) and data.move(device):
-            say("the pictures lie on the device")
-        if processes.first:
-            session._begin(fresh=saved is None)
+            if saved is not None:
+                session.watch.restore(saved.facts.get("watch", {}))
+            says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
+            for sentence in [*data.says, data.frame.says, says, *machine.doubts(trainer), *machine.compiled(trainer)]:
+                say(sentence)
+            if trainer.head_start.images >= session.end:
+                say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
+            if config.hold and not trainer.head_start.on(trainer.images) and trainer.head_start.codes is None:
+                say("nothing is held: the head start was over, and its codes forgotten, before --hold was asked for")
+            if isinstance(data, Frames) and data.move(device):
+                say("the pictures lie on the device")
+            if processes.first:
+                session._begin(fresh=saved is None)
         return session
 
     def _begin(self, *, fresh: bool) -> None:
@@ -167,7 +167,7 @@ class _Session:
         stopping = self.processes.any(self.stop.asked)  # not where the burst is over: one step at least is made
         with images_bar(total=self.end, seen=min(trainer.images, self.end)) as progress:
             while trainer.images < self.end and not stopping:
-                self._begins(progress)
+                self._announce(progress)
                 self._step()
                 progress.update(min(trainer.images, self.end) - progress.n)
                 if trainer.images >= min(due, self.end) or trainer.growth.is_done(trainer.images):
@@ -184,7 +184,7 @@ class _Session:
     def _wants_to_stop(self) -> bool:
         return self.stop.asked or (self._over is not None and time.monotonic() >= self._over)
 
-    def _begins(self, progress: tqdm) -> None:
+    def _announce(self, progress: tqdm) -> None:
         """Of a growing network, what the next step trains: in the bar, and in a line where a phase begins."""
         stage, growth = self.trainer.stage, self.trainer.growth
         if not growth.grows:

@@ -18,19 +18,21 @@ from torch import Tensor
 __all__ = ["TRANSFORMS", "Transform"]
 
 Size = tuple[int, int]
+Draw = Callable[[int, torch.Generator | None], Tensor]
 
 
 @dataclass(frozen=True)
 class Transform:
     """One transformation.
 
-    draw: how many pictures -> parameters [count, k]. matrix: parameters [count, k] float64 and the pictures' (height,
-    width) -> [count, 3, 3], or [count, 4, 4] where `space` is colour. A blit moves whole pixels on to whole pixels.
+    draw: how many pictures, and the random stream (None: torch's global one) -> parameters [count, k]. matrix:
+    parameters [count, k] float64 and the pictures' (height, width) -> [count, 3, 3], or [count, 4, 4] where `space` is
+    colour. A blit moves whole pixels on to whole pixels.
     A rotation is drawn twice, so that each comes with the probability 1 - sqrt(1 - p).
     """
 
     space: str
-    draw: Callable[[int], Tensor]
+    draw: Draw
     matrix: Callable[[Tensor, Size], Tensor]
     rotation: bool = False
     needs_rgb: bool = False
@@ -40,25 +42,25 @@ class Transform:
 # --- parameters --------------------------------------------------------------------------------------------------
 
 
-def _one_of(choices: int) -> Callable[[int], Tensor]:
-    return lambda count: torch.randint(choices, (count, 1)).float()
+def _one_of(choices: int) -> Draw:
+    return lambda count, stream: torch.randint(choices, (count, 1), generator=stream).float()
 
 
-def _angle(count: int) -> Tensor:
-    return (torch.rand(count, 1) * 2 - 1) * math.pi
+def _angle(count: int, stream: torch.Generator | None) -> Tensor:
+    return (torch.rand(count, 1, generator=stream) * 2 - 1) * math.pi
 
 
-def _eighth_either_way(count: int) -> Tensor:
-    return (torch.rand(count, 2) * 2 - 1) / 8
+def _eighth_either_way(count: int, stream: torch.Generator | None) -> Tensor:
+    return (torch.rand(count, 2, generator=stream) * 2 - 1) / 8
 
 
-def _normal(deviation: float, *, parameters: int = 1) -> Callable[[int], Tensor]:
-    return lambda count: torch.randn(count, parameters) * deviation
+def _normal(deviation: float, *, parameters: int = 1) -> Draw:
+    return lambda count, stream: torch.randn(count, parameters, generator=stream) * deviation
 
 
-def _log_normal(octaves: float) -> Callable[[int], Tensor]:
+def _log_normal(octaves: float) -> Draw:
     """exp(N(0, (octaves ln 2)^2))."""
-    return lambda count: torch.exp2(torch.randn(count, 1) * octaves)
+    return lambda count, stream: torch.exp2(torch.randn(count, 1, generator=stream) * octaves)
 
 
 # --- geometry ----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 
 from core.errors import SettingError
 from core.latents import MOST_SEEDS
+from core.numbers import natural
 from explorer import directions, kept, labels
 from explorer.fitting import Stopped
 from explorer.kept import Direction
@@ -186,6 +187,7 @@ def _text(wish: dict[str, Any], key: str, *, needed: bool = False) -> str | None
 
 
 def _whole(text: str, field: str, *, highest: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= highest):
+    found = natural(text, least=1, most=highest)
+    if found is None:
         raise SettingError(field, text, f"a whole number from 1 to {highest}")
-    return int(text)
+    return found

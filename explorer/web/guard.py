@@ -17,7 +17,7 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -101,7 +101,7 @@ def host_allowed(header: str, *, host: str) -> bool:
 
     A number is never somebody's domain, so it cannot be rebound; the port is not looked at, since tunnels change it.
     """
-    name = (urlsplit(f"//{header}").hostname or "") if header.count("@") == 0 and "/" not in header else ""
+    name = _split(f"//{header}").hostname or "" if header.count("@") == 0 and "/" not in header else ""
     if name in ("127.0.0.1", "localhost", "::1", host.strip("[]").lower()):
         return bool(name)
     if host not in ("0.0.0.0", "::", ""):
@@ -113,11 +113,20 @@ def origin_allowed(headers: Headers, *, method: str) -> bool:
     """Whether a request comes from our own page, from a program, or from a link that a person followed."""
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() and origin != "null"
+        asking = _split(origin).netloc.lower()
+        return bool(asking) and asking == headers.get("host", "").lower()
     site = headers.get("sec-fetch-site", "none")
     mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
     followed_link = method == "GET" and mode == "navigate" and target == "document"
     return site in ("none", "same-origin") or followed_link
+
+
+def _split(address: str) -> SplitResult:
+    """An address in parts, empty ones where it is none, such as http://[."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_address(name: str) -> bool:

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from core import pictures
 from core.errors import SettingError, StyloscopeError
 from core.noise import Noise
+from core.numbers import natural
 from explorer import inside, plates
 from explorer.inside import Layer, Look
 from explorer.layering import numbers, spectrum_of, statistics
@@ -145,9 +146,10 @@ def wished_look(recipe: Recipe, *, layer: str | None, view: str | None, plate: M
 
 
 def _whole(text: str, name: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    found = natural(text, most=10**9)
+    if found is None:
         raise SettingError(name, text, "a whole number, 0 or more")
-    return int(text)
+    return found
 
 
 def facts(looks: Looks, wish: Wish) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError
+from core.numbers import natural
 from explorer import atlas, atlas_path, atlas_values, kept
 from explorer.atlas import Atlas
 from explorer.atlas_sheets import COLUMNS, MOST_SHEETS, SEEDS, Sheets
@@ -201,6 +202,7 @@ def _seeds(given: object) -> list[int]:
 
 
 def _whole(text: str | None, field: str, *, highest: int) -> int:
-    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= highest):
+    found = natural(text, most=highest)
+    if found is None:
         raise SettingError(field, text, f"a whole number up to {highest}")
-    return int(text)
+    return found

@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 
 from core import pictures, sources
 from core.errors import SettingError, StyloscopeError
+from core.numbers import natural
 from explorer import realset
 from explorer.gathering import MOST_FILES, Gathered, Look
 from explorer.nearest import Yardstick, answer
@@ -203,9 +204,10 @@ def _says(network: Network, found: Sequence[realset.Choice]) -> str | None:
 
 def counted(text: str) -> int:
     """How many pictures are asked for. Raises SettingError."""
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST_NEAR):
+    found = natural(text, least=1, most=MOST_NEAR)
+    if found is None:
         raise SettingError("number", text, f"1 to {MOST_NEAR}")
-    return int(text)
+    return found
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from core.errors import SettingError, StyloscopeError
+from core.numbers import natural
 from explorer.recipe import Recipe
 from explorer.studio import PRECISIONS
 from explorer.web.answers import read_body, refusal
@@ -112,9 +113,10 @@ def _size(text: str | None) -> int | None:
     if text is None:
         return None
     largest = int(PIXEL_LIMIT**0.5)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= largest:
+    found = natural(text, least=1, most=largest)
+    if found is None:
         raise SettingError("size", text, f"it must be a whole number of pixels from 1 to {largest}")
-    return int(text)
+    return found
 
 
 async def recipe_of(request: Request) -> Recipe:

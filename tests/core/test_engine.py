@@ -58,6 +58,21 @@ def test_float32_is_the_network(changes: dict[str, object], noise: str | int) ->
     )
 
 
+def test_maps_for_each_picture_go_to_theirs() -> None:
+    g = network()
+    ws = different_rows(g)[:1].repeat(2, 1, 1)
+    random = np.random.default_rng(0)
+    maps = [random.standard_normal((2, 1, *shape), dtype=np.float32) for shape in g.synthesis.noise_shapes]
+    maps[1] = maps[1][0, 0]  # one for both
+    with torch.no_grad():
+        expected = g.synthesis(ws, noise=maps)
+    found = prepare(g, precision="float32").synthesis(ws, noise=maps)
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=2e-5)
+    assert not torch.equal(found[0], found[1])
+    with pytest.raises(SettingError, match="this map is"):
+        prepare(g, precision="float32").synthesis(ws, noise=[maps[0].repeat(2, 0), *maps[1:]])
+
+
 def test_bfloat16_stays_within_forty_decibels() -> None:
     g = network(size=(64, 64), filters=(64, 64, 64, 32, 16))
     ws = g.truncate(g.mapping(core.latents.seeds_to_z([1], 9)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -169,3 +170,30 @@ def test_links_out_of_a_run_are_not_followed(tmp_path: Path) -> None:
     assert runs.inside(run, "log.jsonl") is None and runs.inside(run, "samples") is None
     assert runs.tail(run) == runs.part(run, "log.jsonl").entries == []
     assert runs.text(run, "../secret", most=10) == ""
+
+
+def test_a_folder_that_lets_nobody_in_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_run(tmp_path / "mine"), a_run(tmp_path / "theirs")
+    stat, iterdir = Path.stat, Path.iterdir
+
+    def refused(path: Path) -> None:
+        if "theirs" in path.parts[:-1]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", lambda path, **more: refused(path) or stat(path, **more))
+    monkeypatch.setattr(Path, "iterdir", lambda path: refused(path / "x") or iterdir(path))
+    assert [run.name for run in runs.runs(tmp_path)] == ["mine"]
+    theirs = tmp_path / "theirs"
+    assert not runs.is_run(theirs) and runs.checkpoints(theirs) == [] and runs.log(theirs) == []
+    assert runs.best(theirs) is None and runs.newest(theirs) is None and runs.runs(theirs) == []
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "one")
+    (run / "config.json").unlink()
+    (run / "config.json").mkdir()
+    with pytest.raises(DataError, match="config.json cannot be read"):
+        runs.config(run)
+    (run / "command.txt").unlink()
+    (run / "command.txt").mkdir()
+    assert runs.command(run) == ""

@@ -161,6 +161,11 @@ def test_synthesis_refuses_what_does_not_fit() -> None:
     for noise in (None, True, 1.5, {"a": 1}, b"const", np.float32(1), [["a"], [None], [object()]]):
         with pytest.raises(SettingError, match="noise cannot be"):
             g.synthesis(ws, noise=noise)  # type: ignore[arg-type]
+    maps = [np.zeros(shape, np.float32) for shape in g.synthesis.noise_shapes]
+    g.synthesis(ws, noise=[one[None, None] for one in maps])
+    for shaped in (lambda one: one[None].repeat(3, 0), lambda one: one[None, None].repeat(3, 0), lambda one: one[:, 0]):
+        with pytest.raises(SettingError, match="noise cannot be .* this map is"):
+            g.synthesis(ws, noise=[shaped(one) for one in maps])
     assert torch.equal(g.synthesis(ws, noise=np.int64(7)), g.synthesis(ws, noise=7))  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="grow"):
         g.synthesis(ws, alpha=0.5)

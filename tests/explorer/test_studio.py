@@ -7,6 +7,7 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -291,3 +292,23 @@ def test_a_preferred_network_is_meant_where_none_is_named(folder: Path) -> None:
     assert studio.prefer("colour") == "colour"
     assert studio.network().name == "colour" and studio.check(Recipe()).name == "colour"
     assert studio.network("brain").name == "brain"
+
+
+def test_a_png_names_the_network_that_drew_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that trains the newest network is another one from one moment to the next."""
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    studio = Studio(tmp_path / "none", tmp_path / "runs", device="cpu")
+    before = studio.network("first")
+    draw = Studio._draw
+
+    def overtaken(self: Studio, *args: Any, **more: Any) -> Any:
+        toy(before.path.with_name("999999.safetensors"), seed=9)
+        return draw(self, *args, **more)
+
+    monkeypatch.setattr(Studio, "_draw", overtaken)
+    frame = studio.frame(Recipe(checkpoint="first", seed=3))
+    told = json.loads(pictures.read_text(frame.data)["styloscope"])
+    assert (told["checkpoint"], told["sha"]) == (before.name, before.sha)
+    monkeypatch.setattr(Studio, "_draw", draw)
+    assert np.array_equal(pictures.read(frame.data), studio.exact(Recipe.parse({**told, "sha": None})))
+    assert studio.network("first").name == "first/999999"

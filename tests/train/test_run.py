@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 
 import core
 from core import pictures, runs
-from core.errors import SettingError
+from core.errors import OutputError, SettingError
 from tests.train import make
-from train import resume
+from train import output, resume
 from train.__main__ import main
 from train.config import Config
 from train.loop import Trainer
@@ -180,7 +180,45 @@ def test_measures_that_there_are_not_are_said_before_the_pictures_are_read(
         assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("what", ["text", "nowhere", "empty"])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_beginning_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], there: bool
+) -> None:
+    """A disk that is full when the drawings of the network are made, after the settings and the pictures."""
+    out = tmp_path / "run"
+    if there:
+        out.mkdir()
+    short = ("--data", "phantoms", "--out", out, *SHORT)
+
+    def full(*given: object) -> None:
+        assert (out / "config.json").is_file() and (out / "data.png").is_file()
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "draw_networks", full)
+        assert run(monkeypatch, *short) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert list(out.iterdir()) == [] if there else not out.exists()
+    assert run(monkeypatch, *short) == 0  # so the same command works once there is room
+
+
+def test_a_resumed_run_that_fails_keeps_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    assert run(monkeypatch, "--data", "phantoms", "--out", out, *SHORT) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def full(*given: object) -> None:
+        raise OutputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "draw_networks", full)
+        assert run(monkeypatch, "--out", out, "--resume", "--kimg", "0.05") == 2
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    told = {out / name for name in ("config.json", "command.txt", "launch", "state/launch")}
+    assert set(before) <= set(after) and all(after[path] == data for path, data in before.items() if path not in told)
+
+
+@pytest.mark.parametrize("what", ["nowhere", "empty", "text"])
 def test_bad_data_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:

@@ -19,6 +19,7 @@ from core.command import Parser
 from core.engine import choose_device
 from core.errors import SettingError
 from core.frame import FITS, Frame
+from core.numbers import natural
 from core.sizes import LARGEST
 from train.config import Config
 from train.console import say, watched
@@ -164,9 +165,10 @@ def _full(opened: core.Opened) -> tuple[int, int]:
 
 
 def _whole(field: str, text: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > most:
+    found = natural(text, most=most)
+    if found is None:
         raise SettingError(field, text, f"a whole number from 0 to {most}")
-    return int(text)
+    return found
 
 
 def _share(text: str) -> float:

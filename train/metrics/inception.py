@@ -47,7 +47,10 @@ def load(path: Path, *, device: torch.device) -> Extractor:
     weights = _read(path)
     classes = len(weights["fc.weight"])
     network = _build(classes, path)
-    missing = network.load_state_dict(weights, strict=False).missing_keys
+    try:
+        missing = network.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as wrong:  # another network's weights, of the same names and other shapes
+        raise DataError(f"{path} does not hold Inception weights; {_HOW}") from wrong
     if missing:
         raise DataError(f"{path} does not hold Inception weights: {missing[0]} is missing; {_HOW}")
     network = network.to(device).eval().requires_grad_(False)
@@ -73,7 +76,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as wrong:
         raise DataError(f"{path} cannot be read as Inception weights; {_HOW}") from wrong
     fine = isinstance(weights, dict) and all(torch.is_tensor(value) for value in weights.values())
-    if not fine or "fc.weight" not in weights or len(weights["fc.weight"]) not in (1000, 1008):
+    if not fine or "fc.weight" not in weights or weights["fc.weight"].shape not in ((1000, 2048), (1008, 2048)):
         raise DataError(f"{path} does not hold Inception weights; {_HOW}")
     return {name: value for name, value in weights.items() if not name.startswith("AuxLogits.")}
 

@@ -24,7 +24,7 @@ def line(figures: Mapping[str, Any], *, kimg: float | None, checkpoint: str, sec
 def append(file: Path, entry: Mapping[str, Any]) -> None:
     """Add a line to a file of lines, on the disk before this returns. Raises OutputError.
 
-    Half a line that a power cut left behind is taken away first.
+    Half a line that a power cut left behind is taken away first; a whole one that only lacks its end stays.
     """
     usable_folder(file.parent)
     text = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
@@ -33,13 +33,25 @@ def append(file: Path, entry: Mapping[str, Any]) -> None:
             out.seek(0)
             before = out.read()
             whole = before.rfind(b"\n") + 1
-            if whole != len(before):
+            last = before[whole:].strip()
+            if _is_entry(last):
+                text = "\n" + text
+            elif last and not last.startswith(b"{"):
+                raise OutputError(f"{file} holds something else than lines of figures; name another place")
+            else:
                 out.truncate(whole)
             out.write(text.encode("utf-8", "replace"))
             out.flush()
             os.fsync(out.fileno())
     except OSError as wrong:
         raise OutputError(f"{file} could not be written ({wrong.strerror}); name another place") from wrong
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def table(figures: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ export async function fetchFrame(recipe, { format, size, client, precision, sign
   if (precision) query.set("precision", precision);
   if (size) query.set("size", size);
   if (client) query.set("client", client);
-  let answer;
+  let answer, blob;
   try {
     answer = await fetch(`/frame?${query}`, { method: "POST", body: JSON.stringify(recipe), signal });
+    if (answer.ok) blob = await answer.blob();
   } catch (wrong) {
     if (wrong.name === "AbortError") throw wrong;
     const silent = new FrameError("The explorer does not answer; is it still running? This page goes on asking.");
@@ -32,7 +33,7 @@ export async function fetchFrame(recipe, { format, size, client, precision, sign
     throw wrong;
   }
   return {
-    blob: await answer.blob(),
+    blob,
     milliseconds: Number(/dur=([\d.]+)/.exec(answer.headers.get("Server-Timing") ?? "")?.[1] ?? NaN),
     precision: answer.headers.get("Styloscope-Precision"),
     device: answer.headers.get("Styloscope-Device"),

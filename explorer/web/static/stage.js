@@ -169,10 +169,10 @@ class Stage {
     let networks;
     try {
       const answer = await fetch("/networks");
-      networks = await answer.json();
-      if (!answer.ok) throw new Error(networks.error);
-    } catch (wrong) {
-      this.say(wrong instanceof TypeError ? "The explorer does not answer; is it still running?" : wrong.message);
+      networks = await answer.json().catch(() => ({}));
+      if (!answer.ok || !Array.isArray(networks)) return this.say(networks.error ?? `The explorer answered ${answer.status}.`);
+    } catch {
+      this.say("The explorer does not answer; is it still running?");
       return;
     }
     if (JSON.stringify(networks) === JSON.stringify(this.#networks)) return;

@@ -193,6 +193,8 @@ def test_the_page_names_no_other_place_to_load_from(client: TestClient) -> None:
         ({"origin": "http://evil.example"}, "POST", 403),
         ({"origin": "http://127.0.0.1:3000"}, "POST", 403),
         ({"origin": "null"}, "POST", 403),
+        ({"origin": "http://["}, "POST", 403),
+        ({"host": "[x"}, "GET", 403),
         ({"origin": "http://127.0.0.1:7860"}, "POST", 200),
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, "GET", 403),
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, "GET", 200),

@@ -10,6 +10,7 @@ import pytest
 
 import core
 from core import runs
+from core.errors import OutputError
 from tests.train import make
 from tests.train.metrics.test_evaluation import toy
 from train.metrics import append, line
@@ -120,3 +121,15 @@ def test_half_a_line_is_taken_away(tmp_path: Path) -> None:
     file.write_text('{"kimg": 1}\n{"kim', encoding="utf-8")
     append(file, line({}, kimg=2, checkpoint="2", seconds=1.25))
     assert [entry["kimg"] for entry in runs.metrics(tmp_path)] == [1, 2]
+
+
+def test_what_only_lacks_its_end_stays_and_another_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"kimg": 1}\n{"kimg": 2}', encoding="utf-8")  # as an editor may leave it
+    append(file, line({}, kimg=3, checkpoint="3", seconds=1.25))
+    assert [entry["kimg"] for entry in runs.metrics(tmp_path)] == [1, 2, 3]
+    notes = tmp_path / "notes.txt"
+    notes.write_bytes(b"my notes, without an end of line")
+    with pytest.raises(OutputError, match="something else than lines of figures"):
+        append(notes, line({}, kimg=3, checkpoint="3", seconds=1.25))
+    assert notes.read_bytes() == b"my notes, without an end of line"

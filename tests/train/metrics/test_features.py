@@ -93,6 +93,10 @@ def test_missing_weights_are_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     torch.save({"fc.weight": torch.zeros(10, 2048)}, kept)
     with pytest.raises(DataError, match="does not hold Inception weights"):
         inception.load(kept, device=CPU)
+    for other in (torch.zeros(1000, 512), torch.zeros(())):  # a ResNet's; no layer's
+        torch.save({"fc.weight": other}, kept)
+        with pytest.raises(DataError, match="does not hold Inception weights"):
+            inception.load(kept, device=CPU)
     torch.save({"fc.weight": torch.zeros(1008, 2048)}, kept)
     monkeypatch.setitem(sys.modules, "torchvision.models.inception", None)
     with pytest.raises(DataError, match="needs the package torchvision"):
