@@ -34,6 +34,7 @@ from core.generator import (
     GeneratorConfig,
     build_discriminator,
 )
+from core.layers import is_finite
 from core.sizes import LARGEST
 
 __all__ = ["FORMAT", "Header", "Opened", "load", "read_about", "read_header", "save", "sha256"]
@@ -118,7 +119,7 @@ def save(
         if network is not None:
             for name, tensor in network.state_dict().items():
                 stored = tensor.detach().to("cpu", dtype, copy=True).contiguous()
-                if not _finite(stored):
+                if not is_finite(stored):
                     raise CheckpointError(f"{path} was not written: {prefix}.{name} is not finite as {dtype}")
                 tensors[f"{prefix}.{name}"] = stored
     data = serialise(tensors, metadata={_KEY: text})
@@ -390,13 +391,9 @@ def _fill(path: Path, parts: dict[str, nn.Module]) -> None:
                     name: file.get_tensor(f"{prefix}.{name}").to(torch.float32, copy=True)
                     for name in network.state_dict()
                 }
-                broken = next((name for name, tensor in state.items() if not _finite(tensor)), None)
+                broken = next((name for name, tensor in state.items() if not is_finite(tensor)), None)
                 if broken is not None:
                     raise CheckpointError(f"{path} is not finite in {prefix}.{broken}; take an earlier one")
                 network.load_state_dict(state, assign=True)
     except (SafetensorError, OSError) as wrong:
         raise CheckpointError(f"{path} could not be read ({wrong}); {_ACCEPTED}") from wrong
-
-
-def _finite(tensor: Tensor) -> bool:
-    return all(bool(bound.isfinite()) for bound in tensor.aminmax())

@@ -25,6 +25,7 @@ __all__ = [
     "fir",
     "full_precision",
     "is_1331",
+    "is_finite",
     "laid_like",
     "normalise",
     "normals",
@@ -52,6 +53,11 @@ def laid_like(x: Tensor, weight: Tensor) -> Tensor:
 def wide(x: Tensor) -> Tensor:
     """Lift half precision to float32; leave float32 and float64 as they are."""
     return x.float() if x.dtype in _HALF else x
+
+
+def is_finite(x: Tensor) -> bool:
+    """Whether no number of x, of any shape and perhaps none, is infinite or not a number."""
+    return not x.numel() or all(bool(bound.isfinite()) for bound in x.aminmax())
 
 
 def normals(*shape: int, deviation: float = 1.0) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core.errors import CheckpointError, SettingError
 from core.foreign.inert import Stored, printable
 from core.foreign.source import Source
+from core.layers import is_finite
 from core.mapping import Mapping as MappingNetwork
 
 __all__ = ["AVERAGED", "Blank", "Networks", "Piece", "Plan", "Tensors", "blank", "configured", "refuse", "two_filters"]
@@ -126,7 +127,7 @@ class Blank:
             if isinstance(piece, Piece):
                 given = self.tensors.read(piece.name)
                 given = given if piece.turn is None else piece.turn(given)
-                if not _finite(given):
+                if not is_finite(given):
                     raise refuse(self.tensors, [f"{piece.name} is not finite"])
             state[name] = given.contiguous()  # type: ignore[union-attr]
         self.network.load_state_dict(state, assign=True)
@@ -197,10 +198,6 @@ def _misfit(piece: Piece | Tensor, tensors: Tensors, wanted: Tensor, name: str) 
         if given.shape == wanted.shape:
             return ""
     return f"{piece.name} is {list(stored.size)} where {list(wanted.shape)} belongs"
-
-
-def _finite(tensor: Tensor) -> bool:
-    return not tensor.numel() or all(bool(bound.isfinite()) for bound in tensor.aminmax())
 
 
 @torch.no_grad()
