@@ -17,6 +17,7 @@ from core.devices import out_of_memory, sent
 from core.errors import TrainingError
 from train import losses
 from train import networks as nets
+from train.accumulate import Figures, gradients, summed
 from train.adaptive import Augmenting
 from train.config import Config
 from train.data import Data, Phantoms
@@ -29,8 +30,6 @@ from train.reconstruction import HeadStart
 from train.schedule import ema_beta
 
 __all__ = ["Made", "Reals", "Trainer"]
-
-Figures = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -332,7 +331,7 @@ class Trainer:
         while True:
             adam.zero_grad(set_to_none=True)
             try:
-                figures = self._gradients(count, part)
+                figures = gradients(part, count=count, micro=self.micro, processes=self.processes)
                 break
             except RuntimeError as wrong:
                 if not out_of_memory(wrong):
@@ -340,49 +339,10 @@ class Trainer:
             # Outside the handler: until it is left, its traceback holds on to everything that was computed.
             adam.zero_grad(set_to_none=True)
             self.halve()
-        figures = self._summed(reached, figures)
+        figures = summed(reached, figures, processes=self.processes)
         adam.step()
         adam.zero_grad(set_to_none=True)
         self._note(name, figures)
-
-    def _gradients(self, count: int, part: Callable[[slice], tuple[Tensor, Figures]]) -> Figures:
-        """Add up the gradients of this process's share of `count` pictures; returns its share of the figures' means."""
-        mine = self.processes.share(count)
-        if idle := not length(mine):
-            mine = slice(0, 1)  # at weight zero, so that all processes have the same figures to add up
-        total: Figures = {}
-        for first in range(mine.start, mine.stop, self.micro):
-            chosen = slice(first, min(first + self.micro, mine.stop))
-            share = 0.0 if idle else length(chosen) / count
-            loss, figures = part(chosen)
-            (loss * share if share < 1 else loss).backward()
-            for key, value in figures.items():
-                weighted = value.detach() * share
-                total[key] = total[key] + weighted if key in total else weighted
-        return total
-
-    @torch.no_grad()
-    def _summed(self, parameters: list[nn.Parameter], figures: Figures) -> Figures:
-        """Sum gradients of the `parameters` this size reaches, and figures, over all processes.
-
-        One of them that the loss does not reach has the gradient zero, in one process as in many, so that Adam's
-        moments follow the same steps. Parameters of other sizes have none: Adam leaves them and their moments alone.
-        """
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        if self.processes.count == 1:
-            return figures
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        everything = [*gradients, *figures.values()]
-        flat = torch.cat([values.flatten().float() for values in everything])
-        self.processes.sum_(flat)
-        parts = [
-            part.view(one.shape)
-            for part, one in zip(flat.split([v.numel() for v in everything]), everything, strict=True)
-        ]
-        torch._foreach_copy_(gradients, parts[: len(gradients)])
-        return dict(zip(figures, parts[len(gradients) :], strict=True))
 
     def halve(self) -> None:
         """Compute half as many images at once, or fewer, in whole groups. Raises TrainingError."""

@@ -19,6 +19,7 @@ from core.errors import SettingError
 from tests.train import make
 from train import machine, processes
 from train.__main__ import main
+from train.accumulate import gradients
 from train.config import Config
 from train.processes import Processes
 
@@ -138,11 +139,11 @@ def test_shares_are_disjoint_and_whole() -> None:
 def test_a_process_without_a_picture_adds_nothing() -> None:
     """Path lengths of one picture on two processes: the second one works at weight zero."""
     trainer = make.trainer(batch=8)
-    trainer.processes = Processes(rank=0, count=2)  # of one picture the first of two has none
-    figures = trainer._gradients(1, trainer.path_penalty)
+    first = Processes(rank=0, count=2)  # of one picture the first of two has none
+    figures = gradients(trainer.path_penalty, count=1, micro=4, processes=first)
     assert figures["path_length"].item() == 0
-    gradients = [p.grad for p in trainer.networks.g.parameters() if p.grad is not None]
-    assert gradients and all(not gradient.any() for gradient in gradients)
+    found = [p.grad for p in trainer.networks.g.parameters() if p.grad is not None]
+    assert found and all(not gradient.any() for gradient in found)
 
 
 def test_processes_that_start_again_do_not_meet_the_dead() -> None:
