@@ -33,10 +33,11 @@ export class Legend {
   #showScale({ words, reach: [low, high], values }) {
     const known = values.filter((value) => value !== null).length;
     this.words.textContent = /^[a-z]+( |$)/.test(words) ? words[0].toUpperCase() + words.slice(1) : words; // a name keeps its letters
-    const ends = [low, (low + high) / 2, high].map((value) => short(Number(value.toPrecision(3))));
+    const reach = [low, (low + high) / 2, high].map((value) => short(Number(value.toPrecision(3))));
+    const ends = known ? reach : ["", "being worked out", ""]; // before the first value the reach means nothing
     this.ends.forEach((end, k) => (end.textContent = ends[k]));
     const missing = known < values.length ? `, ${known.toLocaleString("en")} of ${values.length.toLocaleString("en")} known` : "";
-    this.scale.setAttribute("aria-label", `Colours: ${words} from ${ends[0]} to ${ends[2]}${missing}`);
+    this.scale.setAttribute("aria-label", `Colours: ${words}${known ? ` from ${ends[0]} to ${ends[2]}` : ""}${missing}`);
     this.scale.title = `${this.words.textContent}${missing}; the ends are the lowest and highest hundredth`;
   }
 
