@@ -65,7 +65,7 @@ STATE = "state"
 LOCK = "lock"
 BOARD = "tensorboard"
 
-LARGEST_LOG = 64 << 20  # bytes; a hundred thousand ticks
+LARGEST_LOG = 256 << 20  # bytes; four hundred thousand ticks
 LARGEST_FACTS = 4 << 20  # of a file with one JSON object
 LARGEST_COMMAND = 1 << 20
 READ = 8 << 20  # of a log that is followed, in one answer

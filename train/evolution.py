@@ -16,9 +16,10 @@ from pathlib import Path
 from core import pictures, runs
 from core.files import writing
 
-__all__ = ["add", "forget_after", "frames"]
+__all__ = ["add", "draw", "forget_after", "frames"]
 
 SHOWN = 60
+LONGER = {True: 1600, False: 800}  # pixels of the longer side at most, of gray and of colour, whose palettes take long
 _FRAME = re.compile(r"frame-(\d{9,})\.png")
 
 
@@ -33,7 +34,7 @@ def frames(run: Path) -> list[tuple[int, Path]]:
 
 
 def add(run: Path, sheet: Path, *, images: int) -> None:
-    """Keep `sheet`, a file in samples/, as a frame, and draw evolution.gif again. Raises OutputError."""
+    """Keep `sheet`, a file in samples/, as a frame. Raises OutputError."""
     with writing(run / runs.STATE / f"frame-{images:09d}.png") as temporary:
         try:
             os.link(sheet, temporary)
@@ -44,8 +45,6 @@ def add(run: Path, sheet: Path, *, images: int) -> None:
         for _, file in there[1:-1:2]:
             if _FRAME.fullmatch(file.name):
                 file.unlink(missing_ok=True)
-        there = frames(run)
-    _draw(run, [file for _, file in there])
 
 
 def forget_after(run: Path, images: int) -> None:
@@ -55,9 +54,14 @@ def forget_after(run: Path, images: int) -> None:
             file.unlink(missing_ok=True)
 
 
-def _draw(run: Path, files: list[Path]) -> None:
+def draw(run: Path) -> None:
+    """Make evolution.gif of the frames that have the last one's shape, large ones smaller. Raises OutputError."""
+    files = [file for _, file in frames(run)]
     step = (len(files) - 1) / (SHOWN - 1) if len(files) > SHOWN else 1.0
     chosen = [files[round(k * step)] for k in range(min(len(files), SHOWN))]
-    shape = pictures.read(chosen[-1]).shape
-    same = [picture for picture in map(pictures.read, chosen) if picture.shape == shape]
-    pictures.write_animation(run / runs.EVOLUTION, same, fps=5, count=len(same))
+    last = pictures.read_header(chosen[-1])
+    same = [file for file in chosen if pictures.read_header(file).size == last.size]
+    scale = max(1.0, max(last.size) / LONGER[last.gray])
+    size = round(last.size[0] / scale), round(last.size[1] / scale)
+    shown = (pictures.resize(pictures.read(file), size) for file in same)  # one after the other: they may be large
+    pictures.write_animation(run / runs.EVOLUTION, shown, fps=5, count=len(same))

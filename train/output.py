@@ -18,12 +18,14 @@ import torch
 import core
 from core import latents, pictures, runs
 from core.errors import OutputError
-from core.files import InUseError, is_temporary, sweep, usable_folder, writing
+from core.files import is_temporary, sweep, usable_folder, writing
 from core.lock import Lock
 from core.sizes import crop_at
 from train import evolution, keep, plot, state
+from train.console import say
 from train.data import TEMPORARY, Data
 from train.drawing import draw_networks
+from train.redraw import Redraws
 
 if TYPE_CHECKING:
     from train.growth import Growth, Stage
@@ -46,11 +48,11 @@ COLUMNS = tuple(key for key in LOG_KEYS if key != "warnings")
 class Run:
     """A run's folder, for writing."""
 
-    def __init__(self, path: Path, *, lock: Lock | None = None) -> None:
+    def __init__(self, path: Path, *, lock: Lock | None = None, say: Callable[[str], None] = say) -> None:
         self.path = path
         self.state = path / runs.STATE
         self._lock = lock
-        self._in_use: set[str] = set()  # names that could not be replaced
+        self._again = Redraws(say=say)
 
     @staticmethod
     def check(path: Path, *, resume: bool) -> None:
@@ -192,29 +194,19 @@ class Run:
             usable_folder(self.path / name)
         return aside
 
-    def sample(self, sheet: np.ndarray, *, images: int, say: Callable[[str], None]) -> None:
-        """samples/KIMG.png, and evolution.gif, losses.csv and losses.png made again. Raises OutputError.
-
-        One of these three that somebody has open, where that keeps it from being replaced, stays as it is until the
-        next tick, and `say` says so once: a spreadsheet that shows losses.csv on Windows ends no training.
-        """
+    def sample(self, sheet: np.ndarray, *, images: int) -> None:
+        """samples/KIMG.png, and evolution.gif, losses.csv and losses.png made again. Raises OutputError."""
         path = runs.sample_path(self.path, images)
         pictures.write_png(path, sheet)
-        log = runs.log(self.path)
-        again: dict[str, Callable[[], object]] = {
-            runs.EVOLUTION: lambda: evolution.add(self.path, path, images=images),
-            runs.CURVES: lambda: self._text(runs.CURVES, _table(log)),
-            runs.LOSSES: lambda: pictures.write_png(self.path / runs.LOSSES, plot.losses(log)),
-        }
-        for name, write in again.items():
-            try:
-                write()
-            except OutputError as wrong:
-                if not isinstance(wrong.__cause__, InUseError):
-                    raise
-                if name not in self._in_use:
-                    say(f"{self.path / name} is open in another program and stays as it is until that closes it")
-                self._in_use.add(name)
+        evolution.add(self.path, path, images=images)
+        self._again.make(self.path / runs.EVOLUTION, lambda: evolution.draw(self.path))
+        self._again.make(self.path / runs.CURVES, lambda: self._text(runs.CURVES, _table(runs.log(self.path))))
+        losses = self.path / runs.LOSSES
+        self._again.make(losses, lambda: pictures.write_png(losses, plot.losses(runs.log(self.path))))
+
+    def finish(self) -> None:
+        """Draw what was left out while it took too long. Raises OutputError."""
+        self._again.finish()
 
     def checkpoint(self, networks: Any, *, about: Mapping[str, Any], images: int, stage: Stage | None = None) -> Path:
         """checkpoints/KIMG.safetensors; returns its path.

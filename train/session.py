@@ -245,7 +245,7 @@ class _Session:
             line |= _grown(trainer)
         self.run.log(line)
         sheet = self._sheet(drawn, count=config.samples)
-        self.run.sample(sheet, images=trainer.images, say=say)
+        self.run.sample(sheet, images=trainer.images)
         if self.board is not None:
             self.board.figures(line, images=trainer.images)
             self.board.sheet(sheet, images=trainer.images)
@@ -296,6 +296,7 @@ class _Session:
         return pictures.grid(drawn, columns=columns(self.trainer.networks.g_ema, count=count, wide=wide))
 
     def _close(self) -> None:
+        self.run.finish()
         newest, kimg = runs.newest(self.run.path), self.trainer.images / 1000
         if self.trainer.images < self.end:
             saved = f"saved {newest}; go on with --resume" if newest else "nothing to save"

@@ -17,6 +17,7 @@ def sheet(run: Path, images: int, *, level: int, side: int = 6) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures.write_png(path, np.full((side, side), level, np.uint8))
     evolution.add(run, path, images=images)
+    evolution.draw(run)
 
 
 def film(run: Path) -> list[int]:
@@ -73,3 +74,16 @@ def test_a_drive_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     sheet(tmp_path, 8, level=1)
     sheet(tmp_path, 16, level=2)
     assert film(tmp_path) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((300, 2000), (240, 1600)), ((300, 2000, 3), (120, 800)), ((90, 60), (90, 60))]
+)
+def test_large_sheets_are_shown_smaller(tmp_path: Path, shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    path = runs.sample_path(tmp_path, 1000)
+    path.parent.mkdir(parents=True)
+    pictures.write_png(path, np.full(shape, 100, np.uint8))
+    evolution.add(tmp_path, path, images=1000)
+    evolution.draw(tmp_path)
+    with Image.open(tmp_path / runs.EVOLUTION) as gif:
+        assert gif.size == size[::-1] and np.asarray(gif.convert("L")).min() == 100

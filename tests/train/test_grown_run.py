@@ -108,7 +108,7 @@ def test_the_film_of_a_growth_has_every_size(tmp_path: Path) -> None:
         stage = trainer.growth.reached(trainer.images)
         crop = trainer.data.frame.crop
         drawn = draw(trainer.networks.g_ema, count=2, psi=1.0, crop=crop, grown=(stage.size, stage.alpha))
-        run.sample(pictures.grid(drawn, columns=2), images=trainer.images, say=print)
+        run.sample(pictures.grid(drawn, columns=2), images=trainer.images)
     assert len(evolution.frames(tmp_path)) == 8 and len(runs.samples(tmp_path)) == 1
     assert {pictures.read(file).shape for _, file in evolution.frames(tmp_path)} == {(26, 46)}
 

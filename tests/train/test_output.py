@@ -108,7 +108,7 @@ def test_an_old_log_with_fewer_keys_is_drawn(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.log({"kimg": 0.1, "loss_g": 0.5})
     run.log({"kimg": 0.2, "loss_g": 0.4, "logit_held": 0.1, "size": None})
-    run.sample(np.zeros((8, 8), np.uint8), images=200, say=print)
+    run.sample(np.zeros((8, 8), np.uint8), images=200)
     assert (tmp_path / runs.LOSSES).is_file()
 
 
@@ -125,7 +125,7 @@ def test_the_curves_as_csv_follow_the_log(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for kimg, more in [(0.004, {"size": [14, 12], "alpha": 0.1}), (0.1 + 0.2, {"warnings": ['Look, "here".']})]:
         run.log(line(kimg, **more))
-        run.sample(np.zeros((8, 8), np.uint8), images=round(kimg * 1000), say=print)
+        run.sample(np.zeros((8, 8), np.uint8), images=round(kimg * 1000))
     rows = table(tmp_path)
     assert list(rows[0]) == [key for key in LOG_KEYS if key != "warnings"]
     assert rows[0]["size"] == "14x12" and rows[0]["alpha"] == "0.1" and rows[1]["size"] == rows[1]["alpha"] == ""
@@ -138,9 +138,10 @@ def test_the_curves_as_csv_follow_the_log(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_open_elsewhere_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, said, replace = Run(tmp_path), [], os.replace
+    said: list[str] = []
+    run, replace = Run(tmp_path, say=said.append), os.replace
     run.log(line(0.1))
-    run.sample(np.zeros((8, 8), np.uint8), images=100, say=said.append)
+    run.sample(np.zeros((8, 8), np.uint8), images=100)
     old = (tmp_path / runs.CURVES).read_bytes()
     held = {tmp_path / runs.CURVES}
 
@@ -155,13 +156,13 @@ def test_a_table_that_is_open_elsewhere_ends_no_training(tmp_path: Path, monkeyp
         patch.setattr(os, "replace", refused)
         for images in (200, 300):
             run.log(line(images / 1000))
-            run.sample(np.full((8, 8), 200, np.uint8), images=images, say=said.append)
+            run.sample(np.full((8, 8), 200, np.uint8), images=images)
         assert said == [f"{tmp_path / runs.CURVES} is open in another program and stays as it is until that closes it"]
         assert (tmp_path / runs.CURVES).read_bytes() == old
         assert pictures.read(runs.sample_path(tmp_path, 300)).max() == 200 and (tmp_path / runs.LOSSES).is_file()
         held.add(runs.sample_path(tmp_path, 300))  # which is not drawn again at the next tick
         with pytest.raises(OutputError, match="another program has it open"):
-            run.sample(np.zeros((8, 8), np.uint8), images=300, say=said.append)
+            run.sample(np.zeros((8, 8), np.uint8), images=300)
         held.clear()
-        run.sample(np.zeros((8, 8), np.uint8), images=300, say=said.append)
+        run.sample(np.zeros((8, 8), np.uint8), images=300)
     assert [float(row["kimg"]) for row in table(tmp_path)] == [0.1, 0.2, 0.3] and len(said) == 1
