@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from train.opening import Plan, open_data, plan
 
 __all__ = ["parser", "work"]
 
+CUTS = ("only", "axis", "slices", "window")  # settings that say which pictures a set has, and how they look
+
 
 def parser() -> argparse.ArgumentParser:
     """All flags, as docs/metrics.md has them."""
@@ -42,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--seed", metavar="N", default="0", help="of the first sample, and of every choice (default: 0)")
     top.add_argument("--holdout", metavar="SHARE", help="compare with this share of the pictures, whole people at once")
     top.add_argument("--inception", metavar="PATH", help="Inception weights, for FID and KID")
+    for name in CUTS:
+        top.add_argument(f"--{name}", metavar=name.upper(), help="as of a training; as the run did where C is of one")
     top.add_argument("--fit", metavar="|".join(FITS), help="how pictures were fitted; as the network file says")
     top.add_argument("--device", metavar="auto|cpu|cuda|mps", default="auto", help="where to compute (default: auto)")
     top.add_argument("--out", metavar="FILE", help="the file that the line is added to; metrics.jsonl of the run")
@@ -65,7 +69,8 @@ def work(arguments: list[str] | None = None) -> int:
     path, run = _find(flags.checkpoint)
     opened = core.load(path)
     measures = chosen(asked, judged=opened.discriminator is not None, inception=flags.inception is not None)
-    data, held = _data(opened, flags.data, fit=flags.fit, share=share, run=run)
+    cuts = {name: getattr(flags, name) for name in CUTS if getattr(flags, name) is not None}
+    data, held = _data(opened, flags.data, cuts=cuts, fit=flags.fit, share=share, run=run)
     with tqdm(total=steps(measures, count, opened.crop), leave=False, disable=not watched(), desc="measuring") as bar:
         figures = evaluate(
             opened.generator,
@@ -123,15 +128,23 @@ def _find(given: str | None) -> tuple[Path, Path | None]:
 
 
 def _data(
-    opened: core.Opened, source: str, *, fit: str | None, share: float | None, run: Path | None
+    opened: core.Opened,
+    source: str,
+    *,
+    cuts: Mapping[str, str],
+    fit: str | None,
+    share: float | None,
+    run: Path | None,
 ) -> tuple[Data, Data | None]:
-    """Pictures in the frame of the network, and those held out of them: as --holdout says, else as the run did."""
+    """Pictures in the frame of the network, and those held out of them: as the flags say, else as the run did."""
     g = opened.generator
     began = runs.config(run) if run is not None else {}
     classes = bool(began.get("labels", False)) and g.num_classes > 0
     full = _full(opened)
     size = f"{full[0]}x{full[1]}"
-    config = Config.read({"data": source, "size": size, "channels": str(g.channels), "labels": classes})
+    asked = {"data": source, "size": size, "channels": str(g.channels), "labels": classes}
+    as_then = {name: began[name] for name in CUTS if isinstance(began.get(name), str)}
+    config = Config.read({**asked, **as_then, **cuts})
     planned = plan(config)
     wanted = fit or began.get("fit") or opened.about["picture"].get("fit")
     data = open_data(dataclasses.replace(planned, frame=_frame(planned, opened, wanted)))
@@ -148,6 +161,12 @@ def _data(
         return data, None
     training, held = data.split(share, seed=int(began.get("seed", 0)))
     say(training.says[-1])
+    then = opened.about["training"].get("fingerprint")
+    if then is not None and full == g.size and then != training.fingerprint:
+        say(
+            f"the training saw other pictures than what is left here (data hash {then}, here {training.fingerprint}), "
+            "so what is held out may have been trained on"
+        )
     return training, held
 
 

@@ -116,6 +116,23 @@ def test_mistakes(
     assert not (network.parent.parent / runs.METRICS).exists()
 
 
+def test_the_pictures_are_those_that_the_run_took(
+    network: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(*more: object) -> dict[str, object]:
+        flags = ["--checkpoint", network, "--data", data, "--metrics", "swd", "--count", 12, "--json", *more]
+        status, text = said(monkeypatch, capsys, *flags)
+        assert status == 0, text
+        return json.loads(text)["figures"]["swd"]["data"]
+
+    whole, some = measured(), measured("--only", "02?.png,01?.png,00[5-9].png")
+    assert whole != some
+    config = network.parent.parent / runs.CONFIG
+    settings = {"fit": "native", "seed": 3, "only": "02?.png,01?.png,00[5-9].png", "axis": None}
+    config.write_text(json.dumps(settings), encoding="utf-8")
+    assert measured() == some and measured("--only", "*") == whole
+
+
 def test_half_a_line_is_taken_away(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"kimg": 1}\n{"kim', encoding="utf-8")
