@@ -72,8 +72,11 @@ def _number(kind: Callable[[str], T], field: str, allowed: str) -> Callable[[str
 
 def run(main: Callable[[], int | None]) -> int:
     """Call `main` and return the exit status: 0, 2 with one line `error: ...`, or 130 after Ctrl-C."""
-    if sys.platform == "win32" and isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
-        sys.stdout.reconfigure(encoding="utf-8")  # a file or a pipe there takes no name in another script
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may hold bytes that are no text: they are printed as such, whatever the locale.
+        sys.stdout.reconfigure(errors="backslashreplace")
+        if sys.platform == "win32" and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8")  # a file or a pipe there takes no name in another script
     try:
         status = main() or 0
         # What is printed waits in a buffer; flushed at exit, a full disk would end in a traceback after all.

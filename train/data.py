@@ -19,7 +19,7 @@ from torch import Tensor
 
 from core import people, pictures, sources
 from core.devices import sent
-from core.errors import DataError
+from core.errors import DataError, OutputError
 from core.frame import Frame, as_planes, at_depth
 from core.intensity import Intensity
 from train import phantoms, schedule
@@ -156,7 +156,7 @@ class Frames:
         return cls(
             pixels,
             frame=frame,
-            says=[*_remarks(found, broken, pixels), *units],
+            says=[*_remarks(found, broken, pixels), *_mixed(read, planes, asked=channels), *units],
             kept=kept,
             names=[read[row].name for row in rows],
             who=[found.who(read[row].item) for row in rows],
@@ -384,7 +384,25 @@ def _room(
     if int(np.prod(shape)) * dtype.itemsize <= memory:
         return None, np.empty(shape, dtype)
     kept = tempfile.TemporaryDirectory(dir=folder, prefix=TEMPORARY, ignore_cleanup_errors=True)
-    return kept, np.memmap(Path(kept.name) / "frames", dtype, mode="w+", shape=shape)
+    return kept, _mapped(Path(kept.name) / "frames", shape, dtype)
+
+
+def _mapped(file: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new file as an array. Raises OutputError where the disk has no room: writing to it later would end Python."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    try:
+        with open(file, "wb") as made:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(made.fileno(), 0, size)
+            else:
+                made.truncate(size)
+        return np.memmap(file, dtype, mode="r+", shape=shape)
+    except OSError as wrong:
+        file.unlink(missing_ok=True)
+        raise OutputError(
+            f"{file.parent.parent} has no room for the pictures, which need {size / 2**30:.1f} GiB there since memory "
+            f"is too small for them ({wrong.strerror}); free some, or take a smaller --size"
+        ) from wrong
 
 
 def _free() -> int:
@@ -405,6 +423,14 @@ def _units(found: Survey, said: list[Intensity | None]) -> tuple[Intensity | Non
         f"black to white is a range of its own in each of {len(kinds)} scans, so levels have no common unit; "
         "give --window LOW,HIGH to have one"
     ]
+
+
+def _mixed(read: Mapping[int, _Read], planes: int, *, asked: int | None) -> list[str]:
+    """That a set has gray pictures and coloured ones, where nobody has said which it shall be."""
+    gray = sum(one.gray for one in read.values())
+    if asked is not None or planes == 1 or not 0 < gray < len(read):
+        return []
+    return [f"{gray} of {len(read)} pictures are gray, the others RGB: trained as RGB; give --channels 1 for gray"]
 
 
 def _remarks(found: Survey, broken: Mapping[str, str], pixels: np.ndarray) -> list[str]:

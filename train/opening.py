@@ -40,6 +40,8 @@ def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
     size = None if config.size == "auto" else parse_size(config.size)
     channels = None if config.channels == "auto" else int(config.channels)
     if config.data == "phantoms":
+        if config.labels:
+            raise DataError("phantoms have no classes; leave --labels out, or give --data a folder of class folders")
         frame, found = Frame.of(size or SHAPE, size=size, fit=config.fit), None
         channels = channels or 1
     else:
@@ -58,8 +60,6 @@ def open_data(
 ) -> Data:
     """Read the pictures; `folder` is where they go when memory is short, which `sharing` processes share. DataError."""
     if planned.found is None:
-        if planned.labels:
-            raise DataError("phantoms have no classes; leave --labels out, or give --data a folder of class folders")
         return Phantoms(frame=planned.frame, channels=planned.channels or 1)
     with bar("reading the pictures", total=planned.found.count) as progress:
         each = _both(progress, check)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +59,26 @@ def compare(config: Config, before: dict[str, Any], *, anyway: bool = False) -> 
 
 def same_pictures(data: Data, saved: state.State, *, anyway: bool) -> None:
     """Raise SettingError where the pictures are others than those the run has seen, and nobody said `anyway`."""
-    before = saved.facts.get("pictures")
-    if before in (None, data.fingerprint):
+    before, classes = saved.facts.get("pictures"), saved.facts.get("classes")
+    if before not in (None, data.fingerprint):
+        differ = f"its pictures are not those that the run began with (fingerprint {data.fingerprint}, then {before})"
+    elif classes not in (None, classes_of(data)):
+        differ = (
+            f"its pictures have other classes than those that the run began with ({classes_of(data)}, then {classes})"
+        )
+    else:
         return
-    differ = f"its pictures are not those that the run began with (fingerprint {data.fingerprint}, then {before})"
     if not anyway:
         raise SettingError("data", "changed", f"{differ}; put them back, or say --resume-anyway")
     say(f"resuming although {differ}")
+
+
+def classes_of(data: Data) -> str | None:
+    """The first 12 hex digits of a SHA-256 over the classes' names and the pictures' classes; None without any."""
+    if data.labels is None:
+        return None
+    names = json.dumps(list(data.classes)).encode()
+    return hashlib.sha256(names + data.labels.astype("<i8").tobytes()).hexdigest()[:12]
 
 
 def shapes(saved: state.State, where: Path) -> Shapes | None:

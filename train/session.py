@@ -275,6 +275,7 @@ class _Session:
             "seconds": self.seconds,
             "settings": self.config.values(),
             "pictures": trainer.data.fingerprint,
+            "classes": resume.classes_of(trainer.data),
             "networks": Shapes(trainer.networks.g.config, trainer.networks.d.config).facts(),
         }
         state.save(self.run.state, trainer.tensors(), {**trainer.facts(), **said}, images=trainer.images)

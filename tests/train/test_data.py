@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +15,7 @@ import torch
 from PIL import Image
 
 from core import sources
-from core.errors import DataError
+from core.errors import DataError, OutputError
 from core.frame import Frame
 from tests.train import make
 from train import phantoms
@@ -202,6 +204,32 @@ def test_frames_that_do_not_fit_into_memory_go_to_a_file(tmp_path: Path) -> None
     assert np.array_equal(held.pixels, filed.pixels)
     indices = np.array([5, 1])
     assert torch.equal(held.batch(indices, device=CPU), filed.batch(indices, device=CPU))
+
+
+def test_a_disk_without_room_for_the_frames_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file with holes would be made all the same, and writing into them end Python by a signal."""
+    if not hasattr(os, "posix_fallocate"):
+        pytest.skip("this system takes the room when the file is made")
+    found = survey(make.folder(tmp_path / "in", count=6))
+
+    def full(*given: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    frame = Frame.of(found.picture, size=(16, 16), fit="native")
+    with pytest.raises(OutputError, match=r"has no room for the pictures, which need .* \(No space left on device\)"):
+        Frames.read(found, frame=frame, channels=None, folder=tmp_path, memory=100)
+
+
+def test_gray_pictures_among_coloured_ones_are_said(tmp_path: Path) -> None:
+    data = opened(make.folder(tmp_path, count=6, kinds=("L", "L", "RGB")))
+    assert data.channels == 3 and data.says[-1].startswith("4 of 6 pictures are gray, the others RGB")
+    assert not any("are gray" in sentence for sentence in opened(tmp_path, channels="3").says)
+
+
+def test_phantoms_have_no_classes_whoever_asks() -> None:
+    with pytest.raises(DataError, match="phantoms have no classes"):
+        plan(Config.read({"data": "phantoms", "labels": True}))
 
 
 def test_every_epoch_shows_every_picture(tmp_path: Path) -> None:

@@ -84,6 +84,20 @@ def test_other_settings_and_other_pictures_only_when_told(
     assert runs.log(out)[-1]["kimg"] == 0.016
 
 
+def test_other_classes_of_the_same_pictures_only_when_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "in", tmp_path / "run"
+    for name in ("cats", "dogs"):
+        make.folder(data / name, count=4)
+    assert run(monkeypatch, "--data", data, *SHORT, "--labels", "--kimg", "0.008", "--out", out) == 0
+    (data / "dogs").rename(data / "newts")
+    assert run(monkeypatch, "--out", out, "--resume", "--kimg", "0.012") == 2
+    assert "data cannot be 'changed': its pictures have other classes than those" in capsys.readouterr().err
+    (data / "newts").rename(data / "dogs")
+    assert run(monkeypatch, "--out", out, "--resume", "--kimg", "0.012") == 0
+
+
 def test_images_computed_at_once_are_the_states_unless_others_are_asked_for() -> None:
     saved = state.State({}, {"settings": {"micro_batch": "auto"}})
     assert resume.same_micro(Config(), saved) and not resume.same_micro(Config(micro_batch=4), saved)

@@ -37,7 +37,8 @@ def make(
     """The report, as JSON."""
     sizes = Counter(record.size for record in records)
     kinds = Counter("".join(PurePosixPath(item.name).suffixes[-2:]).lower() or "no suffix" for item in found.items)
-    intensity = common(records)
+    # What a prepared zip said of all its levels still holds of those that are taken from it.
+    intensity = common(records) or (found.manifest.intensity if not any(one.intensity for one in records) else None)
     people = {who for item in found.items if (who := found.who(item)) is not None}
     said = [found.source.says] if found.source.says else []
     return {

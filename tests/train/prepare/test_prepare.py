@@ -89,6 +89,8 @@ def test_volumes_carry_their_units_and_people(tmp_path: Path, capsys: pytest.Cap
     data = opened(tmp_path / "out.zip")
     assert np.array_equal(data.pixels, direct.pixels) and data.fingerprint == direct.fingerprint
     assert data.facts() == direct.facts() and data.who == direct.who
+    again = prepared(capsys, tmp_path / "out.zip", tmp_path / "some.zip", "--only", "sub-01*")
+    assert 0 < again["pictures"] < said["pictures"] and again["intensity"] == said["intensity"]
     auto = prepared(capsys, tmp_path / "in", tmp_path / "auto.zip")
     assert auto["intensity"] is None and len(said_inside(tmp_path / "auto.zip")["intensities"]) == auto["pictures"]
 
