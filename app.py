@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import webbrowser
 from pathlib import Path
@@ -33,8 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
     app = build(studio, folders=folders, host=flags.host, login=login, checkpoint=checkpoint, data=flags.data)
     host = "127.0.0.1" if flags.host in ("0.0.0.0", "::") else flags.host
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    print(f"Styloscope is open at {address}", flush=True)
-    print(studio.open(checkpoint).preview.says if studio.networks() else f"note: {studio.nothing()}", flush=True)
+    says = studio.open(checkpoint).preview.says if studio.networks() else f"note: {studio.nothing()}"
+    print(f"Styloscope is open at {address}\n{says}", flush=True)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # A terminal that is closed: end as after SIGTERM, which takes the files of jobs away.
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     if not flags.no_browser:
         webbrowser.open(address)
     serve(app, listening)

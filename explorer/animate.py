@@ -45,8 +45,9 @@ class Walk:
     def __post_init__(self) -> None:
         if len(self.recipes) < 2:
             raise SettingError("seeds", f"{len(self.recipes)} of them", "a walk needs at least 2")
-        if self.steps < 1:
-            raise SettingError("steps", self.steps, "1 or more")
+        if not 1 <= self.steps <= MOST_FRAMES:
+            shown = self.steps if abs(self.steps) < 10**18 else "a very large number"
+            raise SettingError("steps", shown, f"1 or more, and a film has at most {MOST_FRAMES} frames")
         if self.ease not in ("linear", "smooth"):
             raise SettingError("ease", self.ease, "linear or smooth")
         if self.space not in ("w", "z"):

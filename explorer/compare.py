@@ -15,8 +15,9 @@ import numpy as np
 from core import pictures
 from core.errors import SettingError
 from core.latents import parse_layers
+from explorer.kept import BUILT_IN
 from explorer.networks import Network
-from explorer.recipe import Blend, Given, Mix, Recipe, Toward
+from explorer.recipe import Blend, Given, Mix, Recipe, Steer, Toward
 from explorer.sheets import MOST_CELLS, Progress, check_title
 from explorer.studio import PRECISIONS, TEXT_KEY, Studio
 
@@ -79,7 +80,7 @@ def counterpart(recipe: Recipe, network: Network) -> Recipe:
     """The same picture on another network: what that one does not have (layers, classes, a size) is left out."""
     if network.name == recipe.checkpoint:
         return recipe
-    values = {name: getattr(recipe, name) for name in ("label", "cutoff", "mix")}
+    values = {name: getattr(recipe, name) for name in ("label", "cutoff", "mix", "steer")}
     toward, blend = recipe.toward, recipe.blend
     return replace(
         recipe,
@@ -187,7 +188,7 @@ def _elsewhere(given: Given, network: Network) -> Given:
 
 
 def _fitting(values: dict[str, Any], network: Network) -> dict[str, Any]:
-    """Class, cutoff and mix as far as a network has them."""
+    """Class, cutoff, mix and steering as far as a network has them."""
     fitted = dict(values)
     if values.get("label") is not None and values["label"] >= network.classes:
         fitted["label"] = None
@@ -195,7 +196,30 @@ def _fitting(values: dict[str, Any], network: Network) -> dict[str, Any]:
         fitted["cutoff"] = min(values["cutoff"], network.layers)
     if "mix" in values:
         fitted["mix"] = tuple(one for one in (_source(entry, network) for entry in values["mix"]) if one is not None)
-    return {name: fitted[name] for name in ("label", "cutoff", "mix") if name in fitted}
+    if "steer" in values:
+        kept = (_steered(entry, network) for entry in values["steer"])
+        fitted["steer"] = tuple(one for one in kept if one is not None)
+    return {name: fitted[name] for name in ("label", "cutoff", "mix", "steer") if name in fitted}
+
+
+def _steered(entry: Steer, network: Network) -> Steer | None:
+    """A direction that the other network has, too, in the layers that it has; None where there is none."""
+    known = BUILT_IN.fullmatch(entry.direction)
+    if known is None or int(known[2]) >= network.w_dim or int(known[4] or 0) >= network.layers:
+        return None
+    if entry.layers is None:
+        return entry
+    left = _there(entry.layers, network)
+    return None if left is None else replace(entry, layers=left)
+
+
+def _there(layers: str, network: Network) -> str | None:
+    """Those of the layers that a network has, as they are where it has all; None where it has none."""
+    asked = parse_layers(layers)
+    there = [layer for layer in asked if layer < network.layers]
+    if len(there) == len(asked):
+        return layers
+    return ",".join(map(str, there)) or None
 
 
 def _source(entry: Mix, network: Network) -> Mix | None:
@@ -203,8 +227,5 @@ def _source(entry: Mix, network: Network) -> Mix | None:
     label = entry.label if entry.label is not None and entry.label < network.classes else None
     if entry.layers is None:
         return replace(entry, label=label)
-    layers = parse_layers(entry.layers)
-    there = [layer for layer in layers if layer < network.layers]
-    if len(there) < len(layers):
-        entry = replace(entry, layers=",".join(map(str, there)))
-    return replace(entry, label=label) if there else None
+    there = _there(entry.layers, network)
+    return None if there is None else replace(entry, layers=there, label=label)

@@ -113,8 +113,8 @@ def facts(run: Path) -> dict[str, Any]:
     return {
         "kimg": seen,
         "end": end,
-        "seconds_left": left,
-        "seconds_per_kimg": 1 / rate if rate else None,
+        "seconds_left": _number(left),
+        "seconds_per_kimg": _number(1 / rate) if rate else None,
         "warning": _warning(lines),
         "command": runs.text(run, runs.COMMAND, most=MOST_WORDS),
         "config": _table(config),
@@ -189,7 +189,7 @@ def _decimated(values: list[float | None], *, mean: bool = True) -> list[float |
     made: list[float | None] = []
     for at in range(0, len(values) - 1, step):
         some = [value for value in values[at : min(at + step, len(values) - 1)] if value is not None]
-        made.append(sum(some) / len(some) if some else None)
+        made.append(_number(sum(some) / len(some)) if some else None)  # a sum may be beyond any number
     return [*made, values[-1]]
 
 

@@ -128,7 +128,9 @@ class Networks:
         if not files:
             raise CheckpointError(self.nothing())
         if name is None:
-            name = next((known for known in (self.preferred, DEFAULT) if known in files), next(iter(files)))
+            usual = next((one for one in (self.preferred, DEFAULT) if one in files), None)
+            fine = (full for full, path in files.items() if self._is_fine(full, path))
+            name = usual or next(fine, next(iter(files)))
         if name not in files:
             name = next((full for full in files if full.startswith(f"{name}/")), name)  # RUN: the newest comes first
         if name not in files:
@@ -140,6 +142,13 @@ class Networks:
         self._known[network.path] = network
         self._listed[name] = network
         return network
+
+    def _is_fine(self, name: str, path: Path) -> bool:
+        try:
+            self._read(name, path)
+        except CheckpointError:
+            return False
+        return True
 
     def nothing(self) -> str:
         """The sentence for when there is no network at all."""

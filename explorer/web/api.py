@@ -97,6 +97,7 @@ class _Verbs:
         folder = self._jobs.hold()
         made = []
         for one in recipes:
+            self._jobs.touch(folder)
             path = folder / ("picture.png" if seeds is None else f"seed{one.seed:04d}.png")
             path.write_bytes(self._desk.ask(lambda one=one: self._studio.frame(one, format="png")).result().data)  # type: ignore[misc]
             made.append(_file(path))

@@ -63,13 +63,13 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
 
     async def rename(request: Request) -> Response:
         wish = await _object(request)
-        network = studio.network(_text(wish, "checkpoint"))
+        network = await asyncio.to_thread(studio.network, _text(wish, "checkpoint"))
         old, new = _text(wish, "name", needed=True), _text(wish, "new", needed=True)
         await asyncio.to_thread(kept.rename, network, "directions", str(old), str(new))
         return JSONResponse({"name": new})
 
     async def forget(request: Request) -> Response:
-        network = studio.network(request.query_params.get("checkpoint") or None)
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
         await asyncio.to_thread(kept.forget, network, "directions", request.path_params["name"])
         return JSONResponse({"name": request.path_params["name"]})
 

@@ -87,12 +87,13 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         clean["timeline"], timeline = _timeline(clean, base=given)
         points = list(timeline.recipes)
         given.setdefault("checkpoint", points[0].checkpoint)
-    base = Recipe.parse({**Recipe.parse(clean.get("recipe", {})).to_dict(), **given})
+    base = Recipe.parse({**Recipe.parse(_object(clean.get("recipe", {}), "recipe")).to_dict(), **given})
     network = check(base)
     if "grown" in clean:
         clean["grown"] = str(base.grown)
     if "recipes" in clean:
-        points = [Recipe.parse(point) for point in _listed(clean["recipes"])]
+        listed = enumerate(_listed(clean["recipes"]))
+        points = [Recipe.parse(_object(point, f"recipes[{place}]")) for place, point in listed]
     for point in points:
         check(replace(point, checkpoint=network.name))
     if "layers" in clean:
@@ -197,6 +198,12 @@ async def _wish(request: Request) -> dict[str, Any]:
     if wish is None:
         raise SettingError("job", "this body", "a JSON object with a verb and its settings")
     return wish
+
+
+def _object(value: object, field: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingError(field, value, 'a JSON object, such as {"seed": 7}')
+    return value
 
 
 def _answer(make: Callable[[], Response]) -> Response:

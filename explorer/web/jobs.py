@@ -156,6 +156,9 @@ class Job:
         return round((time.monotonic() - began) / (self.done - first) * (self.total - self.done), 1)
 
 
+_GONE = "there is no such job; its file may have been removed, make it once more"
+
+
 class Jobs:
     """The queue of long work of one server, and the owner of every file made for a person to fetch. Thread-safe.
 
@@ -210,12 +213,22 @@ class Jobs:
         except StyloscopeError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        except OSError as wrong:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise _no_place(wrong) from wrong
         network = str(settings.get("checkpoint") or "styloscope")
         network = Path(network).stem if network.endswith(".safetensors") else network
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in network)
         name = f"{stem[:60].strip('-')}-{verb}{made.suffix or '.zip'}"
         command = [*self._program, *line[:1], *self._places, *line[1:]]
         return Job(id=identity, verb=verb, name=name, folder=folder, command=command, made=made)
+
+    def touch(self, folder: Path) -> None:
+        """Say that a folder of `hold` is still being written to."""
+        with self._changed:
+            job = self._jobs.get(folder.name)
+            if job is not None:
+                job.touched = time.monotonic()
 
     def hold(self) -> Path:
         """Return a new empty folder that lives as long as the files of a job."""
@@ -226,13 +239,16 @@ class Jobs:
             return folder
 
     def _room(self) -> tuple[str, Path]:
-        if self._folder is None:
-            if self._parent is not None:
-                self._parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix="styloscope-", dir=self._parent))
         identity = secrets.token_urlsafe(18)
-        folder = self._folder / identity
-        folder.mkdir()
+        try:
+            if self._folder is None or not self._folder.is_dir():  # systems clear their temporary folders now and then
+                if self._parent is not None:
+                    self._parent.mkdir(parents=True, exist_ok=True)
+                self._folder = Path(tempfile.mkdtemp(prefix="styloscope-", dir=self._parent))
+            folder = self._folder / identity
+            folder.mkdir()
+        except OSError as wrong:
+            raise _no_place(wrong) from wrong
         return identity, folder
 
     def status(self, identity: str) -> dict[str, Any]:
@@ -262,6 +278,8 @@ class Jobs:
             job = self._job(identity)
             if job.state != "done":
                 raise StyloscopeError(job.error or f"this job is {job.state}; its file is there once it is done")
+            if not job.made.exists():
+                raise UnknownJobError(_GONE)
             return job.made
 
     def folder(self, identity: str) -> Path:
@@ -301,7 +319,7 @@ class Jobs:
 
     def _job(self, identity: str) -> Job:
         if identity not in self._jobs:
-            raise UnknownJobError("there is no such job; its file may have been removed, make it once more")
+            raise UnknownJobError(_GONE)
         return self._jobs[identity]
 
     def _sweep(self) -> None:
@@ -328,7 +346,12 @@ class Jobs:
                 except OSError as wrong:
                     job.state, job.error = "failed", f"the job could not be started ({wrong.strerror or wrong})"
                     continue
-            said = self._listen(job)
+            try:
+                said = self._listen(job)
+            except (OSError, ValueError) as wrong:  # whatever it said, the lane goes on with the next job
+                said = f"error: the job cannot be followed ({wrong})"
+                job.process.kill()
+                job.process.wait()
             self._finish(job, said=said)
 
     def _listen(self, job: Job) -> str:
@@ -353,7 +376,10 @@ class Jobs:
         if job.process.returncode != 0 or not job.made.exists():
             error = said.removeprefix("error: ") or f"the job ended with status {job.process.returncode}"
         elif job.made.is_dir():
-            job.made = _zipped(job.made)
+            try:
+                job.made = _zipped(job.made)
+            except OSError as wrong:  # a full disk, or a cancel that has taken the folder away
+                error = f"the zip could not be made ({wrong.strerror or wrong}); free space and ask once more"
         with self._changed:
             job.touched = time.monotonic()
             if job.state == "running":
@@ -362,6 +388,11 @@ class Jobs:
             self._changed.notify_all()
         if job.state != "done":
             shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def _no_place(wrong: OSError) -> OutputError:
+    where = wrong.filename or tempfile.gettempdir()
+    return OutputError(f"{where} cannot be written ({wrong.strerror or wrong}); free space in the temporary folder")
 
 
 def start_process(command: Sequence[str], *, folder: Path | None, **more: str) -> subprocess.Popen[str]:

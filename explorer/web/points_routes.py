@@ -46,7 +46,7 @@ def add_points_routes(app: Starlette, *, studio: Studio) -> None:
         return answered
 
     async def listed(request: Request) -> dict[str, Any]:
-        network = studio.network(request.query_params.get("checkpoint") or None)
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
         return {"points": await asyncio.to_thread(lambda: [_told(one) for one in kept.entries(network, "points")])}
 
     async def add(request: Request) -> dict[str, Any]:
@@ -55,26 +55,26 @@ def add_points_routes(app: Starlette, *, studio: Studio) -> None:
         return await asyncio.to_thread(_keep_picture, studio, recipe, wish.get("name"))
 
     async def remove(request: Request) -> dict[str, Any]:
-        network = studio.network(request.query_params.get("checkpoint") or None)
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
         await asyncio.to_thread(kept.forget, network, "points", request.path_params["name"])
         return {"removed": request.path_params["name"]}
 
     async def rename(request: Request) -> dict[str, Any]:
         wish = await _object(request, ("checkpoint", "old", "new"))
-        network = studio.network(_text(wish.get("checkpoint"), "checkpoint"))
+        network = await asyncio.to_thread(studio.network, _text(wish.get("checkpoint"), "checkpoint"))
         old, new = (_text(wish.get(key, ""), key) or "" for key in ("old", "new"))
         await asyncio.to_thread(kept.rename, network, "points", old, new)
         return {"name": new}
 
     async def file(request: Request) -> Response:
-        network = studio.network(request.query_params.get("checkpoint") or None)
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
         name = request.path_params["name"]
         data = await asyncio.to_thread(lambda: kept.file_bytes(kept.read_point(network, name)))
         how = f"attachment; filename*=UTF-8''{quote(f'{name}{kept.SUFFIX}')}"
         return Response(data, media_type="application/octet-stream", headers={"Content-Disposition": how})
 
     async def opened(request: Request) -> dict[str, Any]:
-        network = studio.network(request.query_params.get("checkpoint") or None)
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
         data = await received(request, most=LARGEST_FILE, what="a point's file")
         return await asyncio.to_thread(_take_in, network, data, request.query_params.get("name", ""))
 

@@ -81,8 +81,9 @@ def add_project_routes(app: Starlette, *, studio: Studio, jobs: Jobs) -> None:
 
     async def keep(request: Request) -> dict[str, Any]:
         wish = await read_object(request, field="point") or {}
-        path = jobs.file(request.path_params["id"])
-        network = studio.network(wish.get("checkpoint") if isinstance(wish.get("checkpoint"), str) else None)
+        path = await asyncio.to_thread(jobs.file, request.path_params["id"])
+        named = wish.get("checkpoint")
+        network = await asyncio.to_thread(studio.network, named if isinstance(named, str) else None)
         name, source = (str(wish.get(key) or "")[:200] for key in ("name", "source"))
         return await asyncio.to_thread(kept_point, network, path, name=name or "picture", source=source or name)
 

@@ -15,7 +15,7 @@ from core import pictures
 from core.errors import SettingError
 from explorer import compare
 from explorer.compare import Comparison, apart, counterpart
-from explorer.recipe import Mix, Recipe
+from explorer.recipe import Mix, Recipe, Steer
 from explorer.studio import Studio
 from tests.explorer.conftest import toy
 from tests.explorer.test_main import Do, do, refused  # noqa: F401
@@ -27,6 +27,10 @@ def test_a_recipe_on_another_network_keeps_what_that_one_has(studio: Studio) -> 
     given = {
         "checkpoint": "colour", "seed": 5, "psi": 0.4, "label": 2, "cutoff": 5, "noise": 7,
         "mix": [{"seed": 1, "layers": "2-5", "label": 1}, {"seed": 2, "layers": "4-5"}],
+        "steer": [
+            {"direction": "sefa-1", "layers": "0-5"}, {"direction": "sefa-2", "layers": "4-5"},
+            {"direction": "pca-0", "amount": 2.0}, {"direction": "sefa-1.2-4"}, {"direction": "mine"},
+        ],
         "toward": {"seed": 9, "t": 0.25, "label": 1, "mix": [{"seed": 4, "layers": "5"}]},
     }  # fmt: skip
     found = counterpart(Recipe.parse(given), studio.network("brain"))
@@ -34,6 +38,7 @@ def test_a_recipe_on_another_network_keeps_what_that_one_has(studio: Studio) -> 
     assert (found.checkpoint, found.seed, found.psi, found.noise) == ("brain", 5, 0.4, 7)
     assert (found.label, found.cutoff) == (None, 4)
     assert found.mix == (Mix(seed=1, layers="2,3"),)
+    assert found.steer == (Steer("sefa-1", 1.0, "0,1,2,3"), Steer("pca-0", 2.0))
     assert found.toward is not None and dict(found.toward.given)["mix"] == () and found.toward.t == 0.25
     assert counterpart(BRAIN, studio.network("brain")) is BRAIN
 

@@ -227,6 +227,16 @@ def test_broken_files_are_left_out_and_said(folder: Path, tmp_path: Path) -> Non
         Studio(tmp_path / "none", tmp_path / "none").exact(Recipe())
 
 
+def test_where_none_is_named_a_broken_file_is_not_meant(folder: Path, tmp_path: Path) -> None:
+    shutil.copyfile(folder / "checkpoints" / "colour.safetensors", tmp_path / "mine.safetensors")
+    (tmp_path / "a-broken.safetensors").write_bytes((tmp_path / "mine.safetensors").read_bytes()[:-9])
+    studio = Studio(tmp_path, tmp_path / "runs", device="cpu")
+    assert studio.network().name == "mine" and studio.exact(Recipe()).ndim == 3
+    (tmp_path / "mine.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="a-broken.safetensors is truncated"):
+        studio.network()
+
+
 def test_the_best_of_a_run_is_marked(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "runs", tmp_path / "runs")
     best = tmp_path / "runs" / "first" / "best.json"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import sys
 import time
 import zipfile
@@ -14,6 +16,7 @@ import pytest
 
 from core.errors import OutputError, SettingError, StyloscopeError
 from explorer.networks import Network
+from explorer.web import jobs as queue
 from explorer.web.job_routes import looked_at
 from explorer.web.jobs import Jobs, UnknownJobError, arguments
 from tests.explorer.conftest import until
@@ -50,9 +53,9 @@ def waited(jobs: Jobs, identity: str) -> Path:
 
 @pytest.fixture
 def jobs() -> Iterator[Jobs]:
-    queue = Jobs(program=(sys.executable, "-c", VERB), most=3, places=("--runs=elsewhere",))
-    yield queue
-    queue.close()
+    made = Jobs(program=(sys.executable, "-c", VERB), most=3, places=("--runs=elsewhere",))
+    yield made
+    made.close()
 
 
 def test_a_job_makes_its_file_at_low_priority(jobs: Jobs) -> None:
@@ -145,6 +148,43 @@ def test_closing_stops_what_runs() -> None:
     process = queue._job(name).process
     queue.close()
     assert process is not None and process.wait(timeout=20) is not None
+
+
+def test_a_zip_that_cannot_be_made_ends_one_job_alone(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "_zipped", full)
+        with pytest.raises(StyloscopeError, match=r"the zip could not be made \(No space left on device\)"):
+            waited(jobs, jobs.submit("interpolate", {"seeds": "3,9", "format": "png"}))
+    assert waited(jobs, jobs.submit("interpolate", {"seeds": "3,9", "format": "png"})).suffix == ".zip"
+
+
+def test_a_temporary_folder_that_was_cleared_is_made_again(jobs: Jobs, tmp_path: Path) -> None:
+    first = waited(jobs, name := jobs.submit("interpolate", {"seeds": "3,9"}))
+    shutil.rmtree(first.parent.parent)
+    with pytest.raises(UnknownJobError, match="its file may have been removed"):
+        jobs.file(name)
+    assert waited(jobs, jobs.submit("interpolate", {"seeds": "3,9"})).is_file() and jobs.hold().is_dir()
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    nowhere = Jobs(parent=tmp_path / "file" / "below")
+    with pytest.raises(OutputError, match="free space in the temporary folder"):
+        nowhere.hold()
+
+
+def test_a_folder_that_is_being_written_to_stays() -> None:
+    jobs = Jobs(keep=0.2)
+    folder = jobs.hold()
+    for _ in range(4):
+        time.sleep(0.1)
+        jobs.touch(folder)
+        jobs.hold()
+    assert folder.is_dir()
+    time.sleep(0.3)
+    jobs.hold()
+    assert not folder.is_dir()
+    jobs.close()
 
 
 @pytest.mark.parametrize("text", ["--out=/etc/passwd", "-h", "3 --run=x", "$(touch x)", "@/etc/passwd"])
