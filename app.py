@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import webbrowser
 from pathlib import Path
@@ -36,9 +35,6 @@ def main(arguments: list[str] | None = None) -> None:
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     says = studio.open(checkpoint).preview.says if studio.networks() else f"note: {studio.nothing()}"
     print(f"Styloscope is open at {address}\n{says}", flush=True)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        # A terminal that is closed: end as after SIGTERM, which takes the files of jobs away.
-        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     if not flags.no_browser:
         webbrowser.open(address)
     serve(app, listening)
