@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PIXEL_LIMIT",
+    "UNIT_LIMIT",
     "Header",
     "Layout",
     "as_8bit",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 PIXEL_LIMIT = 300_000_000
+UNIT_LIMIT = 1.5  # floats up to here are from 0 to 1: sharpening and resizing overshoot
 _MOST_PAGES = 100_000
 
 Source = Path | str | bytes | BinaryIO
@@ -55,17 +57,20 @@ _GRAY_MODES = ("1", "L", "LA", "La")
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _EXIF_ORIENTATION = 0x0112
 _SUBFILE, _REDUCED, _MASK = 254, 1, 4  # TIFF 6.0: what kind of picture a page is
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _TURNED = (5, 6, 7, 8)
 _opening = threading.Lock()
 
 
-def read(source: Source, *, name: str = "") -> np.ndarray:
+def read(source: Source, *, name: str = "", raw: bool = False) -> np.ndarray:
     """Read a picture upright: [H, W] or [H, W, 3], uint8, or uint16 where the file holds more than 8 bits.
 
     Palettes, CMYK and the like become RGB, alpha is composed on black, the EXIF orientation is applied, of an animation
-    the first frame is taken. Gray of 32 bits or in floats becomes uint16: 0..65535 as it is, floats within 0..1 or
-    0..255 stretched from that range, anything else from its own minimum and maximum. Colour of 16 bits stays 16-bit in
-    PNG and in TIFF of strips; other files of it (tiles, separate planes, BigTIFF), or all without av, come in 8 bits.
+    the first frame is taken, of a TIFF the first page that is no thumbnail or mask. Gray of 32 bits or in floats
+    becomes uint16: 0..65535 as it is, floats within 0..1 (a little above is cut off) or 0..255 stretched from that
+    range, anything else from its own minimum and maximum; with `raw` it comes as the numbers that the file holds, of
+    whatever kind. Colour of 16 bits stays 16-bit in PNG and in TIFF of strips; other files of it (tiles, separate
+    planes, BigTIFF), or all without av, come in 8 bits.
 
     Raises PictureError, naming `name` or the path, for what is no picture, is cut short, or has more than 300 million
     pixels.
@@ -73,13 +78,14 @@ def read(source: Source, *, name: str = "") -> np.ndarray:
     shown = name or (str(source) if isinstance(source, Path | str) else "the picture")
     with _open(source, shown=shown) as image:
         try:
-            is_deep = deep.is_deep(image)
+            is_deep = deep.is_deep(image) and image.tell() == 0  # av takes the first page
             image.load()
             found = deep.decode(_bytes(source), image) if is_deep else None
             if found is not None:
                 array = found
             else:
-                array = _wide(image) if image.mode in _WIDE_MODES else np.asarray(_narrow(image))
+                wide = _numbers if raw else _wide
+                array = wide(image) if image.mode in _WIDE_MODES else np.asarray(_narrow(image))
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
         except MemoryError:
             raise PictureError(f"{shown} does not fit into memory; use a smaller picture") from None
@@ -99,7 +105,7 @@ def read_pages(source: Source, pages: Sequence[int], *, name: str = "") -> Itera
         for page in pages:
             try:
                 image.seek(page)
-                array = np.array(image if image.mode in _WIDE_MODES else _narrow(image))
+                array = np.array(_numbers(image) if image.mode in _WIDE_MODES else _narrow(image))
                 orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
             except MemoryError:
                 raise PictureError(f"{shown} does not fit into memory; use a smaller picture") from None
@@ -112,8 +118,8 @@ def read_pages(source: Source, pages: Sequence[int], *, name: str = "") -> Itera
 class Header:
     """What a picture says before it is decoded: (height, width) upright, gray or not, more than 8 bits or not.
 
-    `pages` are those of a TIFF that are pictures of one size and kind; of any other file the first alone. `left_out` is
-    how many pictures a TIFF has besides, where they are not of one size and kind.
+    `pages` are those of a TIFF that are pictures of one size and kind; where they differ, the first of them; of any
+    other file the first alone. `left_out` is how many pictures a TIFF has besides, where they differ.
     """
 
     size: tuple[int, int]
@@ -137,8 +143,8 @@ def read_header(source: Source, *, name: str = "") -> Header:
             pages, left_out = _pages(image)
         except Exception as wrong:  # as in read
             raise PictureError(f"{shown} is damaged ({_reason(wrong)}); save it again as PNG") from wrong
-        # Colour of 16 bits is read from single pages alone.
-        wide = wide or (is_deep and len(pages) == 1 and deep.can_decode())
+        # Colour of 16 bits is read from single pages alone, and from the first alone.
+        wide = wide or (is_deep and pages == (0,) and deep.can_decode())
         return Header((height, width), gray=is_gray, wide=wide, pages=pages, left_out=left_out)
 
 
@@ -218,6 +224,7 @@ def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Ima
                 image = Image.open(file)
             finally:
                 Image.MAX_IMAGE_PIXELS = before
+        _to_first(image)
     except FileNotFoundError:
         raise PictureError(f"{shown} is missing; give the path of a picture") from None
     except IsADirectoryError:
@@ -231,6 +238,26 @@ def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Ima
     return image
 
 
+def _to_first(image: Image.Image) -> None:
+    """Go to the first page of a TIFF that is a picture: some begin with a thumbnail of it. If there is none, stay."""
+    if image.format != "TIFF":
+        return
+    try:
+        for page in range(_MOST_PAGES):
+            image.seek(page)
+            if _is_picture(image):
+                return
+    except (EOFError, SyntaxError):  # as in _pages
+        pass
+    image.seek(0)
+
+
+def _is_picture(image: Image.Image) -> bool:
+    """Whether the page of a TIFF is a picture of its own, neither a smaller copy nor a mask of another."""
+    kind = getattr(image, "tag_v2", {}).get(_SUBFILE, 0)
+    return not isinstance(kind, int) or kind & (_REDUCED | _MASK) == 0
+
+
 def _pages(image: Image.Image) -> tuple[tuple[int, ...], int]:
     """The pages of a TIFF that are pictures of one size and kind; where they differ the first, and how many others.
 
@@ -242,16 +269,17 @@ def _pages(image: Image.Image) -> tuple[tuple[int, ...], int]:
     try:
         for page in range(_MOST_PAGES):
             image.seek(page)
-            if getattr(image, "tag_v2", {}).get(_SUBFILE, 0) & (_REDUCED | _MASK) == 0:
+            if _is_picture(image):
                 found.append(page)
                 kinds.add((image.size, image.mode, image.getexif().get(_EXIF_ORIENTATION, 1)))
     except EOFError:
         if len(found) > 1:
             _check_chain(image)
-        return (tuple(found), 0) if len(kinds) == 1 else ((0,), max(0, len(found) - 1))
+        if len(kinds) == 1:
+            return tuple(found), 0
     except SyntaxError:  # a page of a kind that Pillow does not know
         found.append(page)
-    return (0,), max(0, len(found) - 1)
+    return (found[0] if kinds else 0,), max(0, len(found) - 1)
 
 
 def _check_chain(image: Any) -> None:
@@ -309,19 +337,31 @@ def _narrow(image: Image.Image) -> Image.Image:
     return image.convert("L" if gray else "RGB")
 
 
+def _is_white_zero(image: Image.Image) -> bool:
+    """Whether the least number of a TIFF is white. Pillow turns those of 8 bits round, and no others."""
+    return image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def _numbers(image: Image.Image) -> np.ndarray:
+    """Gray of 16 bits, 32 bits or in floats as it is; of 16 bits with more for white, whatever the file has."""
+    array = np.asarray(image)
+    return 65535 - array if array.dtype.kind == "u" and _is_white_zero(image) else array
+
+
 def _wide(image: Image.Image) -> np.ndarray:
     """Gray of 16 bits, 32 bits or in floats as uint16."""
-    array = np.asarray(image)
+    array = _numbers(image)
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
         return array.astype(np.uint16)
     values = np.nan_to_num(array.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     if array.dtype.kind == "f" and low >= 0 and high <= 255:
-        low, high = 0.0, 1.0 if high <= 1 else 255.0
+        low, high = 0.0, 1.0 if high <= UNIT_LIMIT else 255.0
     elif low >= 0 and high <= 65535:
         low, high = 0.0, 65535.0
     scale = 65535.0 / (high - low) if high > low else 0.0
-    return np.rint((values - low) * scale).astype(np.uint16)
+    levels = np.rint((values - low) * scale).clip(0, 65535).astype(np.uint16)
+    return 65535 - levels if _is_white_zero(image) else levels
 
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:

@@ -72,8 +72,11 @@ class Folder:
         return _kind(self.names[index])
 
     def stamp(self, index: int) -> str:
-        """Changes when the file does."""
-        found = self.open(index).stat()
+        """Changes when the file does; a link that leads nowhere is a file that cannot be read, like others."""
+        try:
+            found = self.open(index).stat()
+        except OSError:
+            return "gone"
         return f"{found.st_size} {found.st_mtime_ns}"
 
 

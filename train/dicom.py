@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import ModuleType
@@ -29,11 +29,16 @@ _HEAD = (
     "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio", "SharedFunctionalGroupsSequence",
 )  # fmt: skip
 _MOST_FRAMES = 100_000
+# What has pixels and is no picture of a body: outlines, doses, ways to show others (DICOM PS3.6, annex A; a trailing
+# dot stands for the whole family). Their numbers of frames can be larger than those of the scan that they belong to.
+_NO_PICTURE = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "PR", "KO", "SR", "REG")
+_NO_PICTURE_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.{part}." for part in ("11", "66", "88", "481.2", "481.3"))
+_SINGLE = ("CR", "DX", "MG", "XA", "US", "PX", "IO")  # each picture stands for itself: no volumes
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one file's head says. `size` is None where it holds no picture: reports, plans, structures."""
+    """What one file's head says. `size` is None where it holds no picture: reports, plans, structures, outlines."""
 
     index: int
     name: str
@@ -47,6 +52,7 @@ class Scan:
     number: int
     position: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
+    modality: str = ""
     pixel: tuple[float, float] | None = None  # height and width of one, in mm, or as they are to each other
 
 
@@ -56,7 +62,10 @@ def look(source: Folder | Zip, index: int) -> Scan:
     with source.stream(index) as stream:
         try:
             head = _dataset(stream, stop_before_pixels=True, specific_tags=list(_HEAD))
+            modality = str(head.get("Modality") or "").strip()
             rows, columns = int(head.get("Rows") or 0), int(head.get("Columns") or 0)
+            if not _is_picture(modality, str(head.get("SOPClassUID") or "")):
+                rows = columns = 0
             frames = max(1, int(head.get("NumberOfFrames") or 1))
             samples, bits = int(head.get("SamplesPerPixel") or 1), int(head.get("BitsAllocated") or 8)
             scan = Scan(
@@ -64,7 +73,7 @@ def look(source: Folder | Zip, index: int) -> Scan:
                 name=name,
                 series=str(head.get("SeriesInstanceUID") or ""),
                 patient=str(head.get("PatientID") or "").strip(),
-                about=str(head.get("SeriesDescription") or head.get("Modality") or "no description").strip(),
+                about=str(head.get("SeriesDescription") or modality or "no description").strip(),
                 size=(rows, columns) if rows > 0 and columns > 0 else None,
                 frames=frames,
                 colour=samples == 3 or "PALETTE" in str(head.get("PhotometricInterpretation") or ""),
@@ -72,13 +81,15 @@ def look(source: Folder | Zip, index: int) -> Scan:
                 number=int(head.get("InstanceNumber") or 0),
                 position=_numbers(head.get("ImagePositionPatient"), 3),
                 orientation=_numbers(head.get("ImageOrientationPatient"), 6),
+                modality=modality,
                 pixel=_pixel(head),
             )
         except DataError:
             raise
         except Exception as wrong:  # pydicom raises whatever a damaged file makes it trip over
             raise _damaged(name, wrong) from wrong
-    if rows * columns > pictures.PIXEL_LIMIT or scan.bytes > BYTES_LIMIT or frames > _MOST_FRAMES:
+    too_much = rows * columns > pictures.PIXEL_LIMIT or scan.bytes > BYTES_LIMIT or frames > _MOST_FRAMES
+    if scan.size is not None and too_much:
         raise PictureError(f"{name} declares {rows} x {columns} pixels and {frames} frames, which is too much; cut it")
     return scan
 
@@ -154,7 +165,8 @@ class SeriesItem:
 
     def _sample(self, held: list[_Pixels]) -> np.ndarray:
         parts = [sampled(one.raw[:: max(1, len(held) // 16)]) for one in held]
-        return np.concatenate([one.values(part) for one, part in zip(held, parts, strict=True)])
+        values = np.concatenate([one.values(part) for one, part in zip(held, parts, strict=True)])
+        return values[np.isfinite(values)]
 
 
 @dataclass(frozen=True)
@@ -166,11 +178,15 @@ class _Pixels:
     window: tuple[float, float] | None
     unit: str | None
     inverted: bool
+    padding: tuple[float, float] | None = None  # stored numbers, first to last, that nothing was measured at
 
     def values(self, raw: np.ndarray, frame: int = 0) -> np.ndarray:
-        """Stored numbers as the scanner's values."""
+        """Stored numbers as the scanner's values; padding as NaN, which is dark and counts for no window."""
         slope, intercept = self.slopes[frame % len(self.slopes)]
-        return raw.astype(np.float64) * slope + intercept
+        values = raw.astype(np.float64) * slope + intercept
+        if self.padding is not None:
+            values[(raw >= self.padding[0]) & (raw <= self.padding[1])] = np.nan
+        return values
 
     def picture(self, frame: int, low: float, high: float) -> tuple[np.ndarray, Intensity | None]:
         """One frame as gray or RGB levels, and what they stand for."""
@@ -178,34 +194,37 @@ class _Pixels:
             top = np.iinfo(self.raw.dtype).max
             eight = self.raw[frame] if top == 255 else (self.raw[frame].astype(np.float64) * (255 / top)).round()
             return np.ascontiguousarray(eight.astype(np.uint8)), None
-        shown = levels(self.values(self.raw[frame], frame), low, high)
+        values = self.values(self.raw[frame], frame)
+        shown = levels(values, low, high)
         if not high > low:
             return shown, None
         if self.inverted:
-            return np.iinfo(np.uint16).max - shown, Intensity.between(high, low, unit=self.unit)
+            turned = np.where(np.isnan(values), 0, np.iinfo(np.uint16).max - shown).astype(np.uint16)
+            return turned, Intensity.between(high, low, unit=self.unit)
         return shown, Intensity.between(low, high, unit=self.unit)
 
 
 def group(source: Folder | Zip, scans: Sequence[Scan], slicing: Slicing) -> tuple[list[SeriesItem], list[str]]:
-    """Files as series, of each person's in one folder the largest, and what was left out, a sentence each."""
+    """Files as series, of each person's volumes in one folder the largest; and what was left out, a sentence each."""
     pictured = [scan for scan in scans if scan.size is not None]
     says = []
     if len(pictured) < len(scans):
-        says.append(f"{len(scans) - len(pictured)} DICOM files hold no picture (reports, plans and the like)")
+        kinds = ", ".join(sorted({scan.modality for scan in scans if scan.size is None and scan.modality.isalnum()}))
+        what = "reports, plans, outlines and the like" + (f": {kinds[:80]}" if kinds else "")
+        says.append(f"{len(scans) - len(pictured)} DICOM files hold no picture ({what})")
     folders: dict[tuple[str, str], dict[str, list[Scan]]] = defaultdict(lambda: defaultdict(list))
     for scan in pictured:
         folders[str(PurePosixPath(scan.name).parent), scan.patient][scan.series].append(scan)
     numbers = {patient: n for n, patient in enumerate(sorted({scan.patient for scan in pictured if scan.patient}), 1)}
     items, left, mixed, example = [], 0, 0, ""
     for (folder, patient), series in sorted(folders.items()):
-        largest = max(series, key=lambda uid: (sum(scan.frames for scan in series[uid]), uid))
-        chosen = _alike(series[largest])
-        missing = sum(map(len, series.values())) - len(chosen)
+        chosen = _chosen(series)
+        missing = sum(map(len, series.values())) - sum(map(len, chosen))
         if missing:
             left, mixed = left + missing, mixed + 1
-            example = example or f"{chosen[0].about!r} of {len(chosen)} files in {folder}"
+            example = example or f"{chosen[0][0].about!r} of {len(chosen[0])} files in {folder}"
         who = f"patient-{numbers[patient]:04}" if patient else None
-        items.append(SeriesItem(source, tuple(_ordered(chosen)), slicing, who))
+        items += [SeriesItem(source, tuple(_ordered(files)), slicing, who) for files in chosen]
     if mixed:
         says.append(
             f"{mixed} folders hold several DICOM series; the largest is used, such as {example}; {left} files left out"
@@ -213,11 +232,32 @@ def group(source: Folder | Zip, scans: Sequence[Scan], slicing: Slicing) -> tupl
     return items, says
 
 
-def _alike(scans: list[Scan]) -> list[Scan]:
-    """Those of the most common shape: a scout may bear its series' number."""
-    shapes = [(scan.size, scan.colour, scan.size and squared(scan.size, scan.pixel)) for scan in scans]
-    common = Counter(shapes).most_common(1)[0][0]
-    return [scan for scan, shape in zip(scans, shapes, strict=True) if shape == common]
+def _is_picture(modality: str, kind: str) -> bool:
+    """Whether files of a modality and of a kind (SOP class) hold what a camera or a scanner saw."""
+    return modality not in _NO_PICTURE and not f"{kind}.".startswith(_NO_PICTURE_CLASSES)
+
+
+def _chosen(series: Mapping[str, list[Scan]]) -> list[list[Scan]]:
+    """The files of each item: the largest of several volumes first, then every picture that is none of a volume.
+
+    Radiographs have a series each, so that nothing can be chosen among them; views of several shapes share one, too.
+    """
+    volumes = {uid: files for uid, files in series.items() if files[0].modality not in _SINGLE}
+    singles = [files for uid, files in series.items() if uid not in volumes]
+    parts = [part for files in singles for part in _shapes(files).values()]
+    largest = max(volumes, key=lambda uid: (sum(scan.frames for scan in volumes[uid]), uid), default=None)
+    if largest is None or sum(scan.frames for scan in volumes[largest]) == 1:
+        return [*volumes.values(), *parts]
+    # Of the most common shape: a scout may bear its series' number.
+    return [max(_shapes(volumes[largest]).values(), key=len), *parts]
+
+
+def _shapes(scans: list[Scan]) -> dict[object, list[Scan]]:
+    """Files of one shape each, those that come first first."""
+    found: dict[object, list[Scan]] = defaultdict(list)
+    for scan in scans:
+        found[scan.size, scan.colour, scan.size and squared(scan.size, scan.pixel)].append(scan)
+    return found
 
 
 def _ordered(scans: list[Scan]) -> list[Scan]:
@@ -256,10 +296,11 @@ def _read(source: Folder | Zip, scan: Scan) -> _Pixels:
             raise _damaged(scan.name, wrong) from wrong
     return _Pixels(
         raw=raw,
-        slopes=_slopes(file, len(raw)),
+        slopes=_slopes(file, len(raw)) or ((1.0, 0.0),),
         window=_window(file),
-        unit="HU" if file.get("Modality") == "CT" else (str(file.get("Units") or "")[:16] or None),
+        unit=_unit(file, len(raw)),
         inverted=file.get("PhotometricInterpretation") == "MONOCHROME1",
+        padding=_padding(file, raw.dtype) if raw.ndim == 3 else None,
     )
 
 
@@ -295,12 +336,13 @@ def _decoded(pydicom: ModuleType, file: Any, *, scan: Scan, syntax: Any) -> np.n
 
 
 def _slopes(file: Any, frames: int) -> tuple[tuple[float, float], ...]:
-    """Rescale slope and intercept, of the file or, in enhanced files, of each frame."""
+    """Rescale slope and intercept, of the file or, in enhanced files, of each frame; empty where the file has none."""
     shared = _transform(next(iter(file.get("SharedFunctionalGroupsSequence") or []), None))
     each = [_transform(group) for group in file.get("PerFrameFunctionalGroupsSequence") or []]
     if len(each) == frames and all(each):
         return tuple(pair for pair in each if pair is not None)
-    return (shared or _line(file) or (1.0, 0.0),)
+    found = shared or _line(file)
+    return (found,) if found else ()
 
 
 def _transform(group: Any) -> tuple[float, float] | None:
@@ -311,7 +353,26 @@ def _transform(group: Any) -> tuple[float, float] | None:
 def _line(part: Any) -> tuple[float, float] | None:
     found = [_numbers(part.get(key), 1) for key in ("RescaleSlope", "RescaleIntercept")]
     slope, intercept = (number[0] if number else None for number in found)
-    return (slope, intercept or 0.0) if slope else None
+    return None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
+
+
+def _unit(file: Any, frames: int) -> str | None:
+    """What a file's values are in. CT of 8 bits that is not scaled has been through a window, so it is not in HU."""
+    if file.get("Modality") != "CT":
+        return str(file.get("Units") or "")[:16] or None
+    return "HU" if _slopes(file, frames) or int(file.get("BitsStored") or 16) > 8 else None
+
+
+def _padding(file: Any, kind: np.dtype) -> tuple[float, float] | None:
+    """The stored numbers, first to last, that fill what was not scanned; written with or without the sign, as is."""
+    said = [_first(file.get(key)) for key in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    found = [value for value in said if value is not None]
+    if said[0] is None:
+        return None
+    if kind.kind in "iu":
+        span, least = 2 ** (8 * kind.itemsize), np.iinfo(kind).min
+        found = [(value - least) % span + least for value in found]
+    return min(found), max(found)
 
 
 def _window(file: Any) -> tuple[float, float] | None:

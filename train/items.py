@@ -87,13 +87,14 @@ class OneFile:
 
 @dataclass(frozen=True)
 class PictureItem(OneFile):
-    """A picture file, of which Pillow reads one picture."""
+    """A picture file, of which Pillow reads one picture. A window that is asked for holds for gray beyond 8 bits."""
 
     source: Folder | Zip
     index: int
     header: Header
     count: int = 1
     who: str | None = None
+    slicing: Slicing = Slicing()
 
     @property
     def bytes(self) -> int:
@@ -102,7 +103,13 @@ class PictureItem(OneFile):
 
     def read(self) -> Iterator[Shot]:
         """The picture."""
-        yield Shot(self.name, pictures.read(self.source.open(self.index), name=self.name))
+        windowed = self.slicing.window != "auto" and self.header.gray and self.header.wide
+        picture = pictures.read(self.source.open(self.index), name=self.name, raw=windowed)
+        if not windowed:
+            yield Shot(self.name, picture)
+            return
+        turn, intensity = _depth(picture[None], self.slicing)
+        yield Shot(self.name, turn(picture), intensity)
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,7 @@ def _depth(stack: np.ndarray, slicing: Slicing) -> tuple[Callable[[np.ndarray], 
             return (lambda picture: picture.astype(stack.dtype.newbyteorder("="))), None
         values = sampled(stack)
         if stack.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 255:
-            top = 1.0 if values.max() <= 1 else 255.0
+            top = 1.0 if values.max() <= pictures.UNIT_LIMIT else 255.0
             return (lambda picture: levels(picture, 0.0, top)), None
     low, high = slicing.limits(sampled(stack))
     intensity = Intensity.between(low, high) if high > low else None

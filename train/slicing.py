@@ -71,13 +71,14 @@ class Slicing:
     window: str = "auto"
 
     def chosen(self, count: int) -> range:
-        """Which of `count` slices are taken; of a single one always that."""
+        """Which of `count` slices are taken; of a single one always that, and of shares at least the nearest one."""
         found = _SLICES.fullmatch(self.slices)
         if found is None or count == 1:
             return range(count)
         if found[1] is not None:
             return range(min(count, int(found[1])), min(count, int(found[2]) + 1))
-        return range(math.floor(count * int(found[3]) / 100), math.ceil(count * int(found[4]) / 100))
+        first = min(count - 1, math.floor(count * int(found[3]) / 100))
+        return range(first, max(first + 1, math.ceil(count * int(found[4]) / 100)))
 
     def limits(
         self, sample: np.ndarray, *, own: tuple[float, float] | None = None, unit: str | None = None

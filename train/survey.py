@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -22,6 +24,16 @@ __all__ = ["Survey", "judge", "survey", "ten"]
 
 Size = tuple[int, int]
 
+# Folders of one person's visits, series and kinds of pictures: whose they are says the folder above.
+_INNER = re.compile(
+    r"(ses|session|visit|tp|time|timepoint|scan|series|run|month|year)[-_ ]?\d{1,2}"
+    r"|(19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d.*"
+    r"|anat|func|dwi|dti|perf|pet|ct|mri?|baseline|bl|followup|t[12]w?|pdw?|flair|raw|nii|nifti",
+    re.IGNORECASE,
+)
+# A folder with more volumes than this, and than there are folders, is a class or a whole set rather than a person.
+_MOST_VOLUMES = 8
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -36,6 +48,7 @@ class Survey:
     broken: Mapping[str, str]  # files that cannot be read -> why
     says: tuple[str, ...] = ()
     manifest: Manifest = Manifest()
+    people: Mapping[str, str | None] = field(default_factory=dict)  # the name of an item -> who is on it
 
     @property
     def count(self) -> int:
@@ -49,8 +62,7 @@ class Survey:
 
     def who(self, item: Item) -> str | None:
         """Who is on the pictures of an item: as the set, the file or its name says; a volume is of one person."""
-        said = self.manifest.people.get(item.name) or item.who or people.person(item.name)
-        return said or (item.name if item.count > 1 and not isinstance(item, ArrayItem) else None)
+        return self.people.get(item.name)
 
     @property
     def resampled(self) -> dict[str, tuple[float, float]]:
@@ -95,7 +107,8 @@ def survey(
     common = max(shapes, key=lambda size: (shapes[size], size[0] * size[1], size))
     gray, wide = all(item.header.gray for item in items), any(item.header.wide for item in items)
     manifest = Manifest.of(source)
-    return Survey(source, items, common, len(shapes), gray, wide, broken, tuple(says), manifest)
+    who, about = _people(items, manifest)
+    return Survey(source, items, common, len(shapes), gray, wide, broken, (*says, *about), manifest, who)
 
 
 def _items(
@@ -118,7 +131,8 @@ def _items(
                 head = pictures.read_header(source.open(index), name=name)
                 stack = len(head.pages) > 1
                 mixed += [name] if head.left_out else []
-                items.append(StackItem.at(source, index, slicing, head) if stack else PictureItem(source, index, head))
+                single = PictureItem(source, index, head, slicing=slicing)
+                items.append(StackItem.at(source, index, slicing, head) if stack else single)
         except sources.UNREADABLE as wrong:
             broken[name] = sources.reason(wrong)
     series, says = dicom.group(source, scans, slicing)
@@ -133,7 +147,86 @@ def _items(
             f"pixels of {len(stretched)} scans are not square, such as {height:.3g} x {width:.3g} mm in {name}; "
             "they are resampled to squares of the finer side",
         ]
-    return tuple(sorted([*items, *volumes, *series], key=lambda item: item.name)), broken, says + remarks(volumes)
+    found = tuple(sorted([*items, *volumes, *series], key=lambda item: item.name))
+    return found, broken, [*says, *remarks(volumes), *_outside(found, slicing)]
+
+
+def _outside(items: Sequence[Item], slicing: Slicing) -> list[str]:
+    """That volumes lie outside --slices altogether; none does of shares."""
+    scans = [item for item in items if not isinstance(item, PictureItem)]
+    outside = [item.name for item in scans if not item.count]
+    if not outside:
+        return []
+    return [
+        f"{len(outside)} of {len(scans)} volumes have no slice in --slices {slicing.slices}, such as {outside[0]}; "
+        "give a range that they reach, or shares such as 25%-75%"
+    ]
+
+
+def _people(items: Sequence[Item], manifest: Manifest) -> tuple[dict[str, str | None], list[str]]:
+    """Who is on the pictures of each item, by its name, and what a person should know about it, a sentence each.
+
+    What the set, the file and the name say comes first. Where they say nothing the volumes of one folder are of one
+    person, and each other volume, series, stack and, of several, array is of a person of its own.
+    """
+    says, ids = list[str](), Counter(item.who for item in items if item.who is not None)
+    # One ID for all is what tools write that take names out: ANONYMOUS, 0.
+    same = len(ids) == 1 and ids.total() > 1
+    if same:
+        says.append(
+            f"the patient ID is the same in all {ids.total()} DICOM series, so their files and folders say who is on "
+            "them, and each of which these say nothing counts as a person; name folders by person, such as sub-01"
+        )
+    known = {
+        item.name: manifest.people.get(item.name) or (None if same else item.who) or people.person(item.name)
+        for item in items
+    }
+    volumes = [item for item in items if isinstance(item, VolumeItem)]
+    folders, shared = _folders(volumes, [item.name for item in volumes if not known[item.name]])
+    if shared:
+        says.append(
+            f"volumes that lie in one folder, such as {shared[0]}, count as one person there; "
+            "name files or folders by person, such as sub-01, where that is wrong"
+        )
+    arrays = [item.name for item in items if isinstance(item, ArrayItem) and item.count > 1]
+    if len(arrays) > 1 and not all(known[name] for name in arrays):
+        says.append(
+            f"each of {len(arrays)} arrays, such as {arrays[0]}, counts as one person; "
+            "save them as one where pictures of one person lie in several"
+        )
+    found = dict[str, str | None]()
+    for item in items:
+        alone = item.count > 1 and (len(arrays) > 1 or not isinstance(item, ArrayItem))
+        found[item.name] = known[item.name] or folders.get(item.name) or (item.name if alone else None)
+    several = [item.name for item in items if not isinstance(item, PictureItem)]
+    if len(several) > 1 and len(set(found.values())) == 1 and None not in found.values():
+        found |= {name: name for name in several}
+        if not same:
+            says.append(
+                f"all {len(several)} volumes and series are of one person by their names, so each counts as a person; "
+                "name files or folders by person, such as sub-01, where they are of several"
+            )
+    return found, says
+
+
+def _folders(volumes: Sequence[VolumeItem], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Of volumes of nobody known the folder that stands for a person, and those folders that hold several volumes.
+
+    The top of the set, which is the folder that all volumes lie in, is none, and no folder that holds a whole group.
+    """
+    top = len(os.path.commonprefix([PurePosixPath(item.name).parts[:-1] for item in volumes]))
+    places = dict[str, str]()
+    for name in names:
+        parts = PurePosixPath(name).parts[:-1]
+        last = next((k for k in range(len(parts), top, -1) if not _INNER.fullmatch(parts[k - 1])), len(parts))
+        if last > top:
+            places[name] = "/".join(parts[:last])
+    counts = Counter(places.values())
+    most = max(_MOST_VOLUMES, len(counts))
+    return (
+        {name: folder for name, folder in places.items() if counts[folder] <= most},
+        [folder for folder, count in counts.items() if 1 < count <= most],
+    )
 
 
 def _stretched(items: Sequence[Item]) -> dict[str, tuple[float, float]]:

@@ -41,6 +41,13 @@ def opened(path: Path, **settings: object) -> Frames:
         ("BraTS20_Training_001_t1.nii", "brats20_training_001"),
         ("patient 12/007.png", "patient 12"),
         ("7f3_slice_12.png", "7f3"),
+        ("kl2/9003175L.png", "9003175"),
+        ("kl2/9003175R.png", "9003175"),
+        ("LIDC-IDRI-0001/1.3.6.1/3000566/1-001.dcm", "lidc-idri-0001"),
+        ("files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg", "p10000032"),
+        ("p10000032.png", None),
+        ("12345L.png", None),
+        ("9003175left.png", None),
         ("peep_0001.webp", None),
         ("2021_holiday.png", None),
         ("00012.png", None),
@@ -74,6 +81,40 @@ def test_something_always_stays_and_something_is_always_held() -> None:
         assert len(found.held) and len(found.training)
     with pytest.raises(DataError, match="none can be held out"):
         split([None], 0.5, seed=0)
+
+
+def test_a_large_person_is_not_held_out_for_a_small_share() -> None:
+    people = ["a"] * 900 + ["b"] * 50 + ["c"] * 50
+    for seed in range(60):
+        found = split(people, 0.05, seed=seed)
+        assert len(found.held) == 50 and "asked for" not in found.says
+
+
+def test_where_nobody_has_so_few_the_nearest_is_held_out_and_said() -> None:
+    people = ["a"] * 500 + ["b"] * 400 + ["c"] * 100
+    for seed in range(10):
+        found = split(people, 0.01, seed=seed)
+        assert {people[row] for row in found.held} == {"c"}
+        assert found.says.endswith("; 10 were asked for, but nobody has so few")
+
+
+def test_pictures_of_nobody_known_are_said() -> None:
+    found = split(["a", "a", "b", "b"] + [None] * 96, 0.1, seed=0)
+    unknown = sum(row >= 4 for row in found.held.tolist())
+    assert f"{unknown} of 96 pictures of nobody known" in found.says and "of 2 people" in found.says
+    assert "nobody known" not in split(["a", "a", "b", "b"], 0.5, seed=0).says
+
+
+def test_one_person_among_pictures_of_nobody_known_stays_together() -> None:
+    for seed in range(20):
+        found = split(["a"] * 10 + [None] * 40, 0.2, seed=seed)
+        assert sum(row < 10 for row in found.held.tolist()) in (0, 10) and "of 40 pictures" in found.says
+
+
+def test_what_was_held_out_stays_held_out() -> None:
+    """Runs that go on and measures that are published hang on it."""
+    found = split([f"oas1_{row // 27:04}" for row in range(27 * 40)], 0.1, seed=7)
+    assert sorted({row // 27 for row in found.held.tolist()}) == [5, 6, 18, 23]
 
 
 def test_data_held_out(tmp_path: Path) -> None:

@@ -122,6 +122,52 @@ def test_floats_become_16_bit() -> None:
     assert pictures.read(_bytes(Image.fromarray(ct), "TIFF")).tolist() == [[0, 32768, 65535]]
 
 
+def test_floats_that_overshoot_1_a_little_are_cut_off() -> None:
+    sharp = np.array([[0.0, 0.5, 1.0, 1.02]], np.float32)
+    assert pictures.read(_bytes(Image.fromarray(sharp), "TIFF")).tolist() == [[0, 32768, 65535, 65535]]
+    wide = np.array([[0.0, 51.0, 255.0]], np.float32)
+    assert pictures.read(_bytes(Image.fromarray(wide), "TIFF")).tolist() == [[0, 13107, 65535]]
+
+
+def _retagged(data: bytes, tag: int, kind: int, *, old: int, new: int, count: int = -1) -> bytes:
+    """A TIFF (II) whose directories, the first `count` of them, have another number in a tag."""
+    before, after = (struct.pack("<HHII", tag, kind, 1, value) for value in (old, new))
+    assert before in data
+    return data.replace(before, after, count)
+
+
+def test_16_bits_with_0_for_white_are_turned_round() -> None:
+    levels = np.array([[0, 1000, 65535]], np.uint16)
+    data = _retagged(_bytes(Image.fromarray(levels), "TIFF"), 262, 3, old=1, new=0)
+    for raw in (False, True):
+        assert pictures.read(data, raw=raw).tolist() == [[65535, 64535, 0]]
+    assert [page.tolist() for page in pictures.read_pages(data, [0])] == [[[65535, 64535, 0]]]
+    floats = _bytes(Image.fromarray(np.array([[0.0, 1.0]], np.float32)), "TIFF")
+    assert pictures.read(_retagged(floats, 262, 3, old=1, new=0)).tolist() == [[65535, 0]]
+
+
+@pytest.mark.parametrize("rest", [0, 1])
+def test_a_tiff_that_begins_with_a_thumbnail(rest: int) -> None:
+    """The picture behind it is read, also where more pages of other sizes follow."""
+    small, whole = np.zeros((4, 4), np.uint16), rng(0).integers(0, 65535, (16, 12), np.uint16)
+    pages = [Image.fromarray(array) for array in (whole, *[whole[:9]] * rest)]
+    data = _bytes(Image.fromarray(small), "TIFF", save_all=True, append_images=pages, tiffinfo={254: 0})
+    data = _retagged(data, 254, 4, old=0, new=1, count=1)
+    header = pictures.read_header(data)
+    assert (header.size, header.pages, header.left_out) == ((16, 12), (1,), rest)
+    assert np.array_equal(pictures.read(data), whole)
+    alone = _retagged(_bytes(Image.fromarray(whole), "TIFF", tiffinfo={254: 0}), 254, 4, old=0, new=1)
+    assert np.array_equal(pictures.read(alone), whole) and pictures.read_header(alone).pages == (0,)
+
+
+def test_wide_gray_as_the_numbers_of_the_file() -> None:
+    ct = np.array([[-1000.0, 0.0, 250.5]], np.float32)
+    back = pictures.read(_bytes(Image.fromarray(ct), "TIFF"), raw=True)
+    assert back.dtype == np.float32 and np.array_equal(back, ct)
+    eight = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert np.array_equal(pictures.read(_bytes(Image.fromarray(eight)), raw=True), eight)
+
+
 def test_palette_bilevel_cmyk_and_alpha() -> None:
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 200, 100, 50])

@@ -60,6 +60,42 @@ def test_hounsfield_units_have_one_scale(tmp_path: Path) -> None:
     assert opened(tmp_path, window="file").facts()["intensity"]["intercept"] == 0
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize("limit", [None, -30000])
+def test_padding_is_black_and_counts_for_no_window(tmp_path: Path, photometric: str, limit: int | None) -> None:
+    picture = np.linspace(0, 1000, 20 * 16).reshape(20, 16).astype(np.int16)
+    picture[:, :4] = -32768 if limit is None else np.linspace(-32768, -30000, 20 * 4).reshape(20, 4)
+    tags = {"PixelPaddingValue": -32768, "PixelPaddingRangeLimit": limit, "PhotometricInterpretation": photometric}
+    data = opened(scans.dicom(tmp_path / "a.dcm", picture, **tags))
+    top, left, height, width = data.frame.crop
+    shown = data.picture(0)[0, top : top + height, left : left + width].astype(int)
+    assert (shown[:, :4] == 0).all()
+    seen = shown[:, 4:] if photometric == "MONOCHROME2" else 65535 - shown[:, 4:]
+    assert np.abs(seen - picture[:, 4:] * 65.535).max() < 1500, "the window is that of what was scanned"
+
+
+@pytest.mark.parametrize("said", [63536, -2000])
+def test_padding_with_and_without_its_sign(said: int) -> None:
+    file = pydicom.Dataset()
+    file.add_new("PixelPaddingValue", "US" if said > 0 else "SS", said)
+    assert dicom._padding(file, np.dtype(np.int16)) == (-2000, -2000)
+    assert dicom._padding(pydicom.Dataset(), np.dtype(np.int16)) is None
+
+
+def test_8_bit_ct_that_is_not_scaled_is_not_in_hounsfield_units(tmp_path: Path) -> None:
+    values = np.arange(20 * 16).reshape(20, 16) % 256
+    eight = {
+        "Modality": "CT", "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0,
+        "PixelData": values.astype(np.uint8).tobytes(),
+    }  # fmt: skip
+    data = opened(scans.dicom(tmp_path / "a.dcm", values, **eight))
+    assert data.pixels.max() == 65535 and data.pixels.std() > 10000
+    assert (data.facts().get("intensity") or {}).get("unit") is None
+    scans.dicom(tmp_path / "b.dcm", values, **eight, RescaleIntercept=-100.0)
+    intensity = opened(tmp_path / "b.dcm").facts()["intensity"]
+    assert intensity == {"slope": 2000 / 65535, "intercept": -1000.0, "unit": "HU"}
+
+
 def test_monochrome1_is_turned_around(tmp_path: Path) -> None:
     scans.series(tmp_path, PhotometricInterpretation="MONOCHROME1")
     data = opened(tmp_path, window="0,1000")
@@ -83,6 +119,69 @@ def test_of_several_series_the_largest(tmp_path: Path) -> None:
     said = "1 folders hold several DICOM series; the largest is used, such as 'MR' of 6 files in somebody"
     assert f"{said}; 3 files left out" in data.says
     assert sorted(set(data.who)) == ["patient-0001", "patient-0002"]
+
+
+@pytest.mark.parametrize("modality", ["DX", "CR", "US", "OT"])
+def test_radiographs_have_a_series_each_and_are_all_used(tmp_path: Path, modality: str) -> None:
+    for k in range(5):
+        picture = np.full((20, 16), 100 * (k + 1), np.int16)
+        picture[:2] = 1000
+        how = {"Modality": modality, "SeriesInstanceUID": f"1.{k}", "PatientID": ""}
+        scans.dicom(tmp_path / f"{k}.dcm", picture, **how)
+    data = opened(tmp_path, window="0,1000")
+    assert centre(data) == [round(65535 * k / 10) for k in range(1, 6)]
+    assert "left out" not in " ".join(data.says)
+
+
+def test_views_of_several_shapes_share_a_series(tmp_path: Path) -> None:
+    for k, size in enumerate([(20, 16), (20, 16), (24, 16)]):
+        picture = np.arange(size[0] * size[1], dtype=np.int16).reshape(size)
+        scans.dicom(tmp_path / f"{k}.dcm", picture, Modality="MG")
+    assert opened(tmp_path).names == ("0.dcm", "1.dcm", "2.dcm")
+
+
+def test_radiographs_beside_volumes(tmp_path: Path) -> None:
+    scans.series(tmp_path, count=6)
+    scans.series(tmp_path / "small", count=2, SeriesInstanceUID="1.9")
+    for file in (tmp_path / "small").iterdir():
+        file.rename(tmp_path / f"small{file.name}")
+    scans.dicom(tmp_path / "x.dcm", scans.head()[:, :, 8], Modality="DX", SeriesInstanceUID="1.8")
+    data = opened(tmp_path)
+    assert len(data) == 7 and "x.dcm" in data.names
+    assert "the largest is used, such as 'MR' of 6 files in .; 2 files left out" in " ".join(data.says)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"Modality": "SEG"}, {"Modality": "RTDOSE"}, {"Modality": "PR"}, {"Modality": "REG"},
+        {"Modality": "OT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"},
+        {"Modality": "", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.2"},
+        {"Modality": "SEG", "NumberOfFrames": 200_000},
+    ],
+)  # fmt: skip
+def test_outlines_and_doses_are_no_pictures(tmp_path: Path, tags: dict[str, object]) -> None:
+    scans.series(tmp_path, count=6)
+    scans.dicom(tmp_path / "outline.dcm", np.ones((30, 20, 16), np.int16), **{"SeriesInstanceUID": "1.9", **tags})
+    data = opened(tmp_path)
+    assert len(data) == 6 and not any("outline" in name for name in data.names)
+    named = f": {tags['Modality']}" if tags["Modality"] else ""
+    assert f"1 DICOM files hold no picture (reports, plans, outlines and the like{named})" in data.says
+
+
+def test_one_patient_id_for_all_tells_nobody_apart(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        scans.series(tmp_path / "set" / name, count=3, PatientID="ANONYMOUS")
+        scans.series(tmp_path / "named" / f"sub-{name}" / "1", count=3, PatientID="0")
+        scans.series(tmp_path / "named" / f"sub-{name}" / "2", count=3, PatientID="0")
+    data = opened(tmp_path / "set")
+    training, held = data.split(0.25, seed=1)
+    assert len(held) == 3 and not set(training.who) & set(held.who) and "1 of 4 people" in training.says[-1]
+    assert "the patient ID is the same in all 4 DICOM series" in " ".join(data.says)
+    named = opened(tmp_path / "named")
+    assert set(named.who) == {"sub-a", "sub-b", "sub-c", "sub-d"} and len(named.split(0.25, seed=1)[1]) == 6
+    one = opened(tmp_path / "set" / "a")
+    assert set(one.who) == {"patient-0001"} and "patient ID" not in " ".join(one.says)
 
 
 def test_many_frames_in_one_file(tmp_path: Path) -> None:

@@ -69,6 +69,30 @@ def test_slices_and_a_window(tmp_path: Path) -> None:
     assert data.facts()["intensity"] == {"slope": 1.0, "intercept": 0.0, "unit": None}
 
 
+@pytest.mark.parametrize(("kind", "suffix"), [("16 bits", "png"), ("16 bits", "tif"), ("floats", "tif")])
+def test_a_window_holds_for_single_pages_as_for_arrays(tmp_path: Path, kind: str, suffix: str) -> None:
+    page = pages(kind, count=1)[0]
+    Image.fromarray(page).save(tmp_path / f"a.{suffix}")
+    np.save(tmp_path / "b.npy", page)
+    source = sources.find(tmp_path)
+    for window in ("1000,5000", "full"):
+        slicing = Slicing(window=window)
+        head = pictures.read_header(source.open(0))
+        (one,) = items.PictureItem(source, 0, head, slicing=slicing).read()
+        (other,) = items.ArrayItem.at(source, 1, slicing).read()
+        assert one.pixels is not None and one.pixels.dtype == np.uint16
+        assert np.array_equal(one.pixels, other.pixels) and one.intensity == other.intensity is not None
+    (plain,) = items.PictureItem(source, 0, head).read()
+    assert np.array_equal(plain.pixels, pictures.read(source.open(0))) and plain.intensity is None
+
+
+def test_floats_that_overshoot_1_a_little(tmp_path: Path) -> None:
+    values = np.linspace(0, 1.02, 256, dtype=np.float32).reshape(1, 16, 16)
+    np.save(tmp_path / "a.npy", values)
+    data = opened(tmp_path / "a.npy")
+    assert np.array_equal(data.pixels[0, 0], np.rint(values[0].clip(0, 1).astype(np.float64) * 65535))
+
+
 def test_in_a_zip_and_beside_single_pictures(tmp_path: Path) -> None:
     values = pages("gray", count=3)
     file = stack(tmp_path / "a.tif", values).read_bytes()
@@ -107,6 +131,17 @@ def test_a_page_that_is_a_mask_is_none(tmp_path: Path) -> None:
         if written.tag_v2.get(254) != 4:  # type: ignore[attr-defined]
             pytest.skip(f"Pillow {PIL.__version__} writes no page that is a mask")
     assert pictures.read_header(tmp_path / "a.tif").pages == (0,)
+
+
+def test_each_of_several_arrays_is_a_person(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        np.save(tmp_path / f"{name}.npy", pages("gray", count=5))
+    data = opened(tmp_path)
+    training, held = data.split(0.25, seed=0)
+    assert len(held) == 5 and not set(training.who) & set(held.who) and "1 of 4 people" in training.says[-1]
+    assert "each of 4 arrays, such as a.npy, counts as one person" in " ".join(data.says)
+    one = opened(tmp_path / "a.npy")
+    assert set(one.who) == {None} and "arrays" not in " ".join(one.says) and len(one.split(0.2, seed=0)[1]) == 1
 
 
 def test_damage_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

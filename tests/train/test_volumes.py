@@ -100,6 +100,53 @@ def test_each_scan_has_a_range_of_its_own_unless_told(tmp_path: Path) -> None:
     assert opened(tmp_path, window="0,3000").facts()["intensity"]["slope"] == pytest.approx(3000 / 65535)
 
 
+def test_volumes_in_one_folder_are_one_person(tmp_path: Path) -> None:
+    for name in ("0002/T1", "0002/T2", "0003/ses-1/T1", "0003/ses-2/T1", "0004/T1"):
+        scans.nifti(tmp_path / "set" / f"{name}.nii.gz", scans.head())
+    data = opened(tmp_path / "set")
+    assert set(data.who) == {"0002", "0003", "0004"}
+    assert "volumes that lie in one folder, such as 0002, count as one person" in " ".join(data.says)
+    for seed in range(5):
+        training, held = data.split(0.4, seed=seed)
+        assert not {name[:4] for name in training.names} & {name[:4] for name in held.names}
+    assert set(opened(tmp_path / "set" / "0002").who) == {"T1.nii.gz", "T2.nii.gz"}, "the top of the set is nobody"
+
+
+def test_folders_of_a_whole_group_are_no_person(tmp_path: Path) -> None:
+    for row in range(18):
+        scans.nifti(tmp_path / ("AD" if row % 2 else "NC") / f"{row:02}x.nii.gz", scans.head())
+    data = opened(tmp_path, slices="9-10")
+    assert len(set(data.who)) == 18 and "one folder" not in " ".join(data.says)
+
+
+def test_all_volumes_of_one_person_are_held_out_whole(tmp_path: Path) -> None:
+    for row in range(4):
+        scans.nifti(tmp_path / f"sub-01_ses-{row}_T1w.nii.gz", scans.head())
+    data = opened(tmp_path, slices="9-10")
+    training, held = data.split(0.25, seed=0)
+    assert len({name.split("#")[0] for name in held.names}) == 1 and len(held) == 2 and len(training) == 6
+    assert "all 4 volumes and series are of one person by their names" in " ".join(data.says)
+
+
+def test_of_shares_at_least_one_slice_is_taken() -> None:
+    for count in range(2, 40):
+        assert len(Slicing(slices="50%-50%").chosen(count)) == 1
+        assert list(Slicing(slices="0%-0%").chosen(count)) == [0]
+        assert list(Slicing(slices="100%-100%").chosen(count)) == [count - 1]
+    assert list(Slicing(slices="50%-50%").chosen(20)) == [10]
+
+
+def test_volumes_outside_the_slices_are_said(tmp_path: Path) -> None:
+    scans.nifti(tmp_path / "a.nii.gz", scans.head())
+    scans.nifti(tmp_path / "b.nii.gz", scans.head()[:, :, :8])
+    data = opened(tmp_path, slices="9-12")
+    assert {name[0] for name in data.names} == {"a"}
+    assert "1 of 2 volumes have no slice in --slices 9-12, such as b.nii.gz" in " ".join(data.says)
+    assert "no slice" not in " ".join(opened(tmp_path, slices="2-12").says)
+    with pytest.raises(DataError, match="2 of 2 volumes have no slice in --slices 40-50"):
+        opened(tmp_path, slices="40-50")
+
+
 def test_volumes_in_a_zip_and_by_name(tmp_path: Path) -> None:
     for name in ("a_T1w.nii.gz", "a_mask.nii.gz", "b_T1w.nii"):
         scans.nifti(tmp_path / "set" / name, scans.head())

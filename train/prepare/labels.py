@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -25,21 +25,31 @@ def classes(found: Survey, asked: str) -> tuple[tuple[str, ...], np.ndarray | No
         return found.classes() if found.manifest.labels else ((), None)
     if asked == "folders":
         return found.classes()
-    table = _read(Path(asked))
-    kinds = [_look_up(table, item) for item in found.items]
+    table, empty = _read(Path(asked))
+    keys = [_key(table, item) for item in found.items]
+    files = set(keys)
+    persons = _persons({key: kind for key, kind in table.items() if key not in files})
+    kinds = [
+        persons.get(person(item.name) or "") if key is None else table[key]
+        for key, item in zip(keys, found.items, strict=True)
+    ]
     missing = [item.name for item, kind in zip(found.items, kinds, strict=True) if kind is None]
     if missing:
+        without = f" (rows without a class, which count for nothing: {empty})" if empty else ""
         raise DataError(
-            f"{asked} has no row for {len(missing)} of {len(kinds)} files, such as {missing[0]}; "
-            "its first column names a file, with or without folder and suffix, or a person"
+            f"{asked} has no row for {len(missing)} of {len(kinds)} files, such as {missing[0]}{without}; "
+            "its first column names a file, with or without folder and suffix, or a person, whose rows have to agree"
         )
     names = tuple(sorted({kind for kind in kinds if kind is not None}, key=_natural))
     number = {name: index for index, name in enumerate(names)}
     return names, np.array([number[kind] for kind in kinds if kind is not None], np.int64)
 
 
-def _read(path: Path) -> dict[str, str]:
-    """The table as name -> class, names in lower case; with a header, the column called label, class or the like."""
+def _read(path: Path) -> tuple[dict[str, str], int]:
+    """The table as name -> class, names in lower case, and how many rows have no class and are left out.
+
+    With a header, the class is the column called label, class or the like.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{path} is too large for a table of labels; give a CSV of names and classes")
@@ -56,15 +66,27 @@ def _read(path: Path) -> dict[str, str]:
     head = [cell.strip().lower() for cell in rows[0]]
     column = next((head.index(name) for name in _COLUMNS if name in head[1:]), None)
     body = rows if column is None else rows[1:]
-    return {
-        row[0].strip().replace("\\", "/").lower(): row[column or 1].strip() for row in body if len(row) > (column or 1)
-    }
+    column = column or 1
+    full = [row for row in body if len(row) > column and row[column].strip()]
+    if not full:
+        raise DataError(f"{path} has no rows of a name and a class; give two columns")
+    return {row[0].strip().replace("\\", "/").lower(): row[column].strip() for row in full}, len(body) - len(full)
 
 
-def _look_up(table: dict[str, str], item: Item) -> str | None:
+def _key(table: Mapping[str, str], item: Item) -> str | None:
+    """The row that names an item or the person on it; None where none does."""
     name = PurePosixPath(item.name)
     keys: Sequence[str | None] = (item.name, name.name, stem(item.name), person(item.name))
-    return next((table[key.lower()] for key in keys if key is not None and key.lower() in table), None)
+    return next((key.lower() for key in keys if key is not None and key.lower() in table), None)
+
+
+def _persons(table: Mapping[str, str]) -> dict[str, str]:
+    """Person -> class of rows that name no file, such as OAS1_0001_MR1, where all rows of the person agree."""
+    kinds: dict[str, set[str]] = {}
+    for key, kind in table.items():
+        if (who := person(key)) is not None:
+            kinds.setdefault(who, set()).add(kind)
+    return {who: next(iter(said)) for who, said in kinds.items() if len(said) == 1}
 
 
 def _natural(name: str) -> tuple[int, float, str]:

@@ -153,6 +153,40 @@ def test_classes_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
         main([str(tmp_path / "in"), str(tmp_path / "b.zip"), "--labels", str(tmp_path / "no.csv")])
 
 
+def test_rows_without_a_class_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k in range(4):
+        make.save(tmp_path / "in" / f"OAS1_{k:04}_MR1_x.png", make.picture("L", seed=k))
+    rows = ["ID,CDR,label", *(f"OAS1_{k:04}_MR1,0,{kind}" for k, kind in enumerate(("0", "0.5", "", "")))]
+    table = tmp_path / "classes.csv"
+    table.write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(DataError, match=r"no row for 2 of 4 files.* \(rows without a class, .*: 2\)"):
+        main([str(tmp_path / "in"), str(tmp_path / "a.zip"), "--labels", str(table)])
+    full = [*rows[:3], "OAS1_0002_MR1,0,0", "OAS1_0003_MR1,0,0", "OAS1_0003_MR2,0, "]
+    table.write_text("\n".join(full), encoding="utf-8")
+    said = prepared(capsys, tmp_path / "in", tmp_path / "b.zip", "--labels", table)
+    assert said["classes"] == {"0": 3, "0.5": 1}
+    table.write_text("name,label\na,\nb, ", encoding="utf-8")
+    with pytest.raises(DataError, match="no rows of a name and a class"):
+        main([str(tmp_path / "in"), str(tmp_path / "c.zip"), "--labels", str(table)])
+
+
+def test_rows_of_visits_name_a_person_where_they_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k in range(2):
+        make.save(tmp_path / "in" / f"OAS1_{k:04}_MR1_mpr_111.png", make.picture("L", seed=k))
+    rows = ["ID,CDR,label", "OAS1_0000_MR1,0,a", "OAS1_0001_MR1,0,b", "OAS1_0001_MR2,0,b"]
+    table = tmp_path / "classes.csv"
+    table.write_text("\n".join(rows), encoding="utf-8")
+    assert prepared(capsys, tmp_path / "in", tmp_path / "a.zip", "--labels", table)["classes"] == {"a": 1, "b": 1}
+    table.write_text("\n".join([*rows, "OAS1_0001_MR3,0,a"]), encoding="utf-8")
+    with pytest.raises(DataError, match="no row for 1 of 2 files, such as OAS1_0001.*whose rows have to agree"):
+        main([str(tmp_path / "in"), str(tmp_path / "b.zip"), "--labels", str(table)])
+    own = ["name,label", "OAS1_0000_MR1_mpr_111.png,a"]
+    make.save(tmp_path / "in" / "OAS1_0000_MR1_mpr_112.png", make.picture("L", seed=9))
+    table.write_text("\n".join([*own, "OAS1_0001_MR1,b"]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"no row for 1 of 3 files, such as OAS1_0000_MR1_mpr_112\.png"):
+        main([str(tmp_path / "in"), str(tmp_path / "b.zip"), "--labels", str(table)])
+
+
 def test_killed_in_the_middle_it_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
