@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _SMALL = 28  # pixels on the longer side of the pictures that the regression see
 _RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 _FEWEST_SEEN = 64
 _CLASSES = 3  # that are tried in earnest where the class is searched for
+_SEARCH = 0.25  # of the seconds, at most, that the search for them takes
 _SHARE = 0.4  # of the steps for W where W+ follows
 _RATE, _RATE_PLUS, _RATE_NOISE = 0.1, 0.05, 0.05
 _FEATURES = 0.2
@@ -78,12 +80,13 @@ class Descent:
         report: Report,
         stop: Stop,
         began: float,
-        shares: int = 1,
+        shares: Callable[[int | None], int] = lambda label: 1,
         shown: bool = True,
     ) -> None:
+        """`shares` of the steps' time are taken by this one and its yardstick, once the class is known."""
         self.shown = shown
         self.of, self.target, self.wish, self.report, self.stop = of, target, wish, report, stop
-        self.began, self.shares = began, shares
+        self.began, self._shares, self.shares = began, shares, 1
         self.steps = wish.steps
         self.taken = 0
         self.stopped = False
@@ -93,6 +96,7 @@ class Descent:
 
     def run(self) -> Found:
         space, v = self._start()
+        self.shares = self._shares(space.label)
         if self.wish.seconds is not None:
             self._plan(space, v)
         plus = self.wish.space == "w+"
@@ -119,6 +123,8 @@ class Descent:
             labels = [self.wish.label] if self.wish.label is not None else self._classes(classes)
         best: tuple[float, Space, Tensor] | None = None
         for label in labels:
+            if best is not None and self.stop():
+                break
             space = of.space(label)
             for v in self._candidates(space, max(_FEWEST_SEEN, of.count() // len(labels))):
                 loss = float(self._loss(space, Place(v), prior=_PRIOR, narrow=of.narrow))
@@ -128,13 +134,15 @@ class Descent:
         return best[1], best[2].clone()
 
     def _classes(self, classes: int) -> list[int | None]:
-        """The few classes that have a sample closest to the picture."""
+        """The few classes that have a sample closest to the picture, of as many as could be looked at in time."""
         each = max(2, self.of.count() // classes)
         wanted = shrunk(self.target)
-        away = [
-            float((self.of.drawn(self.of.space(label), each)[1] - wanted).square().mean(dim=1).min())
-            for label in range(classes)
-        ]
+        end = math.inf if self.wish.seconds is None else self.began + _SEARCH * self.wish.seconds
+        away: list[float] = []
+        for label in range(classes):
+            if away and (self.stop() or time.monotonic() > end):
+                break
+            away.append(float((self.of.glimpse(label, each) - wanted).square().mean(dim=1).min()))
         return list(np.argsort(away, kind="stable")[:_CLASSES].tolist())
 
     def _candidates(self, space: Space, count: int) -> list[Tensor]:

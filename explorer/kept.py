@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
@@ -28,6 +29,7 @@ __all__ = [
     "Direction",
     "Kind",
     "Point",
+    "check_free",
     "check_name",
     "direction_from",
     "entries",
@@ -202,7 +204,7 @@ def keep(network: Network, one: Point | Direction, *, replace: bool = False) -> 
     data = file_bytes(one)
     with _CHANGING:
         files = _files(network, kind)
-        taken = next((name for name in files if name.casefold() == one.name.casefold()), None)
+        taken = _spelt(files, one.name)
         if taken is not None and not replace:
             raise _taken(kind, one.name)
         if taken is None and len(files) >= MOST_KEPT:
@@ -210,9 +212,22 @@ def keep(network: Network, one: Point | Direction, *, replace: bool = False) -> 
         if taken is None:
             return _write(network, kind, one.name, data)
         # Where the old one lies: elsewhere the new one would be hidden behind it.
-        with writing(files[taken]) as temporary:
-            temporary.write_bytes(data)
-        return files[taken]
+        path = files[taken].with_name(f"{one.name}{SUFFIX}")
+        _respell(files[taken], path)
+        try:
+            with writing(path) as temporary:
+                temporary.write_bytes(data)
+        except OutputError:
+            with suppress(OutputError):
+                _respell(path, files[taken])
+            raise
+        return path
+
+
+def check_free(network: Network, kind: Kind, name: str) -> None:
+    """Raise SettingError where something is kept under that name, in any case of its letters."""
+    if _spelt(_files(network, kind), name) is not None:
+        raise _taken(kind, name)
 
 
 def forget(network: Network, kind: Kind, name: str) -> None:
@@ -242,11 +257,25 @@ def rename(network: Network, kind: Kind, old: str, new: str) -> None:
         path = path_of(network, kind, old)
         if new in names(network, kind):
             raise _taken(kind, new)
-        try:
-            path.rename(path.with_name(f"{new}{SUFFIX}"))
-        except OSError as wrong:
-            reason = wrong.strerror or wrong
-            raise OutputError(f"{path} could not be renamed ({reason}); change its permissions") from wrong
+        _respell(path, path.with_name(f"{new}{SUFFIX}"))
+
+
+def _respell(path: Path, new: Path) -> None:
+    """Rename a file where only the case of its letters changes, which file systems that ignore case do, too."""
+    if new.name == path.name:
+        return
+    try:
+        path.rename(new)
+    except OSError as wrong:
+        reason = wrong.strerror or wrong
+        raise OutputError(f"{path} could not be renamed ({reason}); change its permissions") from wrong
+
+
+def _spelt(files: Mapping[str, Path], name: str) -> str | None:
+    """The name as it is kept: that very one, else one that differs in the case of its letters alone."""
+    if name in files:
+        return name
+    return next((one for one in files if one.casefold() == name.casefold()), None)
 
 
 def _taken(kind: Kind, name: str) -> SettingError:

@@ -180,15 +180,20 @@ def from_table(
     table: Table,
     *,
     name: str,
+    label: int | None = None,
     unknown: Unknown = lambda file: None,
     cancelled: Cancelled = lambda: False,
 ) -> Direction:
     """The direction along which the value of a table grows, by ridge regression; of two values a classifier's normal.
 
     A file is a point kept beside the network, by its name with or without suffix, or made of that file; what
-    `unknown` returns for any other makes its ws [num_ws, w_dim], None to refuse it. Raises SettingError, Stopped.
+    `unknown` returns for any other makes its ws [num_ws, w_dim], None to refuse it. `label` is the class of the seeds
+    whose row names none. Raises SettingError, Stopped.
     """
     network = studio.network(checkpoint)
+    unnamed = [row.seed is not None and row.label is None for row in table.rows]
+    rows = [replace(row, label=label) if bare else row for row, bare in zip(table.rows, unnamed, strict=True)]
+    table = replace(table, rows=tuple(rows))
     seeds = [k for k, row in enumerate(table.rows) if row.seed is not None]
     files = _files(studio, network, table, unknown)
     w = np.empty((len(table.rows), studio.open(network.name).generator.w_dim))
@@ -233,12 +238,17 @@ def _fitted(
     w, which = _once(table.rows, w)
     # A picture that is named twice would be held out and seen at once.
     values = np.bincount(which, weights=table.values) / np.bincount(which)
+    # A mean of equal values may be rounded: where they are all one value, it is that one.
+    least, most = np.full(len(w), np.inf), np.full(len(w), -np.inf)
+    np.minimum.at(least, which, table.values)
+    np.maximum.at(most, which, table.values)
+    agreed = least == most
+    values[agreed] = least[agreed]
     facts: dict[str, Any] = {"column": table.column[:80], "rows": len(w)}
     try:
         fit = fitting.regress(w, values, space, cancelled=cancelled)
         if table.two:
             facts["r2"] = None if fit.score is None else fit.score.value
-            agreed = np.isin(values, table.values)
             high = values[agreed] > table.values.min()
             fit = fitting.classify(w[agreed], high, space, cancelled=cancelled)
         else:

@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 KINDS = ("held", "people", "others")
-VERDICTS = ("same", "copy", "alone", "smooth", "usual", "far")
+VERDICTS = ("same", "copy", "alone", "smooth", "few", "usual", "far")
 SAME = 1.0  # gray levels: what rounding and another program's decoder of JPEG may change
-RARE = 0.99  # of the held-out pictures show a sign less strongly
+RARE = 0.99  # of the held-out pictures and the one ranked among them show a sign less strongly
 NEXT = 10  # people after the nearest one, whom a copy leaves far behind
 _BLOCK = 32 << 20  # bytes of real pictures as float32 at a time
 _QUERIES = 48 << 20  # of other pictures
@@ -217,20 +217,35 @@ def answer(
         distance = found[0].distance
         nearer = float((yard.distances > distance).mean())
         alone = float((known > lead).mean()) if lead is not None and len(known) else None
-        answers.append(Answer(found, distance, lead, nearer, alone, _verdict(distance, nearer, alone)))
+        verdict = _verdict(distance, nearer, alone, counts=(len(yard.distances), len(known)))
+        answers.append(Answer(found, distance, lead, nearer, alone, verdict))
     return answers
 
 
-def _verdict(distance: float, nearer: float, alone: float | None) -> str:
-    """Two signs: how near, and whether one picture alone is near. An average picture is near to many people's."""
+def _verdict(distance: float, nearer: float, alone: float | None, *, counts: tuple[int, int]) -> str:
+    """Two signs: how near, and whether one picture alone is near. An average picture is near to many people's.
+
+    `counts` are how many held-out pictures each sign was ranked among.
+    """
     if distance <= SAME:
         return "same"
-    close, apart = nearer >= RARE, alone is not None and alone >= RARE
-    if close:
-        return "copy" if apart or alone is None else "smooth"
+    close = _rare(nearer, counts[0])
+    apart = alone is not None and _rare(alone, counts[1])
+    if close and (apart or alone is None):
+        return "copy"
     if apart:
         return "alone"
+    signs = [(nearer, counts[0])] + ([] if alone is None else [(alone, counts[1])])
+    if any(share >= RARE and not _rare(1.0, count) for share, count in signs):
+        return "few"
+    if close:
+        return "smooth"
     return "far" if nearer <= 1 - RARE else "usual"
+
+
+def _rare(share: float, count: int) -> bool:
+    """Whether a share of `count` pictures says that a sign is rare: the one ranked counts too, so 99 at least do."""
+    return round(share * count) / (count + 1) >= RARE
 
 
 def _part(tick: Tick, start: int, count: int, total: int) -> Tick:

@@ -67,6 +67,8 @@ def _verdict(found: Answer, name: str, real: Gathered) -> str:
         f"than usual: it may be a copy that was moved, turned or brightened; {_LOOK}.",
         "smooth": f"But several {people} lie as near, as they do to smooth and average pictures: no sign of a copy of "
         "one of them, which is no proof that there is none.",
+        "few": f"But held-out pictures are too few to tell how rare that is, or how far {name} stands out: 99 at least "
+        f"are needed, so it may be a copy; {_LOOK}.",
         "usual": "That is usual for pictures that the network never saw: no sign of a copy, which is no proof that "
         "there is none; a part of a picture, or one that was moved, can be copied all the same.",
         "far": "Hardly any held-out picture is as far from the training: no sign of a copy of a whole picture, which "
@@ -169,6 +171,8 @@ def do_nearest(flags: argparse.Namespace) -> None:
         if cells * network.pixels(base.grown) > pictures.PIXEL_LIMIT:
             limit = pictures.PIXEL_LIMIT // 10**6
             raise SettingError("seeds", f"{cells} cells", f"a sheet has at most {limit} million pixels")
+    for path in files:
+        pictures.read_header(path)  # raises for what is missing or no picture
     step = Steps(flags, _STEPS)
     real, yard = _prepared(flags, network, base, step)
     samples = [_Sample(f"seed {one.seed}", one, real.fitted(studio.exact(one))) for one in recipes]
@@ -192,6 +196,9 @@ def _share(share: float) -> int:
 
 def _prepared(flags: argparse.Namespace, network: Network, base: Recipe, step: Steps) -> tuple[Gathered, Yardstick]:
     given = [Path(flags.data)] if flags.data is not None else []
+    if given and str(flags.data) == realset.PHANTOMS and not given[0].exists():
+        # Elsewhere the word stands for a set.
+        raise SettingError("data", flags.data, "phantoms are drawn anew each time, so there is no set to look through")
     choices = realset.choices(network, given, follow=True)
     if given:
         choices = [one for one in choices if not one.own] or choices

@@ -38,7 +38,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 MOST_PICTURES = 2000
 _MOST_YARDSTICK = 4096  # bytes
 _PREVIEW_SECONDS = 0.7
+_TRIES = 10  # to show the last one
 _PER_ROW = 4
+_GAP = 2  # pixels between two pictures of the sheet
 _COLUMNS = ("file", "point", "levels", "psnr", "features", "own_levels", "own_psnr", "own_features", "label", "steps")
 
 
@@ -58,6 +60,8 @@ def do_project(flags: argparse.Namespace) -> None:
         _check_free(network, named, replace=flags.replace)
     else:
         place_for(out)
+        if many:
+            place_for(out.with_suffix(".png"))
     picture = None if many else pictures.read(source)
     if flags.watch is not None:
         flags.watch.mkdir(parents=True, exist_ok=True)
@@ -163,6 +167,7 @@ def _folder(
     stop: Callable[[], bool],
 ) -> None:
     yardstick, rows, pairs, names, unread = Yardsticks(network, projector), [], [], list[str](), list[str]()
+    room = _room(projector.window[2:])
     for index, path in enumerate(found):
         if stop():
             break
@@ -172,12 +177,16 @@ def _folder(
         except PictureError as wrong:
             unread.append(str(wrong))
             continue
-        name = _printable(path.stem) if flags.replace else free_name(network, path.stem, names)
-        name = free_name(network, path.stem, names) if not flags.replace or not _is_name(name) else name
+        name = _printable(path.stem)
+        # What this very run has made is never replaced: a.png and a.jpg are two pictures.
+        made_now = name.casefold() in (one.casefold() for one in names)
+        if not flags.replace or made_now or not _is_name(name):
+            name = free_name(network, path.stem, names)
         kept.keep(network, point_of(made, network, name=name, source=path.name, wish=wish), replace=flags.replace)
         names.append(name)
         rows.append(_row(path, name, made))
-        pairs.extend([made.target, made.picture])
+        if len(rows) <= room:
+            pairs.extend([made.target, made.picture])
     if not rows:
         raise DataError(unread[0] if unread else f"nothing was projected; the first picture is {found[0]}")
     sheet = out.with_suffix(".png")
@@ -186,10 +195,18 @@ def _folder(
             writer = csv.DictWriter(table, _COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        second.write_bytes(pictures.encode(pictures.grid(pairs, columns=2 * _PER_ROW), "png", level=6))
+        second.write_bytes(pictures.encode(pictures.grid(pairs, columns=2 * _PER_ROW, gap=_GAP), "png", level=6))
+    if len(rows) > room:
+        print(f"note: {sheet} shows the first {room} of {len(rows)}; a picture has no room for more", file=sys.stderr)
     for sentence in unread:
         print(f"left out: {sentence}", file=sys.stderr)
     say(flags, [out, sheet], points=names, rows=rows, network=network.name, sha=network.sha, left_out=len(unread))
+
+
+def _room(shape: tuple[int, int]) -> int:
+    """How many pairs of pictures of that height and width a sheet holds: whole rows of them."""
+    height, width = (side + _GAP for side in shape)
+    return max(1, pictures.PIXEL_LIMIT // (height * width * 2 * _PER_ROW)) * _PER_ROW
 
 
 def _row(path: Path, name: str, made: Found) -> dict[str, Any]:
@@ -212,16 +229,14 @@ class Yardsticks:
         self, picture: Any, wish: Wish, *, progress: Callable[[Moment], None] | None, stop: Callable[[], bool]
     ) -> Found:
         """As Projector.project, with a yardstick that is worked out only where none is known."""
-        known = None if wish.seconds is not None else self._read(wish)
-        found = self.projector.project(
-            picture, wish, progress=progress, stop=stop, yardstick=True if known is None else known
-        )
-        if known is None and found.own is not None:
-            self._keep(replace(wish, steps=found.steps, seconds=None), found.own)
+        found = self.projector.project(picture, wish, progress=progress, stop=stop, yardstick=self._read)
+        # Of what was stopped, no yardstick was worked out by these steps.
+        if found.own is not None and not found.stopped:
+            self._keep(replace(wish, steps=found.steps, seconds=None, label=found.label), found.own)
         return found
 
     def _path(self, wish: Wish) -> Path:
-        about = {**asdict(wish), "looks": self.projector.looks, "size": self.projector.size, "version": 1}
+        about = {**asdict(wish), "looks": self.projector.looks, "size": self.projector.size, "version": 2}
         key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
         return cache_folder() / f"{self.network.sha}.{key}.own.json"
 
@@ -237,12 +252,15 @@ class Yardsticks:
             return None
         if not all(type(value) in (int, float) and math.isfinite(value) and value >= 0 for value in values):
             return None
-        return Distance(*map(float, values))
+        self._known[str(path)] = found = Distance(*map(float, values))
+        return found
 
     def _keep(self, wish: Wish, own: Distance) -> None:
         if self.projector.looks == "a file":  # whose content the name of the kept one does not hold
             return
         path = self._path(wish)
+        if self._known.get(str(path)) == own:
+            return
         self._known[str(path)] = own
         with suppress(OutputError), writing(path) as temporary:
             temporary.write_text(json.dumps(own.values()), encoding="utf-8")
@@ -288,8 +306,18 @@ class Watched:
         target = base64.b64encode(pictures.encode(found.target, "png")).decode("ascii")
         about = {**told(found), "stage": stage, "words": words(found.distance, found.own)}
         temporary = self.folder / f".{PREVIEW}.{os.getpid()}"
-        temporary.write_text(json.dumps({**about, "picture": data, "target": target}), encoding="utf-8")
-        os.replace(temporary, self.folder / PREVIEW)
+        text = json.dumps({**about, "picture": data, "target": target})
+        # Windows refuses while the page reads the one before. The projection goes on: another one comes, and of the
+        # last one, which has no stage, it is tried again.
+        for _ in range(1 if stage else _TRIES):
+            try:
+                temporary.write_text(text, encoding="utf-8")
+                os.replace(temporary, self.folder / PREVIEW)
+                return
+            except OSError:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                time.sleep(0 if stage else 0.05)
 
 
 @contextmanager

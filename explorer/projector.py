@@ -36,7 +36,7 @@ from explorer.features import Features
 from explorer.networks import Network
 from explorer.projection import FEWEST_STEPS, Distance, Found, Moment, Wish
 
-__all__ = ["Projector", "fitted"]
+__all__ = ["Known", "Projector", "fitted"]
 
 _SAMPLES = 4096  # w's behind mean and covariance
 _DRAWN = 512  # of them drawn, to start from; fewer of large pictures
@@ -45,6 +45,9 @@ _AT_ONCE = 8
 _FLOOR = 1e-4  # of the largest variance: below it W has no extent worth walking
 _OWN_SEED = 4_000_000_000
 _NARROW_PIXELS = 20_000  # pictures from here on are worked out in bfloat16, where that is fast
+_MOST_SPACES = 8  # classes whose W is at hand: up to 9 MB each
+
+Known = Callable[[Wish], Distance | None]
 
 
 def fitted(array: np.ndarray, *, window: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
@@ -93,6 +96,7 @@ class Projector:
         self._narrow = self.device.type == "cpu" and self.size[0] * self.size[1] >= _NARROW_PIXELS
         self._spaces: dict[int | None, Space] = {}
         self._drawn: dict[int | None, tuple[Tensor, Tensor]] = {}
+        self._glimpses: dict[int, Tensor] = {}
         self._own: dict[Wish, Distance] = {}
 
     def _looking(self, opened: Opened, looks: Features | None) -> tuple[Features, str]:
@@ -112,12 +116,13 @@ class Projector:
         *,
         progress: Callable[[Moment], None] | None = None,
         stop: Stop = lambda: False,
-        yardstick: Distance | bool = True,
+        yardstick: Distance | bool | Known = True,
     ) -> Found:
         """Project a picture, uint8 or uint16 [h, w] or [h, w, 3] of any size.
 
-        `yardstick` True projects a picture of the network's own after it, by as many steps; a known Distance takes its
-        place. `stop` is asked before each step: what was reached then is the result. Raises SettingError.
+        `yardstick` True projects a picture of the network's own, of the class found, after it, by as many steps; a
+        known Distance takes its place, or the one known of the wish with its class. `stop` is asked before each step:
+        what was reached then is the result. Raises SettingError.
         """
         wish = wish or Wish()
         self._check(wish)
@@ -131,27 +136,37 @@ class Projector:
         *,
         progress: Callable[[Moment], None] | None,
         stop: Stop,
-        yardstick: Distance | bool,
+        yardstick: Distance | bool | Known,
     ) -> Found:
         began = time.monotonic()
         # Of small pictures a second thread gains little, and loses all of it beside a busy program.
         target = self._tensor(fitted(picture, window=self.window, size=self.size))
-        extra = yardstick is True and replace(wish, seconds=None) not in self._own
+        known: Known = yardstick if callable(yardstick) else lambda _wish: None
+        wanted = yardstick is True or callable(yardstick)
+
+        def own_of(same: Wish) -> Distance | None:
+            return self._own.get(same) or known(same)
+
+        def shares(label: int | None) -> int:
+            # How many steps the seconds allow is not known yet, so nor is whether that yardstick is.
+            there = wish.seconds is None and own_of(replace(wish, label=label)) is not None
+            return 2 if wanted and not there else 1
+
         report = Report(progress)
-        descent = Descent(self, target, wish, report=report, stop=stop, began=began, shares=2 if extra else 1)
+        descent = Descent(self, target, wish, report=report, stop=stop, began=began, shares=shares)
         found = replace(descent.run(), target=self._levels(target))
-        if yardstick is True and not found.stopped:
-            same = replace(wish, steps=max(found.steps, FEWEST_STEPS), seconds=None)
-            if same not in self._own:
-                own = self.own_picture()
-                again = Descent(
-                    self, own, replace(same, label=found.label), report=report, stop=stop, began=began, shown=False
-                )
-                twin = again.run()
-                if not twin.stopped:
-                    self._own[same] = twin.distance
-            yardstick = self._own.get(same, False)
-        return replace(found, own=yardstick if isinstance(yardstick, Distance) else None)
+        if not wanted:
+            return replace(found, own=yardstick if isinstance(yardstick, Distance) else None)
+        steps = wish.steps if wish.seconds is None else max(found.steps, FEWEST_STEPS)
+        same = replace(wish, steps=steps, seconds=None, label=found.label)
+        own = own_of(same)
+        if own is None and not found.stopped:
+            # Of the class found: in the W of one class a picture of another one does not come back.
+            picked = self.own_picture(label=found.label)
+            twin = Descent(self, picked, same, report=report, stop=stop, began=began, shown=False).run()
+            if not twin.stopped:
+                own = self._own[same] = twin.distance
+        return replace(found, own=own)
 
     def _check(self, wish: Wish) -> None:
         classes = self.generator.num_classes
@@ -161,10 +176,12 @@ class Projector:
         if wish.noise_maps and not self.generator.noise_shapes:
             raise SettingError("noise_maps", "true", "false, since this network takes no noise")
 
-    def own_picture(self, seed: int = _OWN_SEED, psi: float = 1.0) -> Tensor:
-        """The shown part of a picture of the network's own, as 8-bit levels in -1 .. 1."""
+    def own_picture(self, seed: int = _OWN_SEED, psi: float = 1.0, label: int | None = None) -> Tensor:
+        """The shown part of a picture of the network's own, of class 0 where none is named: 8-bit levels in -1 .. 1."""
+        if label is None and self.generator.num_classes:
+            label = 0
         with torch.no_grad():
-            ws = self.generator.truncate(self._map([seed], 0 if self.generator.num_classes else None), psi=psi)
+            ws = self.generator.truncate(self._map([seed], label), psi=psi)
             return self._tensor(self._levels(self.draw(ws)))
 
     # --- pictures ------------------------------------------------------------------------------------------------
@@ -212,6 +229,10 @@ class Projector:
     def space(self, label: int | None) -> Space:
         """W of a class, whitened by the covariance of its samples, the seeds from 0."""
         if label not in self._spaces:
+            while len(self._spaces) >= _MOST_SPACES:
+                oldest = next(iter(self._spaces))
+                del self._spaces[oldest]
+                self._drawn.pop(oldest, None)
             w = self._map(list(range(_SAMPLES)), label).cpu().double()
             mean = w.mean(dim=0)
             values, columns = torch.linalg.eigh((w - mean).T @ (w - mean) / len(w))
@@ -232,6 +253,18 @@ class Projector:
             known = space.samples[:count], torch.cat(seen)
             self._drawn[space.label] = known
         return known[0][:count], known[1][:count]
+
+    @torch.no_grad()
+    def glimpse(self, label: int, count: int) -> Tensor:
+        """Small pictures [count, pixels] of the first samples of a class, as `drawn` has them, without its W."""
+        known = self._glimpses.get(label)
+        if known is None or len(known) < count:
+            seen = []
+            for start in range(0, count, _AT_ONCE):
+                w = self._map(list(range(start, min(start + _AT_ONCE, count))), label)
+                seen.append(shrunk(self.draw(self.rows(w), narrow=self._narrow)))
+            known = self._glimpses[label] = torch.cat(seen)
+        return known[:count]
 
     def rows(self, w: Tensor) -> Tensor:
         """w [N, w_dim] or ws -> ws [N, num_ws, w_dim]."""

@@ -22,6 +22,7 @@ from explorer.labels import LEARNED, Table
 from explorer.networks import Network
 from explorer.projector import Projector
 from explorer.recipe import Recipe, Steer
+from explorer.sheets import check_title
 from explorer.studio import TEXT_KEY, Studio
 
 __all__ = ["AMOUNTS", "FOUND_BY", "do_directions", "sheet"]
@@ -35,11 +36,14 @@ _WORDS = {"opened": "import"}
 def do_directions(flags: argparse.Namespace) -> None:
     """Find directions, or list what is kept; keep one under a name; draw a sheet of them."""
     act = _act(flags)
+    check_title(flags.title)
     wish = _wish(flags) if act is None else None
     if flags.out is not None and act != "export":
         if flags.out.suffix.lower() != ".png":
             raise SettingError("out", flags.out, "a sheet is written as .png")
         place_for(flags.out)
+        if act is None and flags.method not in (None, *directions.METHODS) and flags.name is None:
+            raise SettingError("out", flags.out, "give --name too: a sheet is drawn of directions that are kept")
     if flags.seed is not None:
         Recipe.parse({"seed": flags.seed})
     studio, base = recipe_of(flags)
@@ -48,6 +52,8 @@ def do_directions(flags: argparse.Namespace) -> None:
         _do_act(act, flags, studio, network)
         return
     assert wish is not None
+    if flags.name is not None and flags.method is not None and not flags.replace:
+        kept.check_free(network, "directions", flags.name)
     found = wish(studio, base)
     if flags.name is not None:
         found = [_kept(studio, network, found, name=flags.name, over=flags.replace)]
@@ -125,6 +131,8 @@ def _unlabelled(flags: argparse.Namespace) -> Wish:
         latents.parse_layers(flags.layers)
     if flags.name is not None and flags.which is None and number != 1:
         raise SettingError("name", flags.name, "--which says which of them is kept under it")
+    if flags.which is not None and not 0 <= flags.which < directions.MOST_FOUND:
+        raise SettingError("which", flags.which, f"0 to {directions.MOST_FOUND - 1}")
     within = flags.layers
 
     def found(studio: Studio, base: Recipe) -> list[Direction]:
@@ -183,10 +191,10 @@ def _from_table(flags: argparse.Namespace, studio: Studio, base: Recipe, table: 
             projector.append(Projector(network, growth=network.growth(base.grown), device=flags.device))
         print(f"note: projecting {path}", file=sys.stderr)
         # One w for all layers: what a direction of W is made of.
-        wish = projection.Wish(space="w", label=flags.label)
+        wish = projection.Wish(space="w", label=base.label)
         return projector[0].project(pictures.read(path), wish, yardstick=False).ws
 
-    return labels.from_table(studio, base.checkpoint, table, name=name, unknown=unknown)
+    return labels.from_table(studio, base.checkpoint, table, name=name, label=base.label, unknown=unknown)
 
 
 # --- what is done with it ----------------------------------------------------------------------------------------
@@ -249,8 +257,6 @@ def _step(direction: Direction, amount: float) -> Steer:
 
 
 def _draw(flags: argparse.Namespace, studio: Studio, base: Recipe, found: list[Direction]) -> None:
-    if flags.method not in (None, *directions.METHODS) and flags.name is None:
-        raise SettingError("out", flags.out, "give --name too: a sheet is drawn of directions that are kept")
     if flags.seed is not None:
         base = replace(base, seed=flags.seed, point=None, blend=(), toward=None)
     made = sheet(base, found, title=flags.title)

@@ -14,6 +14,7 @@ from core.errors import SettingError
 from explorer import directions, kept, labels
 from explorer.recipe import Recipe
 from explorer.studio import Studio
+from tests.explorer.conftest import toy
 
 WIDTH = 24
 
@@ -105,6 +106,33 @@ def test_a_picture_that_is_named_often_counts_once(spread: Studio) -> None:
     piles = {side: [Recipe(seed=int(k)) for k in random.permutation(12)[:6].repeat(10)] for side in "ab"}
     made = labels.from_piles(spread, "brain", name="x", method="classifier", **piles).about
     assert made["piles"] == [6, 6] and not made["believable"]
+
+
+def test_a_picture_that_is_named_thrice_with_one_value_is_kept(spread: Studio) -> None:
+    # A mean of three such numbers is not the number: 0.1 + 0.1 + 0.1 is more than 0.3.
+    seeds = np.arange(24)
+    along = spread.styles("brain", list(seeds)).astype(np.float64) @ axis()
+    values = np.where(along > np.median(along), "0.7", "0.1")
+    lines = [f"{seed},{value}" for seed, value in zip(seeds.repeat(3), values.repeat(3), strict=True)]
+    once = [f"{seed},{value}" for seed, value in zip(seeds, values, strict=True)]
+    found, wanted = (
+        labels.from_table(spread, "brain", labels.read_table("\n".join(["seed,kind", *rows])), name="x")
+        for rows in (lines, once)
+    )
+    assert np.array_equal(found.vector, wanted.vector) and found.about["score"] == wanted.about["score"]
+
+
+def test_seeds_without_a_class_have_the_one_given(tmp_path: Path) -> None:
+    toy(tmp_path / "classes.safetensors", num_classes=3)
+    studio = Studio(tmp_path, tmp_path)
+    values = [f"{k},{(7919 * k) % 101}" for k in range(20)]
+    bare = labels.read_table("\n".join(["seed,age", *values]))
+    named = labels.read_table("\n".join(["seed,age,class", *(f"{one},2" for one in values)]))
+    found, wanted, other = (
+        labels.from_table(studio, "classes", table, name="x", label=label)
+        for table, label in ((bare, 2), (named, None), (bare, None))
+    )
+    assert np.array_equal(found.vector, wanted.vector) and not np.array_equal(found.vector, other.vector)
 
 
 def test_a_picture_counts_by_its_w_as_trained(spread: Studio) -> None:

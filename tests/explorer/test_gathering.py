@@ -290,3 +290,26 @@ def test_a_class_of_its_own_for_colour(tmp_path: Path) -> None:
     picture = pictures.read(tmp_path / "set" / "case4.png")
     assert np.array_equal(found.fitted(picture), picture) and np.array_equal(found.real.shown(4), picture)
     assert nearest.near(found.real, [found.placed(picture)], number=1)[0][0][0].row == 4
+
+
+def test_a_link_that_leads_nowhere_is_a_picture_that_cannot_be_read(tmp_path: Path, do: Callable[..., Any]) -> None:
+    network(tmp_path)
+    folder = slices(tmp_path / "slices")
+    try:
+        (folder / "person009_slice00.png").symlink_to(tmp_path / "gone.png")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    status, out, err = do("--data", str(folder), "--seeds", "0")
+    assert status == 0 and "1 pictures cannot be read and are left out" in out, err
+
+
+def test_a_wrong_flag_is_refused_before_the_set_is_read(
+    tmp_path: Path, do: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network(tmp_path)
+    folder = slices(tmp_path / "slices", people=2)
+    monkeypatch.setattr(Look, "read", None)
+    status, _, err = do("--data", str(folder), "--picture", "nobody.png")
+    assert status == 2 and "nobody.png is missing" in err
+    status, _, err = do("--data", "phantoms", "--seeds", "0")
+    assert status == 2 and "no set to look through" in err and "or phantoms" not in err

@@ -55,6 +55,21 @@ def test_what_is_kept_is_found_renamed_and_forgotten(own: Studio) -> None:
         kept.read_point(network, "bea 2")
 
 
+def test_what_replaces_another_case_of_its_name_gets_its_own(own: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = own.network("brain")
+    old = kept.keep(network, _point(own, "Smile"))
+    with pytest.raises(SettingError, match="taken"):
+        kept.check_free(network, "points", "smile")
+    kept.check_free(network, "points", "smiles")
+    path = kept.keep(network, _point(own, "smile", seed=4), replace=True)
+    assert path.name == "smile.safetensors" and [one.name for one in old.parent.iterdir()] == [path.name]
+    assert np.array_equal(kept.read_point(network, "smile").ws, _point(own, seed=4).ws)
+    monkeypatch.setattr(kept, "writing", lambda path: _refusing(path, folder=old.parent))
+    with pytest.raises(OutputError):
+        kept.keep(network, _point(own, "SMILE"), replace=True)
+    assert kept.names(network, "points") == ["smile"]
+
+
 @pytest.mark.parametrize(
     "name", ["", "../ann", "a/b", "a\\b", ".ann", "ann.", "con", "LPT1.x", "é" * 101, "a\nb", None, 7, "\0"]
 )

@@ -140,3 +140,14 @@ def test_many_pictures_are_answered_as_one_by_one(monkeypatch: pytest.MonkeyPatc
     assert [one.near for one in together] == [one.near for one in alone] and together[-1].verdict == "same"
     assert np.allclose([one.lead for one in together], [one.lead for one in alone], rtol=1e-4)
     assert shares == sorted(shares) and shares[-1] == 1
+
+
+def test_few_held_out_pictures_tell_no_rarity() -> None:
+    random = np.random.default_rng(4)
+    for people_there, wanted in ((32, "few"), (33, "copy")):  # of 96 and of 99 pictures
+        real = people(random, count=people_there)
+        yard = nearest.measured(real)
+        moved = real.shown(7).astype(np.int64)
+        moved = np.clip(moved + random.integers(-9, 10, moved.shape), 0, 255).astype(np.uint8)
+        (found,) = nearest.answer(real, yard, [moved], number=1)
+        assert (found.nearer, found.alone, found.verdict) == (1, 1, wanted)

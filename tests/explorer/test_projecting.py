@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.errors import StyloscopeError
 from core.files import cache_folder
 from explorer import kept, projecting
 from explorer.__main__ import main
+from explorer.flags import Steps
 from explorer.projection import Distance
 from explorer.recipe import Recipe
 from explorer.studio import Studio
@@ -106,6 +108,61 @@ def test_a_folder_is_a_table_and_a_sheet(places: Path, capsys: pytest.CaptureFix
     assert kept.names(network, "points") == ["a-scan-0", "a-scan-1"]
     project(places, str(folder), "--out", str(places / "table.csv"), steps=20)
     assert len(kept.names(network, "points")) == 4
+
+
+def test_replacing_leaves_what_the_same_run_has_made(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = places / "scans"
+    folder.mkdir()
+    for index, name in enumerate(("a.png", "a.bmp", "A.gif")):
+        (folder / name).write_bytes(pictures.encode(np.full((24, 22), 40 * index, np.uint8), "png"))
+    for _ in range(2):
+        project(places, str(folder), "--out", str(places / "table.csv"), "--replace", "--json", steps=20)
+        said = json.loads(capsys.readouterr().out)
+        assert len({name.casefold() for name in said["points"]}) == 3 and said["points"][0] == "A"
+    network = Studio(places / "checkpoints", places / "runs").network("brain")
+    sources = {entry["name"]: entry["source"] for entry in kept.entries(network, "points")}
+    assert [sources[row["point"]] for row in said["rows"]] == [row["file"] for row in said["rows"]]
+
+
+def test_a_sheet_is_no_larger_than_a_picture_may_be(
+    places: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = places / "scans"
+    folder.mkdir()
+    for index in range(5):
+        pictures.write_png(folder / f"{index}.png", np.full((12, 11), 40 * index, np.uint8))
+    monkeypatch.setattr(projecting.pictures, "PIXEL_LIMIT", 8 * 14 * 13 * 2 - 1)
+    project(places, str(folder), "--out", str(places / "table.csv"), steps=20)
+    assert pictures.read(places / "table.png").shape == (12, 8 * 11 + 7 * 2)
+    assert "shows the first 4 of 5" in capsys.readouterr().err
+    (places / "other.png").mkdir()
+    monkeypatch.setattr(projecting.Projector, "project", None)  # nothing is begun
+    with pytest.raises(StyloscopeError, match="other.png is a folder"):
+        project(places, str(folder), "--out", str(places / "other.csv"), steps=20)
+
+
+def test_a_preview_that_cannot_be_put_there_ends_nothing(
+    places: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def refusing(source: Path, target: Path) -> None:
+        tried.append(target)
+        if len(tried) < 4:
+            raise PermissionError(13, "the page reads it")
+        replace(source, target)
+
+    replace = projecting.os.replace
+    watched = projecting.Watched(places, Steps(argparse.Namespace(progress=False), None))
+    network = Studio(places / "checkpoints", places / "runs", device="cpu").network("brain")
+    found = projecting.Projector(network, device="cpu").project(
+        pictures.read(places / "own.png"), projecting.Wish(steps=20), yardstick=False
+    )
+    monkeypatch.setattr(projecting.os, "replace", refusing)
+    watched.show(found, stage="one w")
+    assert len(tried) == 1 and not list(places.glob(f"*{projecting.PREVIEW}*"))
+    watched.show(found)
+    assert len(tried) == 4 and [path.name for path in places.glob(f"*{projecting.PREVIEW}*")] == [projecting.PREVIEW]
 
 
 def test_a_watched_projection_shows_and_stops(places: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,52 @@ def test_classes_are_searched_or_given(tmp_path: Path) -> None:
     assert projector.project(picture, Wish(space="w", steps=20, label=1), yardstick=False).label == 1
     with pytest.raises(SettingError, match="0 to 2"):
         projector.project(picture, Wish(label=3))
+
+
+def test_the_yardstick_is_of_the_class_found(tmp_path: Path) -> None:
+    path = toy(tmp_path / "colour.safetensors", seed=1, size=(16, 16), channels=3, num_classes=3)
+    projector = Projector(core.load(path), device="cpu")
+    picture = pictures.to_8bit(projector.own_picture(6, label=1))[0]
+    asked: list[Wish] = []
+
+    def known(wish: Wish) -> None:
+        asked.append(wish)
+
+    found = projector.project(picture, SHORT, yardstick=known)
+    assert found.label == 1 and found.own is not None and set(asked) == {replace(SHORT, label=1)}
+    own, foreign = (
+        projector.project(
+            pictures.to_8bit(projector.own_picture(label=label))[0], replace(SHORT, label=1), yardstick=False
+        )
+        for label in (1, 0)
+    )
+    assert found.own.levels == pytest.approx(own.distance.levels, abs=0.1) and own.distance.levels < 1
+    assert foreign.distance.levels > 2
+    other = projector.project(pictures.to_8bit(projector.own_picture(6, label=2))[0], SHORT)
+    assert other.label == 2 and other.own is not None and other.own != found.own
+    assert projector.project(picture, SHORT).own == found.own
+
+
+def test_the_search_for_a_class_can_be_stopped_and_keeps_no_w(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = toy(tmp_path / "many.safetensors", seed=1, num_classes=24)
+    projector = Projector(core.load(path), device="cpu")
+    picture = pictures.to_8bit(projector.own_picture(7, label=20))[0]
+    assert projector.project(picture, Wish(space="w", steps=20), yardstick=False).label in range(24)
+    assert len(projector._spaces) <= 3 and len(projector._glimpses) == 24
+    other = Projector(core.load(path), device="cpu")
+    stopped = other.project(picture, Wish(steps=20), stop=lambda: len(other._glimpses) >= 5)
+    assert stopped.stopped and stopped.label is not None and stopped.label < 5
+    assert len(other._glimpses) == 5 and len(other._spaces) == 1
+    late = Projector(core.load(path), device="cpu")
+    glimpse = late.glimpse
+
+    def slow(label: int, count: int) -> torch.Tensor:
+        time.sleep(0.1)
+        return glimpse(label, count)
+
+    monkeypatch.setattr(late, "glimpse", slow)
+    late.project(picture, Wish(space="w", seconds=1.0), yardstick=False)
+    assert len(late._glimpses) < 8
 
 
 def test_a_w_for_each_layer_comes_nearer_and_noise_maps_nearer_still(gray: Projector) -> None:

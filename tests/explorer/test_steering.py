@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from core.errors import StyloscopeError
+from explorer import steering
 from explorer.__main__ import main
 from explorer.recipe import Recipe
 from explorer.studio import TEXT_KEY, Studio
@@ -97,6 +98,9 @@ def test_labels_and_piles_give_one_with_its_score(said: Said, tmp_path: Path) ->
         (["--method=labels", "--labels=nowhere.csv"], "labels"),
         (["--method=sefa", "--out=x.jpg"], "out"),
         (["--method=classifier", "--a=1-4", "--b=5-8", "--out=x.png"], "out"),
+        (["--method=pca", "--which=-1", "--name=x"], "which"),
+        (["--method=pca", "--which=64", "--name=x"], "which"),
+        (["--method=pca", f"--title={'x' * 201}", "--out=x.png"], "title"),
         (["--rename=x"], "name"),
         (["--rename=x", "--forget=y"], "rename"),
         (["--export=pca-0"], "out"),
@@ -107,3 +111,37 @@ def test_what_cannot_be_is_refused_by_name(said: Said, tmp_path: Path, flags: li
     with pytest.raises(StyloscopeError) as wrong:
         said(*flags)
     assert f"{said_of} cannot be" in str(wrong.value)
+
+
+def test_what_cannot_be_kept_is_refused_before_the_work(
+    said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "ages.csv"
+    table.write_text("seed,age\n" + "\n".join(f"{k},{(7919 * k) % 101}" for k in range(40)), encoding="utf-8")
+    learn = ("--method=labels", f"--labels={table}")
+    said(*learn, "--name=taken")
+    with monkeypatch.context() as patched:
+        patched.setattr(steering.labels, "from_table", None)  # the work is not begun
+        with pytest.raises(StyloscopeError, match="that name is taken"):
+            said(*learn, "--name=Taken")
+        with pytest.raises(StyloscopeError, match="give --name too"):
+            said(*learn, f"--out={tmp_path / 's.png'}")
+    said(*learn, "--name=Taken", "--replace")
+    assert [one["name"] for one in said()["directions"]] == ["Taken"]
+    said("--forget=Taken")
+
+
+def test_seeds_of_a_table_are_of_the_class_asked_for(
+    said: Said, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy(networks / "classes.safetensors", seed=1, num_classes=3)
+    table = tmp_path / "ages.csv"
+    table.write_text("seed,age\n" + "\n".join(f"{k},{(7919 * k) % 101}" for k in range(40)), encoding="utf-8")
+    asked = []
+    w_of = steering.labels.w_of
+    monkeypatch.setattr(steering.labels, "w_of", lambda *given: (asked.append(given[2]), w_of(*given))[1])
+    try:
+        said("--method=labels", f"--labels={table}", "--checkpoint=classes", "--label=2")
+    finally:
+        (networks / "classes.safetensors").unlink()
+    assert {one.label for one in asked[0]} == {2}
