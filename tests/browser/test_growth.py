@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,6 +127,20 @@ def test_growing_is_played_to_the_finished_picture(tab: Any) -> None:
     find(tab, "#grow").click()
     stopped = recipe_of(tab)["grown"]
     assert stopped is not None and shown(tab, grown=stopped)
+
+
+def test_growing_takes_the_place_of_a_walk_that_plays(tab: Any) -> None:
+    tab.execute_script(
+        "window.played = []; const set = stage.set;"
+        "stage.set = (patch, how) => (how?.playing && played.push('grown' in patch), set.call(stage, patch, how));"
+        "stage.play(); document.getElementById('grow').click();"
+    )
+    until(lambda: len(tab.execute_script("return played")) > 3)
+    tab.execute_script("stage.player.stop()")
+    played = tab.execute_script("return played")
+    assert all(played) and not recipe_of(tab)["blend"]
+    time.sleep(0.2)
+    assert tab.execute_script("return played") == played
 
 
 def test_others_do_not_grow_and_a_fade_is_shown_as_it_was_saved(tab: Any) -> None:

@@ -79,6 +79,9 @@ def test_colours_say_what_they_mean(tab: Any, tmp_path: Path) -> None:
 
 def test_two_lassos_become_a_direction(tab: Any) -> None:
     ready(tab)
+    tab.execute_script("stage.set({ seed: 5000 })")  # not on this map
+    find(tab, "#map-panel .group-a").click()
+    assert "Select some dots first" in words(tab, "#map-panel .pair")
     tab.execute_script(PRESS, "#map-drag", "select")
     until(lambda: tab.execute_script(f"return {PLOT}._fullLayout.dragmode") == "lasso")
     counts = [lasso(tab, -90, -10, "a"), lasso(tab, 10, 90, "b")]
@@ -123,3 +126,18 @@ def test_a_drawn_line_becomes_keyframes_among_kept_pictures(tab: Any) -> None:
         assert not complaints(tab)
     finally:
         tab.execute_async_script("fetch('/points/mine?checkpoint=brain', { method: 'DELETE' }).then(arguments[0])")
+
+
+def test_small_pictures_that_failed_are_drawn_by_hand(tab: Any) -> None:
+    ready(tab)
+    tab.execute_cdp_cmd("Network.enable", {})
+    tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/jobs"]})
+    try:
+        pick(tab, "Colour by", "Brightness")
+        until(lambda: "does not answer" in words(tab, "#map-work"))
+    finally:
+        tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    again = next(one for one in tab.find_elements("css selector", "#map-work button") if "small pictures" in one.text)
+    again.click()
+    until(lambda: not again.is_displayed() and "does not answer" not in words(tab, "#map-work"))
+    until(lambda: len(set(tab.execute_script(COLOURS))) > 1)

@@ -85,3 +85,20 @@ def test_a_network_whose_set_was_not_read_says_so(tab: Any) -> None:
     until(lambda: "have not been read for this network yet" in find(tab, PART).text)
     assert not find(tab, f"{PART} .found").is_displayed()
     assert complaints(tab) == []
+
+
+def test_sets_that_could_not_be_asked_for_are_asked_for_again(tab: Any) -> None:
+    tab.execute_cdp_cmd("Network.enable", {})
+    tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/nearest?*"]})
+    try:
+        open_tab(tab, "Project")
+        until(
+            lambda: (
+                find(tab, f"{PART}")
+                and find(tab, f"{PART} .empty").text.strip() == "The explorer does not answer; is it still running?"
+            )
+        )
+    finally:
+        tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    tab.execute_script("stage.set({ seed: 8 })")
+    until(lambda: find(tab, f"{PART} button").is_displayed())

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("gradio")
 
 from tests.browser.conftest import complaints, hosts, shown
-from tests.browser.test_panels import until
+from tests.browser.test_panels import open_tab, until, words
 from tests.explorer.test_converting import foreign_file, hostile
 
 DROP = """
@@ -19,6 +19,31 @@ const transfer = new DataTransfer();
 transfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
 const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
 document.getElementById("stage").dispatchEvent(drop);
+"""
+THUMB = """
+const done = arguments[0];
+import("/static/panel_kit.js").then(async ({ Thumbs }) => {
+  let [sha, silent, hear] = ["old", false, null];
+  const asked = [];
+  const picture = async () => {
+    asked.push(sha);
+    if (silent) throw Object.assign(new Error("silent"), { again: true });
+    return new Blob();
+  };
+  const thumbs = new Thumbs({ find: () => ({ sha }), subscribeNetworks: (fn) => (hear = fn), picture }, { size: 8 });
+  const thumb = thumbs.make({ label: "one" });
+  document.body.prepend(thumb);
+  const until = async (there) => { while (!there()) await new Promise((wake) => setTimeout(wake, 20)); };
+  thumbs.set(thumb, { checkpoint: "it", seed: 1 });
+  await until(() => asked.length === 1 && !thumb.stale);
+  [sha, silent] = ["new", true];
+  hear();
+  await until(() => thumb.title === "silent" && thumb.classList.contains("failed"));
+  silent = false;
+  await until(() => thumb.title === "one" && !thumb.classList.contains("failed"));
+  thumbs.drop(thumb);
+  done(asked.slice(0, 2));
+});
 """
 
 
@@ -90,3 +115,21 @@ def test_a_dropped_file_is_known_by_its_content(tab: Any, made: Path, tmp_path: 
     shown(tab, checkpoint="dropped")
     tab.execute_script(DROP, "picture.pkl", b64encode(b'{"checkpoint": "brain", "seed": 12}').decode())
     shown(tab, checkpoint="brain", seed=12)
+
+
+def test_small_pictures_of_a_replaced_network_are_asked_for_until_they_come(tab: Any) -> None:
+    assert tab.execute_async_script(THUMB) == ["old", "new"]
+
+
+def test_facts_that_failed_are_asked_for_again(tab: Any) -> None:
+    open_tab(tab, "About")
+    until(lambda: "brain" in words(tab, "#about-panel .facts"))
+    tab.execute_cdp_cmd("Network.enable", {})
+    tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/about?*"]})
+    try:
+        tab.execute_script("stage.show({ checkpoint: 'classes', seed: 3 })")
+        until(lambda: words(tab, "#about-panel .facts") == "The explorer does not answer; is it still running?")
+    finally:
+        tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    tab.execute_script("stage.set({ seed: 4 })")
+    until(lambda: "32 × 32 pixels" in words(tab, "#about-panel .facts"))

@@ -16,6 +16,37 @@ from tests.browser.test_panels import find, open_tab, until
 
 TOLD = ".project-told"
 
+TYPED = """
+const field = document.querySelector("[aria-label='Name of other']");
+field.value = "typed"; // and not yet entered
+"""
+DEAF = """
+const done = arguments[0];
+import("/static/panel_jobs.js").then(async ({ JobBox }) => {
+  const told = (what) => new Response(JSON.stringify(what));
+  const nothing = () => { throw new TypeError("Failed to fetch"); };
+  const said = new Set();
+  let [polls, heard] = [0, 0];
+  const first = new JobBox(stage, { fetch: async (address, { method } = {}) => {
+    if (method === "POST") return told({ id: "1" });
+    polls += 1;
+    if (polls === 2) nothing();
+    if (polls > 2) said.add(first.left.textContent);
+    return told({ state: polls > 2 ? "done" : "running", total: 2, done: 1, name: "it.zip" });
+  } });
+  const { state, name } = await first.run({}, { words: "Deaf", take: false });
+  // A Cancel that nobody heard is said again.
+  const second = new JobBox(stage, { fetch: async (address, { method } = {}) => {
+    if (method === "POST") return told({ id: "2" });
+    if (method === "DELETE" && ++heard === 1) nothing();
+    return told({ state: heard > 1 ? "cancelled" : "running", total: 2, done: 1 });
+  } });
+  setTimeout(() => second.stop(), 400);
+  const end = await second.run({}, { words: "Deaf", take: false });
+  done([[state, name], [...said], end.state, heard]);
+});
+"""
+
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -79,6 +110,19 @@ def test_points_are_kept_from_the_stage_renamed_and_forgotten(tab: Any) -> None:
         "name.dispatchEvent(new Event('change', { bubbles: true }))"
     )
     until(lambda: "other" in names(tab) and recipe_of(tab)["point"] == "other")
+    field = find(tab, "[aria-label='Name of other']")
+    tab.execute_script("stage.set({ psi: 0.4 })")
+    find(tab, "#points-name :is(input, textarea)").send_keys("second")
+    tab.execute_script(TYPED)
+    press(tab, "Keep the stage as a point")
+    until(lambda: "second" in names(tab))
+    assert tab.execute_script("return arguments[0].isConnected && arguments[0].value", field) == "typed"
+    tab.execute_script("arguments[0].value = 'other'", field)
+    press(tab, "second: forget")
+    tab.execute_script("document.querySelector(\"[aria-label^='second: press once more']\").focus()")
+    press(tab, "second: press once more to forget it")
+    until(lambda: "second" not in names(tab))
+    until(lambda: tab.switch_to.active_element.get_attribute("aria-label").endswith(": forget"))
     press(tab, "other: on the shelf")
     until(lambda: tab.execute_script("return stage.shelf.some(({ recipe }) => recipe.point === 'other')"))
     tab.execute_script("stage.set({ point: null, seed: 1 })")
@@ -98,3 +142,7 @@ def test_cancel_leaves_nothing(tab: Any, picture: Path) -> None:
     press(tab, "Cancel")
     until(lambda: not find(tab, "#project-panel .job-working").is_displayed())
     assert names(tab) == known and "Kept" not in find(tab, TOLD).text
+
+
+def test_a_job_outlives_a_question_without_an_answer(tab: Any) -> None:
+    assert tab.execute_async_script(DEAF) == [["done", "it.zip"], ["waiting for the explorer"], "cancelled", 2]

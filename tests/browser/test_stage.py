@@ -157,6 +157,11 @@ def test_fingers_walk_sideways_scroll_the_page_and_pinch(tab: Any) -> None:
         touch("touchEnd")
         until(lambda: tab.execute_script(f"{box} return b.width") > 1.5 * wide)
         assert recipe_of(tab) == walked
+        looked = "return document.getElementById('stage-view').scrollLeft"
+        before = still(lambda: tab.execute_script(looked), seconds=0.4)
+        drag(-80, 0)
+        until(lambda: tab.execute_script(looked) > before + 20)
+        assert recipe_of(tab) == walked
     finally:
         tab.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
         tab.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -195,6 +200,31 @@ def test_back_and_forward_are_undo_and_redo(tab: Any) -> None:
     tab.forward()
     shown(tab, seed=3)
     assert field(tab, "seed", "range").get_attribute("value") == "3"
+
+
+def test_redo_outlives_a_reload_and_back_stops_what_plays(tab: Any) -> None:
+    undo, redo = (tab.find_element("css selector", f"[data-do={name}]") for name in ("undo", "redo"))
+    for place, seed in enumerate((3, 4, 5), start=1):
+        tab.execute_script(MOVE, "seed", [seed])
+        shown(tab, seed=seed)
+        entered(tab, place)
+    press(tab, "[data-do=undo]")
+    shown(tab, seed=4)
+    press(tab, "[data-do=play]")
+    until(lambda: recipe_of(tab)["blend"])
+    undo.click()
+    shown(tab, seed=3, blend=None)
+    time.sleep(0.7)  # longer than the rest that makes an entry
+    assert recipe_of(tab)["seed"] == 3 and not recipe_of(tab)["blend"]
+    assert tab.execute_script("return history.state.styloscope.place") == 1
+    assert not tab.execute_script("return stage.player.playing") and redo.is_enabled()
+    tab.refresh()
+    shown(tab, seed=3)
+    until(lambda: tab.find_element("css selector", "[data-do=redo]").is_enabled())
+    for seed in (4, 5):
+        press(tab, "[data-do=redo]")
+        shown(tab, seed=seed)
+    assert not tab.find_element("css selector", "[data-do=redo]").is_enabled()
 
 
 def test_every_reset_is_grey_at_its_default(tab: Any) -> None:
@@ -307,23 +337,31 @@ def test_a_conditional_network_has_a_menu_of_classes(tab: Any) -> None:
     assert shown(tab, checkpoint="classes", label=2) != first
 
 
-def test_the_shelf_keeps_names_orders_and_gives_back(tab: Any, app: str) -> None:
-    assert "Keep a picture" in tab.find_element("id", "shelf").text
-    for seed in (8, 9):
-        tab.execute_script(MOVE, "seed", [seed])
-        shown(tab, seed=seed)
-        press(tab, "[data-do=keep]")
-    tab.get(app)
-    shown(tab, seed=None)
-    cards = tab.find_elements("css selector", "#shelf-list li")
-    assert [card.find_element("css selector", ".name").get_attribute("value") for card in cards] == ["seed 8", "seed 9"]
-    click = "document.querySelector(arguments[0]).click()"
-    tab.execute_script(click, "#shelf-list li [aria-label$='move right']")
-    assert [kept["name"] for kept in tab.execute_script("return window.stage.shelf")] == ["seed 9", "seed 8"]
-    tab.execute_script(click, "#shelf-list li .picture")
-    shown(tab, seed=9)
-    tab.execute_script(click, "#shelf-list li [aria-label$='remove']")
-    assert len(tab.execute_script("return window.stage.shelf")) == 1
+def test_a_silent_explorer_is_forgiven_when_it_answers(tab: Any) -> None:
+    tab.execute_script(
+        "window.ask = window.fetch; window.fetch = async () => { throw new TypeError(); }; stage.refreshNetworks()"
+    )
+    error(tab, part="does not answer")
+    tab.execute_script("window.fetch = window.ask; stage.refreshNetworks()")
+    assert not error(tab)
+
+
+def test_every_press_zooms_to_another_multiple(tab: Any, app: str) -> None:
+    """A twelfth of a dot a pixel: the toy's 52 rows are higher than the view."""
+    screen = {"width": 1280, "height": 860, "deviceScaleFactor": 0.08, "mobile": False}
+    tab.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    wide = "const c = document.getElementById('stage'); return parseFloat(c.style.width) * devicePixelRatio / c.width"
+    try:
+        tab.get(app)
+        shown(tab)
+        assert tab.execute_script(wide) < 1
+        for times in (1, 2, 3):
+            tab.execute_script("document.querySelector('[data-do=zoom-in]').click()")
+            assert tab.execute_script(wide) == pytest.approx(times)
+        tab.execute_script("document.querySelector('[data-do=zoom-fit]').click()")
+        assert tab.execute_script(wide) < 1
+    finally:
+        tab.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_two_tabs_do_not_disturb_each_other(tab: Any, app: str) -> None:

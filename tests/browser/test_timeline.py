@@ -163,3 +163,10 @@ def test_keys_by_keyboard_undo_and_what_is_kept(line: Any) -> None:
     until(lambda: "a timeline stays in one network" in words(line, "#timeline-wrong"))
     time.sleep(0.1)
     assert len(times(line)) == 3 and complaints(line) == []
+
+
+def test_a_refused_shelf_leaves_nothing_chosen(line: Any) -> None:
+    line.execute_script("stage.keep({ ...stage.recipe, checkpoint: 'classes' })")
+    press(line, "The whole shelf")
+    until(lambda: "a timeline stays in one network" in words(line, "#timeline-wrong"))
+    assert not line.find_element("css selector", "#timeline-key .key").is_displayed()

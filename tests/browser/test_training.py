@@ -55,7 +55,8 @@ def test_a_small_training_is_watched_shown_and_stopped(tab: Any) -> None:
     open_tab(tab, "Training")
     until(lambda: "No run yet" in words(tab, "#training-panel .empty"))
     tab.execute_script("performance.setResourceTimingBufferSize(9999)")
-    asked = silent(tab)  # there is nothing to look at
+    asked = silent(tab)  # there is nothing to look at, only for
+    until(lambda: tab.execute_script(ASKED) > asked)
     # Smaller and shorter ones may be done before they are stopped.
     for name, value in (("images", 4000), ("size", 64)):
         tab.execute_script(f"document.querySelector('#training-{name} input[value=\"{value}\"]').click()")

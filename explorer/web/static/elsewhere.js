@@ -1,4 +1,4 @@
-// The same picture on another network: what that one does not have (layers, classes, a size) is left out.
+// The same picture on another network: what that one does not have (points, layers, classes, a size) is left out.
 
 import { layersText, parseLayers } from "./panel_kit.js";
 import { full, same } from "./recipe.js";
@@ -18,17 +18,18 @@ export function layersOf({ layers }, count) {
   }
 }
 
-/** The sources that a network can take: layers it has, classes it has. */
+/** The sources that a network with these layers and classes can take. */
 export function fitted(mix, { layers, classes }) {
-  return mix.flatMap(({ label, ...source }) => {
+  return mix.flatMap((source) => {
     const left = layersOf(source, layers);
-    const own = label != null && label < classes ? { label } : {};
+    const { label, ...plain } = source;
+    const own = label != null && label < classes ? source : plain;
     const where = source.layers == null ? {} : { layers: layersText(left) };
-    return left.size ? [{ ...source, ...own, ...where }] : [];
+    return left.size ? [{ ...own, ...where }] : [];
   });
 }
 
-/** A recipe as `network` can show it. */
+/** A recipe as `network` can show it; points are those of the network that they were found in. */
 export function counterpart(recipe, network) {
   if (recipe.checkpoint === network.name) return full(recipe);
   const { toward, blend, grown } = recipe;
@@ -36,16 +37,27 @@ export function counterpart(recipe, network) {
     ...recipe,
     ...fitting(recipe, network),
     checkpoint: network.name,
-    toward: toward && entry(toward, network),
-    blend: blend.map((one) => entry(one, network)),
+    point: null,
+    toward: toward && !toward.point ? entry(toward, network) : null,
+    // The weights of the others alone do not add up.
+    blend: blend.some(({ point }) => point) ? [] : blend.map((one) => entry(one, network)),
     grown: grown && network.grows && network.sizes.some((size) => same(size, grown.size)) ? grown : null,
   });
+}
+
+/** Bring `network` to the stage, with what it has of the picture there, at its own size. */
+export function goTo(stage, network) {
+  const { recipe } = stage;
+  stage.set({ ...counterpart(recipe, network), grown: null });
+  stage.tell(leftOut(recipe, network));
 }
 
 /** A sentence on what `network` has not, so that its picture goes without it; "" where nothing is missing. */
 export function leftOut(recipe, network) {
   const found = counterpart(recipe, network);
+  const lost = (recipe.toward && !found.toward) || recipe.blend.length !== found.blend.length;
   const missing = [
+    (recipe.point !== found.point || lost) && "its point",
     recipe.label !== found.label && "the class",
     recipe.cutoff !== found.cutoff && "layers of the cutoff",
     !same(recipe.mix, found.mix) && "layers or classes of the mix",
@@ -73,7 +85,7 @@ function fitting({ label, cutoff, mix, steer }, network) {
   return {
     ...(label != null && label >= network.classes ? { label: null } : {}),
     ...(cutoff != null ? { cutoff: Math.min(cutoff, network.layers) } : {}),
-    ...(mix ? { mix: fitted(mix, network) } : {}),
+    ...(mix ? { mix: fitted(mix.filter(({ point }) => !point), network) } : {}),
     ...(steer ? { steer: steerable(steer, network) } : {}),
   };
 }

@@ -1,6 +1,6 @@
 // The header: which network, and taking the picture home as a link, a PNG, a walk or a recipe; bringing it back.
 
-import { steerable } from "./elsewhere.js";
+import { goTo } from "./elsewhere.js";
 import { adorn, nameGroup } from "./fields.js";
 import { fetchFrame } from "./frames.js";
 import { addressOf } from "./history.js";
@@ -22,7 +22,7 @@ export function mountHeader(stage) {
 }
 
 function mountNetworks(stage) {
-  const menu = stage.menus.mount("network", (checkpoint) => stage.set({ checkpoint, label: null, grown: null, steer: steerable(stage.recipe.steer, stage.find(checkpoint)) }));
+  const menu = stage.menus.mount("network", (checkpoint) => goTo(stage, stage.find(checkpoint)));
   menu.addEventListener("focus", () => stage.refreshNetworks());
   stage.subscribe((recipe, network) => {
     stage.menus.show("network", { choices: offered(stage.networks), value: network?.name ?? null });

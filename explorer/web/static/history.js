@@ -4,6 +4,7 @@
 import { full, same, short } from "./recipe.js";
 
 const REST = 500; // ms
+const LAST = "styloscope.last"; // the place of the last entry, which the one that a reload comes back to does not know
 
 /** The address that restores `recipe` on any server with the same network. */
 export function addressOf(recipe) {
@@ -26,6 +27,15 @@ export function recipeOfAddress() {
   return { error: "The recipe in this address cannot be read: it must be a JSON object." };
 }
 
+function lastKept() {
+  try {
+    return Number(sessionStorage.getItem(LAST) ?? NaN) || null;
+  } catch (wrong) {
+    console.debug(wrong.message);
+    return null;
+  }
+}
+
 export class History {
   #timer = 0;
   #entry = null;
@@ -42,8 +52,9 @@ export class History {
   }
 
   begin(recipe) {
-    this.#place = history.state?.styloscope?.place ?? 0;
-    this.#last = Math.max(this.#place, Number(history.state?.styloscope?.last ?? 0));
+    const kept = history.state?.styloscope;
+    this.#place = kept?.place ?? 0;
+    this.#last = kept ? Math.max(this.#place, lastKept() ?? kept.last ?? 0) : 0;
     this.#entry = recipe;
     this.#write("replaceState", recipe);
   }
@@ -87,8 +98,9 @@ export class History {
     const state = { ...history.state, styloscope: { recipe: short(recipe), place: this.#place, last: this.#last } };
     try {
       history[how](state, "", addressOf(recipe));
+      sessionStorage.setItem(LAST, String(this.#last));
     } catch (wrong) {
-      // Browsers refuse very many entries in a short time; the picture goes on without one.
+      // Browsers refuse very many entries in a short time, or any storage; the picture goes on without.
       console.debug(wrong.message);
     }
     this.#tell();
@@ -100,6 +112,7 @@ export class History {
     if (!recipe) return;
     this.drop();
     this.#place = kept?.place ?? 0;
+    this.#last = Math.max(this.#last, this.#place);
     this.#entry = full(recipe);
     this.#tell();
     this.go(this.#entry);

@@ -53,7 +53,11 @@ export class Nearest {
       if (seen && this.#following) this.#ask();
     });
     stage.subscribe(() => this.#seen && this.#sets());
-    document.addEventListener("drawn", ({ detail }) => detail.exact && this.#following && this.#seen && this.#ask());
+    document.addEventListener("drawn", ({ detail }) => {
+      if (!detail.exact || !this.#seen) return;
+      this.#sets();
+      if (this.#following) this.#ask();
+    });
   }
 
   /** Look for the stage's picture, and from now on for whatever it rests on. */
@@ -74,15 +78,16 @@ export class Nearest {
     const key = network && `${network.name} ${network.sha}`;
     if (!network || key === this.#known) return;
     this.#known = key;
-    const told = await answered(fetch(`/nearest?${new URLSearchParams({ checkpoint: network.name })}`)).catch((wrong) => ({ sets: [], says: wrong.message }));
+    const told = await answered(fetch(`/nearest?${new URLSearchParams({ checkpoint: network.name })}`)).catch((wrong) => ({ sets: [], says: wrong.message, failed: true }));
     if (this.#known !== key) return;
+    if (told.failed) this.#known = ""; // the next change asks again
     const before = this.menu.value;
     this.menu.replaceChildren(...told.sets.map((name) => h("option", { value: name }, name)));
     if (told.sets.includes(before)) this.menu.value = before;
     this.menu.hidden = told.sets.length < 2;
     this.look.hidden = told.sets.length === 0;
     this.none.hidden = told.sets.length > 0;
-    this.none.replaceChildren(...(told.sets.length ? [] : [`${sentence(told.says ?? "")} `, HOW]));
+    this.none.replaceChildren(...(told.sets.length ? [] : [`${sentence(told.says ?? "")} `, told.failed ? "" : HOW]));
     if (!told.sets.length) this.#clear();
   }
 
@@ -200,5 +205,5 @@ async function answered(asked) {
 }
 
 function sentence(words) {
-  return words ? `${words[0].toUpperCase()}${words.slice(1).replace(/\.?$/, ".")}` : "";
+  return words ? `${words[0].toUpperCase()}${words.slice(1).replace(/[^.?!]$/, "$&.")}` : "";
 }

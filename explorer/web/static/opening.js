@@ -1,5 +1,6 @@
 // Open...: a network file from this computer goes to the server, which reads it, makes it ours and keeps it; then it is shown.
 
+import { goTo } from "./elsewhere.js";
 import { timeLeft } from "./panel_kit.js";
 
 const LIMIT = 512 * 2 ** 20; // bytes
@@ -41,7 +42,9 @@ export function mountOpen(stage) {
     try {
       const { name, notes } = await send(sending, file);
       await stage.refreshNetworks();
-      stage.set({ checkpoint: name, label: null, grown: null });
+      const network = stage.find(name);
+      if (!network) return say(`${name} is open, but the explorer does not answer; choose it above when it does.`, true);
+      goTo(stage, network);
       stage.tell(`${name} is open`);
       say([`${name} is open.`, ...notes.map((note) => `${note[0].toUpperCase()}${note.slice(1)}.`)].join(" "));
       if (!notes.length) hide();

@@ -1,6 +1,6 @@
 // What this network is: the facts of its file, its model card, and the words people ask about.
 
-import { architectureOf, button, h, place, sides } from "./panel_kit.js";
+import { architectureOf, button, copyText, h, place, sides } from "./panel_kit.js";
 
 const WORDS = [
   ["z and w", "z is what is drawn: a list of normal numbers that a seed fixes, the same in every tool of the field.", "w is z after the mapping network, the style that the layers read; moving straight in w changes a picture smoothly, and layers can be given different ones."],
@@ -17,25 +17,48 @@ export function mount(stage) {
     const growth = [h("dt", {}, GROWTH[0]), h("dd", {}, GROWTH.slice(1).join(" "))];
     root.append(h("p", { class: "caution" }, CAUTION), facts, card, words(growth));
     let shown = null;
-    stage.subscribe(async (recipe, network) => {
+    let failed = false;
+    const look = async () => {
+      const { network } = stage;
       const key = network && `${network.name} ${network.sha}`;
       if (!network || key === shown) return;
       shown = key;
+      failed = false;
       for (const part of growth) part.hidden = !network.grows;
-      const answer = await fetch(`/about?${new URLSearchParams({ checkpoint: network.name })}`);
-      const about = await answer.json();
-      if (shown !== key) return;
-      if (!answer.ok) {
-        facts.replaceChildren(h("p", { class: "wrong" }, about.error));
+      let about;
+      try {
+        about = await told(`/about?${new URLSearchParams({ checkpoint: network.name })}`);
+      } catch (wrong) {
+        if (shown !== key) return;
+        failed = true;
+        facts.replaceChildren(h("p", { class: "wrong" }, wrong.message));
         card.replaceChildren();
+        card.hidden = true;
         return;
       }
+      if (shown !== key) return;
       facts.replaceChildren(h("h3", {}, about.name), table(rows(about, network)), ...command(about));
       // The server has rendered the card with all HTML in it shown as text.
       card.innerHTML = about.card ?? "";
       card.hidden = !about.card;
+    };
+    stage.subscribe(look);
+    // What failed is asked for again once the explorer draws.
+    document.addEventListener("drawn", ({ detail }) => {
+      if (!detail.exact || !failed) return;
+      shown = null;
+      look();
     });
   });
+}
+
+async function told(address) {
+  const answer = await fetch(address).catch(() => {
+    throw new Error("The explorer does not answer; is it still running?");
+  });
+  const about = await answer.json().catch(() => ({ error: `The explorer answered ${answer.status}.` }));
+  if (!answer.ok || about.error) throw new Error(about.error);
+  return about;
 }
 
 function rows(about, network) {
@@ -77,13 +100,9 @@ function table(rows) {
 function command({ training }) {
   const line = Array.isArray(training.command) ? training.command.join(" ") : training.command;
   if (!line) return [];
-  const copy = button("Copy", {
-    press: async () => {
-      await navigator.clipboard?.writeText(line);
-      copy.lastChild.data = "Copied";
-    },
-  });
-  return [h("div", { class: "row" }, h("span", { class: "label" }, "Trained by"), h("span", { class: "spring" }), copy), h("pre", {}, h("code", {}, line))];
+  const code = h("code", {}, line);
+  const copy = button("Copy", { title: "Copy the command", press: () => copyText(copy, code) });
+  return [h("div", { class: "row" }, h("span", { class: "label" }, "Trained by"), h("span", { class: "spring" }), copy), h("pre", {}, code)];
 }
 
 function words(growth) {

@@ -3,6 +3,8 @@
 import { button, h, timeLeft } from "./panel_kit.js";
 
 const POLL = 300; // milliseconds
+const PATIENCE = 30_000; // ms for which a server that does not answer is asked again
+const SILENT = "The explorer does not answer; is it still running?";
 
 async function answer(response) {
   const said = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
@@ -14,6 +16,7 @@ async function answer(response) {
 export class JobBox {
   #newest = null; // the wish that counts
   #turn = Promise.resolve(); // the end of the one before
+  #unheard = false; // the server did not hear Cancel
 
   constructor(stage, { fetch: ask = window.fetch.bind(window) } = {}) {
     this.stage = stage;
@@ -48,8 +51,9 @@ export class JobBox {
     this.left.textContent = "";
     this.bar.removeAttribute("value");
     this.working.hidden = false;
+    this.#unheard = false;
     try {
-      const { id } = await answer(await this.ask("/jobs", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
+      const { id } = await answer(await this.#reach("/jobs", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
       this.id = id;
       if (this.#newest !== wish) await this.cancel();
       const status = await this.#follow(id);
@@ -66,7 +70,7 @@ export class JobBox {
       return { state: "done", url, name: status.name };
     } catch (wrong) {
       // One that ended just before it was cancelled is forgotten: no error.
-      if (this.#newest !== wish) {
+      if (this.#newest !== wish && !wrong.silent) {
         this.result.textContent = "Cancelled.";
         return { state: "cancelled" };
       }
@@ -90,12 +94,44 @@ export class JobBox {
   async cancel() {
     if (!this.id) return;
     this.left.textContent = "stopping";
-    await this.ask(`/jobs/${this.id}`, { method: "DELETE" });
+    try {
+      await this.#reach(`/jobs/${this.id}`, { method: "DELETE" });
+      this.#unheard = false;
+    } catch (wrong) {
+      // Told again once the server answers.
+      console.debug(wrong.message);
+      this.#unheard = true;
+    }
+  }
+
+  async #reach(address, options) {
+    try {
+      return await this.ask(address, options);
+    } catch (wrong) {
+      if (wrong.name === "AbortError") throw wrong;
+      throw Object.assign(new Error(SILENT), { silent: true });
+    }
+  }
+
+  /** How the job stands. One question that gets no answer does not end it: the server works on meanwhile. */
+  async #status(id) {
+    let since = null; // when it fell silent
+    for (;;) {
+      try {
+        return await answer(await this.#reach(`/jobs/${id}`));
+      } catch (wrong) {
+        since ??= performance.now();
+        if (!wrong.silent || performance.now() - since > PATIENCE) throw wrong;
+        this.left.textContent = "waiting for the explorer";
+        await new Promise((wake) => setTimeout(wake, 3 * POLL));
+      }
+    }
   }
 
   async #follow(id) {
     for (;;) {
-      const status = await answer(await this.ask(`/jobs/${id}`));
+      const status = await this.#status(id);
+      if (this.#unheard) await this.cancel();
       if (!["waiting", "running"].includes(status.state)) return status;
       if (status.total) this.bar.value = status.done / status.total;
       if (status.state === "waiting") this.left.textContent = status.ahead ? `behind ${status.ahead} more` : "starting";

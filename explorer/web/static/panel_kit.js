@@ -1,5 +1,6 @@
 // What the panels share: elements, sliders, thumbnails that load when they are seen, long work with Cancel, small languages.
 
+import { AGAIN } from "./frames.js";
 import { onlyNumbers } from "./typing.js";
 
 export const SEED_LIMIT = 2 ** 32;
@@ -200,7 +201,7 @@ export function likeStage(recipe) {
 
 /** The stage's recipe made one seed's again: nothing mixed in, steered, on the way, or blended. */
 export function onlySeed(recipe, seed) {
-  return { ...likeStage(recipe), seed, mix: [], steer: [], toward: null, blend: [] };
+  return { ...likeStage(recipe), seed, point: null, mix: [], steer: [], toward: null, blend: [] };
 }
 
 /** The longer side of the pictures that each layer works at: in StyleGAN2 layers 2k-1 and 2k share one, in StyleGAN 2k and 2k+1. */
@@ -296,10 +297,16 @@ export function shelfMenu(stage, { label, pick }) {
 
 /** Small pictures that are asked for when they come into sight, behind the stage's own, and dropped when they leave it. */
 export class Thumbs {
+  #all = new Set();
+  #unanswered = new Set(); // those that a silent server still owes a picture
+  #timer = 0;
+
   constructor(stage, { size }) {
     this.stage = stage;
     this.size = size;
     this.seen = new IntersectionObserver((entries) => entries.forEach((entry) => this.#turn(entry)), { rootMargin: "160px" });
+    stage.subscribeNetworks(() => this.#renew());
+    document.addEventListener("drawn", () => this.#retry());
   }
 
   /** A button that shows a recipe; `press(recipe)`. */
@@ -309,12 +316,14 @@ export class Thumbs {
     const element = h(tag, { class: kind, ...props }, picture);
     if (press) element.addEventListener("click", () => press(element.recipe));
     this.seen.observe(element);
+    this.#all.add(element);
     return element;
   }
 
   /** Show `recipe` in a thumbnail; nothing happens when it shows it already. */
   set(element, recipe) {
-    const key = JSON.stringify(recipe);
+    // A network may be another one under its old name.
+    const key = JSON.stringify([recipe, this.#network(recipe)?.sha]);
     if (element.key === key) return;
     element.recipe = recipe;
     element.key = key;
@@ -325,10 +334,33 @@ export class Thumbs {
   /** Give up a thumbnail that has left the page. */
   drop(element) {
     this.seen.unobserve(element);
+    this.#all.delete(element);
+    this.#unanswered.delete(element);
     element.asking?.abort();
     const picture = element.querySelector("img");
     if (picture.src) URL.revokeObjectURL(picture.src);
     element.remove();
+  }
+
+  #network({ checkpoint }) {
+    return checkpoint ? this.stage.find(checkpoint) : this.stage.network;
+  }
+
+  /** The networks are others: what shows one that was replaced under its name is asked for anew. */
+  #renew() {
+    for (const element of this.#all) if (element.key && this.#network(element.recipe)) this.set(element, element.recipe);
+  }
+
+  /** Ask for what a silent server did not give, as far as it is in sight; the rest is asked for once it comes there. */
+  #retry(most = Infinity) {
+    const waiting = [...this.#unanswered].filter((element) => element.inSight).slice(0, most);
+    for (const element of waiting) this.#ask(element);
+  }
+
+  /** One of them asks whether the server is back, also where the stage itself has nothing to ask. */
+  #later() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#retry(1), AGAIN);
   }
 
   #turn(entry) {
@@ -341,6 +373,7 @@ export class Thumbs {
     element.asking?.abort();
     const asking = (element.asking = new AbortController());
     const key = element.key;
+    this.#unanswered.delete(element);
     element.classList.add("waiting");
     try {
       const blob = await this.stage.picture(element.recipe, { size: this.size, signal: asking.signal });
@@ -350,16 +383,43 @@ export class Thumbs {
       picture.src = URL.createObjectURL(blob);
       if (old) URL.revokeObjectURL(old);
       element.stale = false;
-      element.classList.remove("failed");
+      this.#complain(element, null);
+      this.#retry();
     } catch (wrong) {
       if (wrong.name === "AbortError" || asking.signal.aborted) return;
-      element.classList.add("failed");
-      element.title = wrong.message;
-      element.stale = false;
+      this.#complain(element, wrong.message);
+      element.stale = Boolean(wrong.again);
+      if (!wrong.again) return;
+      this.#unanswered.add(element);
+      this.#later();
     } finally {
       if (element.asking === asking) element.classList.remove("waiting");
     }
   }
+
+  /** Say in the title why there is no picture, or give it its own words back where nobody has given it others. */
+  #complain(element, words) {
+    if (element.title !== element.complaint) element.words = element.title;
+    element.complaint = words;
+    element.title = words ?? element.words;
+    element.classList.toggle("failed", words !== null);
+  }
+}
+
+/** Copy an element's text and say so on the button for a moment. */
+export async function copyText(pressed, element) {
+  const word = pressed.lastChild;
+  const own = (pressed.dataset.own ??= word.data);
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    word.data = "Copied";
+  } catch (wrong) {
+    // Browsers give the clipboard only to secure pages with the focus; selected it can still be copied by hand.
+    console.debug(wrong.message);
+    getSelection().selectAllChildren(element);
+    word.data = "Selected";
+  }
+  setTimeout(() => (word.data = own), 1500);
 }
 
 /** Seconds as people say them. */

@@ -164,6 +164,7 @@ class Atlas {
     this.over.over(map);
     this.#legend();
     this.settings.again(this.settings.wants(map) && !this.job.busy);
+    this.drawing.offer();
     this.#say();
     this.#place();
     if (this.over.pictures) this.sheets.of(this.settings.sheetQuery());

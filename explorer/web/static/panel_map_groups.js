@@ -6,6 +6,8 @@ const MOST_SHOWN = 24;
 const MOST_KEPT = 24; // put on the shelf at once
 const MOST_SENT = 4000; // of a group, evenly chosen from more
 const WORDS = { a: "A", b: "B" };
+const WHAT = "Select dots for each: A to B becomes a direction.";
+const NOTHING = "Select some dots first, or bring one to the stage.";
 
 export class Groups {
   #chosen = [];
@@ -26,7 +28,7 @@ export class Groups {
     this.make = button("Make a direction", { kind: "strong", title: "From group A to group B, in Steer", press: () => this.#hand() });
     this.reset = button("", { icon: "reset", kind: "icon reset", label: "Empty both groups", title: "Empty both groups", press: () => this.#set({ a: [], b: [] }) });
     const row = h("div", { class: "row wrap" }, this.buttons.a, this.buttons.b, this.reset);
-    this.what = h("p", { class: "hint" }, "Select dots for each: A to B becomes a direction.");
+    this.what = h("p", { class: "hint" }, WHAT);
     this.pair = h("div", { class: "pair", role: "group", "aria-label": "Two groups of dots" }, h("span", { class: "label" }, "Two groups"), row, this.what, this.make);
     this.root = h("div", { class: "groups" }, this.selection, this.pair);
     this.#tell();
@@ -59,7 +61,11 @@ export class Groups {
 
   #take(name) {
     const here = this.#chosen.length ? this.#chosen : this.act.here();
-    if (!here.length) return void this.stage.tell("Select some dots first, or bring one to the stage");
+    if (!here.length) {
+      this.what.textContent = NOTHING;
+      this.what.hidden = false;
+      return this.stage.tell(NOTHING);
+    }
     const other = name === "a" ? "b" : "a";
     const taken = new Set(here);
     this.#set({ [name]: [...here], [other]: this.#groups[other].filter((spot) => !taken.has(spot)) });
@@ -83,6 +89,7 @@ export class Groups {
     }
     this.reset.disabled = !a.length && !b.length;
     this.make.hidden = !a.length || !b.length;
+    this.what.textContent = WHAT;
     this.what.hidden = !this.make.hidden;
   }
 

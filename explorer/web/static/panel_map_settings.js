@@ -96,9 +96,10 @@ export class Settings {
     return `${path}?${this.#query({ checkpoint: this.stage.network.name, samples: this.samples, method, ...(this.method === AMONG ? { points: true } : {}), ...more })}`;
   }
 
-  /** What says whose small pictures are meant. */
+  /** What says whose small pictures are meant; the sha is for the page and its cache, as files are replaced under their names. */
   sheetQuery() {
-    return String(this.#query({ checkpoint: this.stage.network.name }));
+    const { name, sha } = this.stage.network;
+    return String(this.#query({ checkpoint: name, sha }));
   }
 
   /** The wish of a job that makes this map. */

@@ -1,6 +1,7 @@
 // Small pictures of the map's seeds: sheets that the server has drawn at low priority, loaded as they are needed.
 
 import { JobBox } from "./panel_jobs.js";
+import { button, h } from "./panel_kit.js";
 
 const LOOK = 1500; // ms between two looks for new sheets while they are drawn
 const MOST_LOADED = 120; // sheets, about 1.3 MB each once decoded
@@ -113,15 +114,29 @@ export class Sheets {
 /** Has the small pictures of a map drawn, behind everything else; those that are done are shown meanwhile. */
 export class Drawing {
   #begun = new Set(); // maps whose pictures were, so that a cancelled one is not begun again by itself
+  #ended = new Set(); // those that were cancelled or failed, to be begun again by hand
 
   constructor(stage, { settings, sheets, values }) {
     Object.assign(this, { settings, sheets, values });
     this.job = new JobBox(stage);
-    this.root = this.job.root;
+    this.again = button("Draw the small pictures", { title: "Go on where it stopped", press: () => this.#anew() });
+    this.root = h("div", { class: "part" }, this.job.root, this.again);
+    this.offer();
+  }
+
+  /** Offer to go on with what was cancelled or failed. */
+  offer() {
+    this.again.hidden = this.job.busy || !this.#ended.has(this.settings.key);
+  }
+
+  #anew() {
+    for (const set of [this.#begun, this.#ended]) set.delete(this.settings.key);
+    return this.start();
   }
 
   async start() {
     const { key } = this.settings;
+    this.offer();
     if (this.#begun.has(key) || this.job.busy) return;
     this.#begun.add(key);
     await this.sheets.of(this.settings.sheetQuery());
@@ -130,6 +145,8 @@ export class Drawing {
     const end = await this.job.run(wish, { words: "Drawing the map's small pictures, once", take: false });
     clearInterval(every);
     if (end.state === "done") fetch(end.url.replace(/\/file$/, ""), { method: "DELETE" });
+    else this.#ended.add(key);
+    this.offer();
     this.#look();
   }
 

@@ -3,7 +3,8 @@
 import { fitted, layersOf } from "./elsewhere.js";
 import { nameGroup, resetOf, textField } from "./fields.js";
 import { JobBox } from "./panel_jobs.js";
-import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, showClasses, slider, take, Thumbs, whenSeen } from "./panel_kit.js";
+import { button, h, hand, layerGroups, layerSizes, layersText, layerTicks, likeStage, onlySeed, openTab, parseLayers, parseSeeds, present, rested, SEED_LIMIT, shaped, shelfMenu, showClasses, slider, take, Thumbs, whenSeen } from "./panel_kit.js";
+import { same } from "./recipe.js";
 import { onlyNumbers } from "./typing.js";
 
 const PARTS = ["#mix-sources", "#matrix-rows input", "#matrix-columns input", "#matrix-layers", "#matrix-coarse", "#matrix-middle", "#matrix-fine", "#matrix-rest", "#matrix-sync"];
@@ -39,20 +40,32 @@ function sources(stage) {
   };
   const clear = button("Remove all", { icon: "close", kind: "brief", label: "Remove all", title: "Remove all sources", press: () => stage.set({ mix: [] }) });
   const keep = button("Keep", { icon: "keep", kind: "brief", label: "Keep", title: "Keep this mix on the shelf", press: () => stage.keep() });
-  const fromShelf = shelfMenu(stage, { label: "From the shelf", pick: (kept) => add(sourceOf(kept.recipe, stage.network)) });
+  const addKept = ({ name, recipe }) => {
+    if (recipe.checkpoint && recipe.checkpoint !== stage.recipe.checkpoint) return stage.say(`${name} is of the network ${recipe.checkpoint}; a mix stays in one network.`);
+    if (recipe.toward || recipe.blend?.length) return stage.say(`${name} is a picture between others, and a source is a seed or a point. Keep it as a point first (Project), then mix in the point.`);
+    add(sourceOf(recipe, stage.network));
+  };
+  const fromShelf = shelfMenu(stage, { label: "From the shelf", pick: addKept });
   const bar = h("div", { class: "row wrap bar" }, button("Add a source", { icon: "plus", kind: "plain strong", press: () => add({}) }), fromShelf, h("span", { class: "spring" }), clear, keep);
   let rows = [];
   let depth = 0;
-  take("mix-add", (kept) => add(sourceOf(kept.recipe, stage.network)));
+  let drawn = "";
+  take("mix-add", addKept);
   const draw = () => {
     const { mix } = stage.recipe;
     const layers = stage.network?.layers ?? 0;
     empty.hidden = mix.length > 0;
     clear.hidden = mix.length < 2;
     keep.hidden = mix.length < 1;
-    if (layers !== depth) rows.splice(0).forEach((row) => row.leave());
-    if (layers && depth && (layers < depth || mix.some(({ label }) => label >= Math.max(1, stage.network.classes)))) queueMicrotask(() => stage.set({ mix: fitted(mix, stage.network) }));
-    depth = layers;
+    // Ticks say at how many pixels their layers work, which another network of as many layers does elsewhere.
+    const sizes = layers ? layerSizes(stage.network).join() : "";
+    if (sizes !== drawn) rows.splice(0).forEach((row) => row.leave());
+    if (layers && depth && (layers < depth || mix.some(({ label }) => label >= Math.max(1, stage.network.classes)))) {
+      const fit = fitted(mix, stage.network);
+      // Setting what is there already would draw a good picture over the sentence on a refused one.
+      if (!same(fit, mix)) queueMicrotask(() => stage.set({ mix: fit }));
+    }
+    [depth, drawn] = [layers, sizes];
     rows.splice(mix.length).forEach((row) => row.leave());
     while (depth && rows.length < mix.length) {
       rows.push(source(stage, thumbs, rows.length));
@@ -82,8 +95,8 @@ function source(stage, thumbs, index) {
   const picture = thumbs.make({ label: `Source ${index + 1} to the stage`, title: "To the stage", press: (recipe) => stage.show({ ...stage.recipe, ...recipe, mix: [] }) });
   const number = h("input", { type: "number", "aria-label": `Source ${index + 1} seed`, min: 0, max: SEED_LIMIT - 1, step: 1, inputmode: "numeric" });
   onlyNumbers(number);
-  number.addEventListener("input", () => number.checkValidity() && number.value !== "" && change({ seed: number.valueAsNumber, point: undefined }));
-  number.addEventListener("change", () => show(entry, true));
+  number.addEventListener("input", () => number.checkValidity() && number.value !== "" && change({ seed: number.valueAsNumber, point: undefined }, true));
+  number.addEventListener("change", () => (show(entry, true), stage.set({})));
   const amount = slider({ label: "Amount", min: 0, max: 1, step: 0.01, value: 1, oninput: (value, moving) => change({ amount: value }, moving) });
   const ticks = layerTicks({
     network: stage.network,
@@ -106,9 +119,9 @@ function source(stage, thumbs, index) {
         "div",
         { class: "row" },
         name,
-        button("", { icon: "left", kind: "icon", label: `Source ${index + 1}: previous seed`, press: () => seedTo(entry.seed - 1) }),
+        button("", { icon: "left", kind: "icon", label: `Source ${index + 1}: previous seed`, press: () => seedTo((entry.seed ?? 0) - 1) }),
         number,
-        button("", { icon: "right", kind: "icon", label: `Source ${index + 1}: next seed`, press: () => seedTo(entry.seed + 1) }),
+        button("", { icon: "right", kind: "icon", label: `Source ${index + 1}: next seed`, press: () => seedTo((entry.seed ?? 0) + 1) }),
         button("", { icon: "dice", kind: "icon", label: `Source ${index + 1}: any seed`, press: () => seedTo(anySeed()) }),
         label,
         h("span", { class: "spring" }),
@@ -127,7 +140,7 @@ function source(stage, thumbs, index) {
     ticks.show(bare ? [] : layersOf(next, stage.network.layers));
     showClasses(label, stage.network, next.label ?? stage.recipe.label ?? 0);
     const own = next.label == null ? {} : { label: next.label };
-    thumbs.set(picture, { ...likeStage(stage.recipe), ...own, ...(next.point ? { point: next.point } : { seed: next.seed }) });
+    thumbs.set(picture, { ...onlySeed(stage.recipe, next.seed ?? 0), point: next.point ?? null, ...own });
   };
   return { root, show, leave: () => (thumbs.drop(picture), root.remove()) };
 }
@@ -149,7 +162,7 @@ function matrix(stage) {
     if (shape !== drawn) cells = build(stage, { thumbs, grid, cells, rows, columns, wish: () => wish });
     drawn = shape;
     const labels = classes.show(stage);
-    const base = onlySeed(stage.recipe, 0);
+    const base = { ...onlySeed(stage.recipe, 0), point: null };
     for (const { element, row, column } of cells) thumbs.set(element, recipeOf(base, { row, column, layers: wish.layers, labels }));
   };
   const seeds = (key) => (text) => {
@@ -172,9 +185,12 @@ function matrix(stage) {
     later();
   });
   const fit = () => {
-    if (!stage.network || stage.network.layers === fit.layers) return;
-    fit.layers = stage.network.layers;
-    showLayers(new Set(layerGroups(fit.layers).middle));
+    if (!stage.network) return;
+    const { layers } = stage.network;
+    const sizes = layerSizes(stage.network).join();
+    if (sizes === fit.sizes) return;
+    showLayers(layers === fit.layers ? parseLayers(wish.layers, layers) : new Set(layerGroups(layers).middle));
+    Object.assign(fit, { layers, sizes });
   };
   const settled = rested(redraw, 400);
   stage.subscribe(() => (fit(), settled()));
@@ -216,6 +232,8 @@ function mountLayers(stage, choose) {
     take(next);
     const choices = layerSizes(stage.network).map((_, layer) => String(layer));
     stage.menus.show("matrix-layers", { choices, value: [...next].sort((a, b) => a - b).map(String) });
+    // The same choices stay in the page, also where their layers are of another size.
+    name();
   };
   for (const [word, button] of Object.entries(words)) {
     button.addEventListener("click", () => {

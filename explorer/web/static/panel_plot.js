@@ -258,6 +258,7 @@ export class Plot {
     const [left, top] = [view.across(x), view.down(y)];
     const [image, words] = this.tip.children;
     words.textContent = said;
+    image.style.visibility = "hidden"; // the one before is another seed's
     this.tip.hidden = false;
     const flip = left > this.host.clientWidth / 2;
     this.tip.style.transform = `translate(${left}px, ${Math.min(top, this.host.clientHeight - 140)}px) translate(${flip ? "calc(-100% - 12px)" : "12px"}, -12px)`;
@@ -266,6 +267,8 @@ export class Plot {
       if (asking.signal.aborted) return;
       if (image.src) URL.revokeObjectURL(image.src);
       image.src = URL.createObjectURL(blob);
+      await image.decode();
+      if (!asking.signal.aborted) image.style.visibility = "";
     } catch (wrong) {
       if (!asking.signal.aborted) words.textContent = `${said}: ${wrong.message}`;
     }

@@ -7,6 +7,7 @@ import { button, className, h, openTab, present, hand, take, sides } from "./pan
 import { Points, asked, pointRecipe } from "./panel_project_points.js";
 
 const LIMIT = 64 * 2 ** 20; // bytes
+const FREEDOM = "One w a layer comes closer to the picture; one w stays closer to what the network knows.";
 const PARTS = ["#project-picture", "#points-rest", "#project-nearest", "#project-space [type=radio]", "#project-steps [type=radio]", "#project-noise [type=radio]", "#points-name input, #points-name textarea", "#points-keep", "#points-open"];
 
 /** Whatever hands over a picture from elsewhere finds this panel, also before its tab was first opened. */
@@ -63,13 +64,9 @@ class Project {
 
   #mountSettings() {
     const set = (key) => (value) => (this.#settings[key] = value);
-    const titles = { "w+": "Each layer gets a w of its own: closer to the picture", w: "One w for all layers: closer to what the network makes by itself" };
-    const words = h("p", { class: "hint" }, `${titles["w+"]}.`);
-    document.getElementById("project-settings").append(words);
-    radioField("project-space", { name: "Freedom", start: "w+", titles, change: (space) => {
-      this.#settings.space = space;
-      words.textContent = `${titles[space]}.`;
-    } });
+    const titles = { "w+": "Each layer gets a w of its own: closer to the picture", w: "One w for all layers: closer to what the network knows" };
+    document.getElementById("project-settings").append(h("p", { class: "hint" }, FREEDOM));
+    radioField("project-space", { name: "Freedom", start: "w+", titles, change: set("space") });
     radioField("project-steps", { name: "Length", start: "500", titles: { 125: "125 steps: a first look", 500: "500 steps", 2000: "2000 steps, for the last bit" }, change: set("steps") });
     radioField("project-noise", { name: "Noise maps", start: "const", titles: { const: "As the network’s other pictures", maps: "Fine grain is fitted too; mixing and walking do not carry it" }, change: (value) => (this.#settings.noise_maps = String(value === "maps")) });
   }

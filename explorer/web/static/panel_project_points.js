@@ -19,6 +19,7 @@ export function pointRecipe({ checkpoint, name, grown, label }) {
 export class Points {
   #asked = "";
   #shown = new Map(); // name -> its list item
+  #renamed = new Map(); // old name -> new one, until the list has it
 
   constructor(stage) {
     this.stage = stage;
@@ -61,18 +62,38 @@ export class Points {
     }
   }
 
+  /** Show these points; items of those that stay are kept, with the focus and a half-typed name. */
   #draw(points, checkpoint) {
     this.empty.hidden = points.length > 0;
-    for (const item of this.#shown.values()) {
+    const ofs = new Map(points.map((point) => [point.name, JSON.stringify([this.#asked, point])]));
+    const held = [...this.#shown].find(([, item]) => item.contains(document.activeElement));
+    const focus = held && held[1].of !== ofs.get(held[0]) ? this.#heir(...held, ofs) : null;
+    for (const [name, item] of this.#shown) {
+      if (item.of === ofs.get(name)) continue;
       this.thumbs.drop(item.picture);
       item.remove();
+      this.#shown.delete(name);
     }
-    this.#shown.clear();
-    for (const point of points) {
-      const item = this.#item(point, checkpoint);
-      this.#shown.set(point.name, item);
-      this.list.append(item);
-    }
+    points.forEach((point, index) => {
+      const { name } = point;
+      if (!this.#shown.has(name)) this.#shown.set(name, Object.assign(this.#item(point, checkpoint), { of: ofs.get(name) }));
+      const item = this.#shown.get(name);
+      this.thumbs.set(item.picture, { ...likeStage(this.stage.recipe), ...pointRecipe({ ...point, checkpoint }), cutoff: null, noise: "const" });
+      if (this.list.children[index] !== item) this.list.insertBefore(item, this.list.children[index] ?? null);
+    });
+    this.#renamed.clear();
+    focus?.();
+  }
+
+  /** What gives the keyboard a place when the item that has it goes: the same control of the point's new name, else of its neighbour. */
+  #heir(name, item, ofs) {
+    const place = [...item.querySelectorAll("button, input")].indexOf(document.activeElement);
+    const stays = (one) => one && ofs.has(one);
+    const names = [...this.#shown.keys()];
+    const beside = [...this.list.children].map((one) => names.find((found) => this.#shown.get(found) === one));
+    const at = beside.indexOf(name);
+    const next = [this.#renamed.get(name), name, beside[at + 1], beside[at - 1]].find(stays);
+    return () => (next ? this.#shown.get(next).querySelectorAll("button, input")[place] : this.name).focus();
   }
 
   #item(point, checkpoint) {
@@ -80,7 +101,6 @@ export class Points {
     const recipe = pointRecipe({ ...point, checkpoint });
     const toStage = () => this.stage.show({ ...recipe, ...(this.stage.recipe.grown ? { grown: this.stage.recipe.grown } : {}) });
     const picture = this.thumbs.make({ label: `${name}: to the stage`, press: toStage });
-    this.thumbs.set(picture, { ...likeStage(this.stage.recipe), ...recipe, cutoff: null, noise: "const" });
     const title = h("input", { class: "name", value: name, maxlength: 80, "aria-label": `Name of ${name}`, onchange: () => this.#rename(name, title) });
     const file = `/points/${encodeURIComponent(name)}/file?${this.#query}`;
     const item = h(
@@ -132,6 +152,7 @@ export class Points {
   async #rename(old, title) {
     const wished = title.value.trim();
     if (!wished || wished === old) return (title.value = old);
+    this.#renamed.set(old, wished);
     const kept = await this.#act(async () => asked(await post("/points/rename", { checkpoint: this.stage.network.name, old, new: wished })));
     if (!kept) title.value = old;
     else if (this.stage.recipe.point === old) this.stage.set({ point: wished });

@@ -7,8 +7,8 @@ import { asked } from "./panel_steer.js";
 
 const AMOUNTS = [-3, -2, -1, 0, 1, 2, 3];
 const HINTS = {
-  sefa: "SeFa finds what changes pictures most in the network's weights; eigenvalues say how much.",
-  pca: "PCA finds along what the network's pictures vary most; the share of it is said.",
+  sefa: "SeFa finds what changes pictures most in the network's weights; a larger eigenvalue is a stronger change.",
+  pca: "PCA finds the directions in which its pictures differ most; the percentage says how much of the difference each explains.",
   kept: "What was kept under a name, beside this network.",
 };
 const FEW = 8;

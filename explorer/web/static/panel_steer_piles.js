@@ -65,13 +65,17 @@ class Pile {
     this.put([...this.recipes, ...recipes]);
   }
 
-  /** Have these pictures, each once. */
-  put(recipes) {
+  /** Have these pictures, each once; of another network none, as a seed is another picture there. */
+  put(given) {
+    const here = this.stage.recipe.checkpoint;
+    const strange = given.find(({ checkpoint }) => checkpoint && checkpoint !== here);
+    const recipes = given.filter(({ checkpoint }) => !checkpoint || checkpoint === here);
     const spelled = new Map(recipes.map((recipe) => {
       const { checkpoint, noise, grown, ...own } = short(recipe);
       return [JSON.stringify(own), own];
     }));
-    this.#say(spelled.size > MOST ? `A pile holds at most ${MOST} pictures.` : "");
+    const other = strange ? `A pile stays in one network, and a picture is of the network ${strange.checkpoint}.` : "";
+    this.#say(spelled.size > MOST ? `A pile holds at most ${MOST} pictures.` : other);
     this.recipes = [...spelled.values()].slice(0, MOST);
     this.draw();
   }

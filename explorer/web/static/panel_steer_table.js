@@ -20,6 +20,12 @@ export function mountTable(stage, directions, found) {
   const place = h("div", { class: "part" });
   document.getElementById("steer-table-rest").append(zone, rest, place, file);
   const making = new Making(stage, directions, found, place);
+  // The page takes a dropped file for a network or a picture, and says so over the stage.
+  const mine = (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    document.getElementById("stage-drop").hidden = true;
+  };
 
   const make = () => making.run({ name: name.value.trim(), method: "labels", labels: text, ...(column.value ? { column: column.value } : {}) }, { words: "Fitting the table", field: name });
   const open = async (chosen) => {
@@ -39,14 +45,12 @@ export function mountTable(stage, directions, found) {
     file.value = "";
   });
   root.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
+    mine(event);
     zone.classList.add("over");
   });
   root.addEventListener("dragleave", () => zone.classList.remove("over"));
   root.addEventListener("drop", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
+    mine(event);
     zone.classList.remove("over");
     open(event.dataTransfer.files[0]);
   });

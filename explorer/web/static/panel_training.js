@@ -4,10 +4,12 @@ import { Curves } from "./panel_training_curves.js";
 import { PARTS as START_PARTS, Starter } from "./panel_training_start.js";
 import { Told } from "./panel_training_told.js";
 import { PARTS as TIME_PARTS, TimeMachine } from "./panel_training_time.js";
+import { goTo } from "./elsewhere.js";
 import { adorn } from "./fields.js";
 import { h, present, whenSeen } from "./panel_kit.js";
 
 const POLL = 2000; // ms between two looks at a run that is alive, while somebody looks
+const FIRST = 5000; // ms between two looks for a first run
 const PARTS = ["#training-run input", "#training-sync", "#training-said", "#training-head", "#training-rest", "#training-to-stage", ...TIME_PARTS, ...START_PARTS];
 const WORDS = { running: "running", done: "done", stopped: "stopped" };
 
@@ -78,7 +80,8 @@ class Room {
     if (!this.inSight || document.hidden) return;
     this.#asking ??= this.#turn().finally(() => {
       this.#asking = null;
-      if (this.alive && this.inSight && !document.hidden) this.#timer = setTimeout(() => this.look(), POLL);
+      const wait = this.alive ? POLL : this.runs?.length ? null : FIRST;
+      if (wait && this.inSight && !document.hidden) this.#timer = setTimeout(() => this.look(), wait);
     });
   }
 
@@ -185,8 +188,9 @@ class Room {
   async #toStage() {
     const checkpoint = `${this.run}/${this.#nearest(this.time.moment)}`;
     await this.stage.refreshNetworks();
-    if (!this.stage.find(checkpoint)) return this.stage.say(`The network ${checkpoint} is no longer there.`);
-    this.stage.set({ checkpoint, label: null, grown: null });
+    const network = this.stage.find(checkpoint);
+    if (!network) return this.stage.say(`The network ${checkpoint} is no longer there.`);
+    goTo(this.stage, network);
   }
 
   #owned(own) {

@@ -1,6 +1,6 @@
 // What a run says of itself in words: how far, how long still, what warns; and, folded, what it was asked to do.
 
-import { button, h } from "./panel_kit.js";
+import { button, copyText, h } from "./panel_kit.js";
 import { kimgText } from "./panel_training_time.js";
 
 export class Told {
@@ -22,7 +22,7 @@ export class Told {
     );
     this.command = h("code", {});
     this.table = h("tbody", {});
-    this.copy = button("Copy", { title: "Copy the command", press: () => this.#copy() });
+    this.copy = button("Copy", { title: "Copy the command", press: () => copyText(this.copy, this.command) });
     this.asked = h(
       "details",
       { class: "asked ruled" },
@@ -58,19 +58,6 @@ export class Told {
     this.table.replaceChildren(...config.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value === "" ? "–" : value))));
   }
 
-  async #copy() {
-    const word = this.copy.lastChild;
-    try {
-      await navigator.clipboard.writeText(this.command.textContent);
-      word.data = "Copied";
-    } catch (wrong) {
-      // Browsers give the clipboard only to secure pages with the focus; selected it can still be copied by hand.
-      console.debug(wrong.message);
-      getSelection().selectAllChildren(this.command);
-      word.data = "Selected";
-    }
-    setTimeout(() => (word.data = "Copy"), 1500);
-  }
 }
 
 /** A sentence whose flags stand in one piece each. */

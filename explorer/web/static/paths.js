@@ -1,6 +1,6 @@
 // Walks as recipes: the same frames that the command `interpolate` makes. Pure functions.
 
-import { full } from "./recipe.js";
+import { full, same } from "./recipe.js";
 
 const SHARED = ["label", "psi", "cutoff", "noise", "mix", "steer"];
 export const MOST_FRAMES = 5000;
@@ -110,30 +110,26 @@ export function between(a, b, t, space = "w") {
   }
   if (t === 0) return a;
   if (t === 1) return b;
-  if (isPlain(a) && isPlain(b)) return full({ ...a, toward: { ...named(b), t, space: "w" } });
+  if (isPlain(a) && isPlain(b)) return full({ ...a, toward: { ...given(b, a), t, space: "w" } });
   return blended([[1 - t, a], [t, b]]);
 }
 
 /** A weighted sum of recipes as one flat blend; weights are added up where the same picture comes twice. */
 export function blended(weighted) {
   const parts = weighted.flatMap(([share, recipe]) => pictures(full(recipe)).map(([weight, one]) => [share * weight, one]));
-  const first = parts[0][1];
-  const base = full({ checkpoint: first.checkpoint, grown: first.grown });
-  const blend = parts.map(([weight, one]) => {
-    const entry = named(one);
-    for (const key of SHARED) if (JSON.stringify(entry[key]) === JSON.stringify(base[key])) delete entry[key];
-    return { ...entry, weight };
-  });
-  return full({ ...base, blend });
+  const [, base] = parts[0];
+  return full({ ...base, blend: parts.map(([weight, one]) => ({ ...given(one, base), weight })) });
 }
 
 function isPlain(recipe) {
   return !recipe.toward && !recipe.blend.length;
 }
 
-function named(recipe) {
+/** A plain recipe as an entry of `base`: its seed or point, and what else differs, so that the page's controls reach all that agrees. */
+function given(recipe, base) {
   const which = recipe.point ? { point: recipe.point } : { seed: recipe.seed };
-  return { ...which, ...Object.fromEntries(SHARED.map((key) => [key, recipe[key]])) };
+  const differing = SHARED.filter((key) => !same(recipe[key], base[key]));
+  return { ...which, ...Object.fromEntries(differing.map((key) => [key, recipe[key]])) };
 }
 
 function pictures(recipe) {

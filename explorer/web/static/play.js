@@ -27,6 +27,8 @@ export class Player {
 
   /** Play `at`, a time in seconds -> {recipe: a change of the stage's, done}; `what` names it. */
   start(at = this.stage.walk ? walkAt(this.stage.walk) : strollFrom(placeOf(this.stage.recipe)), what = "walk") {
+    // One thing plays at a time.
+    cancelAnimationFrame(this.#running);
     const begun = performance.now();
     this.what = what;
     const step = (now) => {
@@ -40,12 +42,17 @@ export class Player {
   }
 
   stop() {
-    if (!this.playing) return;
+    if (this.halt()) this.stage.set({}, { moving: false });
+  }
+
+  /** Stop without settling on the frame that is shown; whether anything played. */
+  halt() {
+    if (!this.playing) return false;
     cancelAnimationFrame(this.#running);
     this.#running = 0;
     this.what = null;
     this.changed(false);
-    this.stage.set({}, { moving: false });
+    return true;
   }
 }
 

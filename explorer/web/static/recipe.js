@@ -28,6 +28,15 @@ export function short(recipe) {
   return Object.fromEntries(told);
 }
 
+/** Whether a value from storage has a recipe's shape, so that it can be described; what may be in it, the server says. */
+export function isRecipe(value) {
+  const isObject = (one) => one !== null && typeof one === "object" && !Array.isArray(one);
+  const isList = (one) => one == null || (Array.isArray(one) && one.every(isObject));
+  if (!isObject(value) || ![value.mix, value.steer, value.blend].every(isList)) return false;
+  const { toward, grown } = value;
+  return (toward == null || isObject(toward)) && (grown == null || (isObject(grown) && Array.isArray(grown.size)));
+}
+
 export function same(one, other) {
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

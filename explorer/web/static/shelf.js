@@ -1,6 +1,6 @@
 // The shelf: pictures a person has kept, as recipes in this browser's storage.
 
-import { describe, full, place, short } from "./recipe.js";
+import { describe, full, isRecipe, place, short } from "./recipe.js";
 
 const KEY = "styloscope.shelf";
 const MOST = 200;
@@ -72,7 +72,7 @@ export class Shelf {
     try {
       const kept = JSON.parse(localStorage.getItem(KEY) ?? "[]");
       this.#items = (Array.isArray(kept) ? kept : [])
-        .filter((item) => item && typeof item.id === "string" && item.recipe && typeof item.recipe === "object")
+        .filter((item) => item && typeof item.id === "string" && isRecipe(item.recipe))
         .map((item) => ({ id: item.id, name: String(item.name ?? ""), recipe: full(item.recipe) }));
     } catch (wrong) {
       // Storage that is switched off or damaged is an empty shelf.
@@ -108,6 +108,13 @@ export function mountShelf(stage, shelf) {
     });
   };
   shelf.subscribe(draw);
+  stage.subscribeNetworks(() => {
+    for (const card of shown.values()) card.look();
+  });
+  // A server that answers again is asked for what it owes; previews are too many for that.
+  document.addEventListener("drawn", ({ detail }) => {
+    if (detail.exact) for (const card of shown.values()) card.lookAgain();
+  });
   stage.subscribeReceivers(() => {
     for (const card of shown.values()) card.receivers();
   });
@@ -145,15 +152,36 @@ function makeCard(stage, shelf, item) {
   const tools = Object.assign(document.createElement("div"), { className: "tools" });
   tools.append(left, right, into, remove);
   element.append(picture, name, tools);
-  stage
-    .picture(item.recipe, { size: 2 * SIZE, signal: stop.signal })
-    .then((blob) => {
+  let made = null; // the network file that the picture is asked of
+  let unanswered = false;
+  let wrongWords = "";
+  /** Ask for the picture, once of each file that has the network's name. */
+  const look = async () => {
+    const sha = stage.find(item.recipe.checkpoint)?.sha ?? "";
+    if (!stage.networks.length || made === sha) return;
+    made = sha;
+    unanswered = false;
+    try {
+      const blob = await stage.picture(item.recipe, { size: 2 * SIZE, signal: stop.signal });
+      if (made !== sha || stop.signal.aborted) return;
+      const before = image.src;
       image.src = URL.createObjectURL(blob);
-    })
-    .catch((wrong) => {
-      picture.classList.add("missing");
-      picture.title = wrong.message;
-    });
+      if (before) URL.revokeObjectURL(before);
+      wrongWords = "";
+    } catch (wrong) {
+      if (made !== sha || stop.signal.aborted) return;
+      unanswered = !wrong.refused;
+      wrongWords = wrong.message;
+    }
+    picture.classList.toggle("missing", Boolean(wrongWords));
+    picture.title = wrongWords || describe(item.recipe);
+  };
+  const lookAgain = () => {
+    if (!unanswered) return;
+    made = null;
+    look();
+  };
+  look();
   const receivers = () => {
     into.replaceChildren(new Option("Use in…", ""), ...[...stage.receivers.keys()].map((title) => new Option(title, title)));
     into.hidden = stage.receivers.size === 0;
@@ -161,7 +189,7 @@ function makeCard(stage, shelf, item) {
   receivers();
   const update = (now, { first, last }) => {
     if (document.activeElement !== name) name.value = now.name;
-    picture.title = describe(now.recipe);
+    picture.title = wrongWords || describe(now.recipe);
     picture.setAttribute("aria-label", `${now.name}: to the stage`);
     into.setAttribute("aria-label", `${now.name}: into a panel`);
     label(left, `${now.name}: move left`);
@@ -169,7 +197,7 @@ function makeCard(stage, shelf, item) {
     label(remove, `${now.name}: remove`);
     [left.disabled, right.disabled] = [first, last];
   };
-  return { element, stop, update, receivers };
+  return { element, stop, update, receivers, look, lookAgain };
 }
 
 function refocus(own, other, act) {

@@ -27,6 +27,7 @@ import { View } from "./view.js";
 const find = (id) => document.getElementById(id);
 const STEP = 0.125; // seeds that a walk button goes
 const POLL = 5000; // ms between looks for a first network
+const SILENT = "The explorer does not answer; is it still running?";
 const BELOW = 12; // pixels of the controls, their lower margin, that a window may cut off
 const sideBySide = matchMedia("(min-width: 861px)");
 
@@ -45,6 +46,7 @@ class Stage {
   #held = null;
   #good = null; // what the server drew last
   #answered = true;
+  #again = 0;
   walk = null;
   menus = new Menus();
   receivers = new Map();
@@ -52,7 +54,7 @@ class Stage {
   constructor({ checkpoint }) {
     this.first = checkpoint;
     this.frames = new Frames({ show: (bitmap, facts) => this.#drawn(bitmap, facts), fail: (sentence, wish) => this.#failed(sentence, wish) });
-    this.history = new History({ go: (recipe) => this.#change(recipe, { moving: false, kept: true }), moved: (can) => this.#canGo(can) });
+    this.history = new History({ go: (recipe) => this.#goTo(recipe), moved: (can) => this.#canGo(can) });
     this.keeper = new Shelf({ say: (sentence) => this.say(sentence) });
     this.player = new Player(this, { changed: (playing) => this.#playing(playing) });
   }
@@ -170,9 +172,13 @@ class Stage {
     try {
       const answer = await fetch("/networks");
       networks = await answer.json().catch(() => ({}));
+      this.#answers();
       if (!answer.ok || !Array.isArray(networks)) return this.say(networks.error ?? `The explorer answered ${answer.status}.`);
     } catch {
-      this.say("The explorer does not answer; is it still running?");
+      this.say(SILENT);
+      // Before the first network, open() asks by itself.
+      clearTimeout(this.#again);
+      if (this.#networks.length) this.#again = setTimeout(() => this.refreshNetworks(), POLL);
       return;
     }
     if (JSON.stringify(networks) === JSON.stringify(this.#networks)) return;
@@ -181,6 +187,12 @@ class Stage {
     for (const hear of this.#heardNetworks) hear(networks);
     this.#tellAll();
     if (remade) this.frames.ask(short(this.#recipe), { moving: false });
+  }
+
+  /** The explorer answered: the sentence that it does not goes. */
+  #answers() {
+    clearTimeout(this.#again);
+    if (find("stage-error").textContent === SILENT) this.say("");
   }
 
   /** Called once the page's elements are there: find the networks, then the first picture. */
@@ -218,6 +230,12 @@ class Stage {
     return (this.find(this.first) ?? this.find("brain") ?? this.#networks[0]).name;
   }
 
+  /** Where back and forward lead; what plays would go on from there, and settling it would be an entry of its own. */
+  #goTo(recipe) {
+    this.player.halt();
+    this.#change(recipe, { moving: false, kept: true });
+  }
+
   #change(recipe, { moving, kept = false }) {
     this.#recipe = recipe;
     this.#answered = true;
@@ -240,6 +258,7 @@ class Stage {
     this.history.shown(recipe);
     find("readout").textContent = `${Math.round(milliseconds)} ms, ${precision}, ${device}`;
     if (this.#answered) this.say("");
+    this.#answers();
     canvas.dispatchEvent(new CustomEvent("drawn", { bubbles: true, detail: { recipe, exact } }));
   }
 

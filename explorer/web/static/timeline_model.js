@@ -79,13 +79,13 @@ export class TimelineModel {
 
   /** Take a whole timeline in the place of this one. */
   open(line) {
-    this.chosen = null;
-    return this.#become({ ...EMPTY, ...line, keys: named(line.keys) });
+    return this.#become({ ...EMPTY, ...line, keys: named(line.keys) }, { chosen: null });
   }
 
   /** Add keys {recipe, time, ease}; a time of none is a second after the last key. The last one is chosen. */
   add(given) {
     let { keys } = this.line;
+    let { chosen } = this;
     if (keys.length + given.length > MOST_KEYS) return this.#refuse(`A timeline has at most ${MOST_KEYS} keys.`);
     for (const { recipe, time, ease = "linear" } of given) {
       const whole = full(recipe);
@@ -93,11 +93,10 @@ export class TimelineModel {
       if (first && first.checkpoint !== whole.checkpoint) return this.#refuse(`That picture is of the network ${whole.checkpoint}; a timeline stays in one network, here ${first.checkpoint}.`);
       if (first && JSON.stringify(first.grown) !== JSON.stringify(whole.grown)) return this.#refuse("That picture is grown to another size; a timeline stays at one.");
       if (whole.toward?.space === "z") return this.#refuse("A picture between two seeds in z cannot be a key; keep one of its ends.");
-      const key = { id: ++made, recipe: whole, time: this.#free(time ?? (keys.length ? keys.at(-1).time + 1 : 0), keys), ease };
-      keys = sorted([...keys, key]);
-      this.chosen = key;
+      chosen = { id: ++made, recipe: whole, time: this.#free(time ?? (keys.length ? keys.at(-1).time + 1 : 0), keys), ease };
+      keys = sorted([...keys, chosen]);
     }
-    return this.#become({ ...this.line, keys });
+    return this.#become({ ...this.line, keys }, { chosen });
   }
 
   /** Change a key; its time goes to the nearest frame that is free. */
@@ -106,18 +105,15 @@ export class TimelineModel {
     const time = patch.time === undefined ? key.time : this.#free(patch.time, others);
     const next = { ...key, ...patch, time };
     if (patch.recipe) next.recipe = full(patch.recipe);
-    const was = this.chosen;
-    if (was === key) this.chosen = next;
-    if (this.#become({ ...this.line, keys: sorted([...others, next]) }, { moving })) return next;
-    this.chosen = was;
-    return key;
+    const chosen = this.chosen === key ? next : this.chosen;
+    return this.#become({ ...this.line, keys: sorted([...others, next]) }, { moving, chosen }) ? next : key;
   }
 
   remove(key) {
     const at = this.line.keys.indexOf(key);
     const keys = this.line.keys.filter((one) => one !== key);
-    this.chosen = keys[Math.min(at, keys.length - 1)] ?? null;
-    this.#become({ ...this.line, keys, duration: keys.length > 1 ? this.line.duration : null });
+    const chosen = keys[Math.min(at, keys.length - 1)] ?? null;
+    this.#become({ ...this.line, keys, duration: keys.length > 1 ? this.line.duration : null }, { chosen });
   }
 
   /** The same picture once more, half way to the next key or a second after the last. */
@@ -178,28 +174,30 @@ export class TimelineModel {
     this.#on = [];
   }
 
-  #become(line, { moving = false } = {}) {
+  /** Take a line, and with it what is chosen; where it cannot be, say why and leave both. */
+  #become(line, { moving = false, chosen = this.chosen } = {}) {
     const last = line.keys.at(-1)?.time ?? 0;
     const least = line.loop ? last + 1 / line.fps : last;
     const fitting = line.duration != null && line.duration < least - 1e-9 ? { ...line, duration: line.loop ? least : null } : line;
     if (fitting.keys.length > 1) {
       if (frameCount(fitting) > MOST_FRAMES) return this.#refuse(`A film has at most ${MOST_FRAMES} frames; take less time or fewer frames a second.`);
       try {
-        if (moving) return this.#put(fitting, { moving });
+        if (moving) return this.#put(fitting, { moving, chosen });
         // A stretch whose pictures are blends of many cannot be: better said now than in its middle.
         fitting.keys.forEach(({ time }) => frameOf(fitting, Math.min(frameCount(fitting) - 1, Math.floor(time * fitting.fps) + 1)));
       } catch (wrong) {
         return this.#refuse(wrong.message);
       }
     }
-    return this.#put(fitting, { moving });
+    return this.#put(fitting, { moving, chosen });
   }
 
-  #put(line, { moving }) {
+  #put(line, { moving, chosen }) {
     if (moving) this.#before ??= this.line;
     else this.#note(this.#before ?? this.line);
     if (!moving) this.#before = null;
     this.line = line;
+    this.chosen = chosen;
     if (!moving) this.#store();
     this.#tell();
     return true;

@@ -16,6 +16,8 @@ export class View {
   #zoom = 1;
   #pointers = new Map();
   #grip = null;
+  #base = 1; // dots of the screen a pixel when the whole picture is shown
+  #scale = 1; // and now
   #whole = [1, 1];
   #lift = 0;
 
@@ -57,7 +59,8 @@ export class View {
     const halvings = Math.max(0, Math.round(Math.log2(Math.max(tall / height, wide / width))));
     const alike = 2 ** halvings * multiple({ width: wide, height: tall }, this.view);
     const base = Math.min(multiple({ width, height }, this.view), alike < 1 ? alike : Math.floor(alike));
-    const scale = this.#zoom === 1 ? base : Math.max(base + 1, Math.round(base * this.#zoom));
+    const scale = this.#zoom === 1 ? base : Math.max(Math.floor(base) + 1, Math.round(base * this.#zoom));
+    [this.#base, this.#scale] = [base, scale];
     this.canvas.style.width = `${(width * scale) / dots}px`;
     this.canvas.style.height = `${(height * scale) / dots}px`;
     this.canvas.style.imageRendering = scale >= 1 ? "pixelated" : "auto";
@@ -86,11 +89,19 @@ export class View {
     const seen = this.view.getBoundingClientRect();
     const [px, py] = [x ?? seen.left + seen.width / 2, y ?? seen.top + seen.height / 2];
     const [u, v] = [(px - before.left) / before.width, (py - before.top) / before.height];
-    this.#zoom = factor === 0 ? 1 : Math.min(MOST, Math.max(1, this.#zoom * factor));
+    const wanted = x === undefined ? this.#pressed(factor) : this.#zoom * factor;
+    this.#zoom = Math.min(MOST, Math.max(1, wanted));
     this.fit();
     const after = this.canvas.getBoundingClientRect();
     this.view.scrollLeft += after.left + u * after.width - px;
     this.view.scrollTop += after.top + v * after.height - py;
+  }
+
+  /** The zoom that a press leads to: another multiple each time, where the wheel and fingers go by less than one. */
+  #pressed(factor) {
+    const next = Math.round(this.#scale * factor);
+    const scale = factor > 1 ? Math.max(Math.floor(this.#scale) + 1, next) : Math.min(Math.ceil(this.#scale) - 1, next);
+    return scale / this.#base;
   }
 
   #wheel(event) {
@@ -120,6 +131,8 @@ export class View {
       this.#grip.pinch = spread;
       return;
     }
+    // One finger looks around in a picture that is larger than the view.
+    if (this.#grip.touch && this.#zoom > 1) return;
     const dx = event.clientX - this.#grip.x;
     // On touch, up and down belongs to the page.
     const dy = this.#grip.touch ? 0 : event.clientY - this.#grip.y;
