@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,23 @@ def test_a_source_has_the_class_of_the_picture_until_it_gets_its_own(tab: Any) -
     assert settled(tab) and not find(tab, "[aria-label='Source 1 class']").is_displayed()
 
 
+@pytest.fixture
+def keep_point(tab: Any) -> Iterator[Callable[[str], None]]:
+    """Keeps the point of a name, which goes when the test ends: other tests count those of the server."""
+    names: list[str] = []
+
+    def keep(name: str) -> None:
+        assert tab.execute_async_script(KEEP_POINT, name) < 300
+        names.append(name)
+
+    yield keep
+    for name in names:
+        remove = (
+            f"fetch('/points/{name}?checkpoint=brain', {{ method: 'DELETE' }}).then((all) => arguments[0](all.status))"
+        )
+        assert tab.execute_async_script(remove) == 200
+
+
 def test_a_kept_picture_that_is_no_source_is_refused(tab: Any) -> None:
     tab.execute_script("stage.keep({ ...stage.recipe, toward: { seed: 9, t: 0.5 } }, 'half')")
     tab.execute_script("stage.keep({ checkpoint: 'classes', seed: 4 }, 'stranger')")
@@ -163,8 +180,8 @@ def test_a_kept_picture_that_is_no_source_is_refused(tab: Any) -> None:
     assert settled(tab) and not complaints(tab)
 
 
-def test_a_point_stays_with_its_network(tab: Any) -> None:
-    assert tab.execute_async_script(KEEP_POINT, "left") < 300
+def test_a_point_stays_with_its_network(tab: Any, keep_point: Callable[[str], None]) -> None:
+    keep_point("left")
     mix = "mix: [{ point: 'left', layers: '0-1', amount: 1 }, { seed: 5, layers: '0-1', amount: 1 }]"
     tab.execute_script(f"stage.set({{ point: 'left', seed: 7, {mix} }})")
     shown(tab, point="left")
@@ -181,8 +198,8 @@ def test_a_point_stays_with_its_network(tab: Any) -> None:
     assert not words(tab, "#stage-error") and not complaints(tab)
 
 
-def test_sources_and_cells_take_the_place_of_a_point(tab: Any) -> None:
-    assert tab.execute_async_script(KEEP_POINT, "mixed") < 300
+def test_sources_and_cells_take_the_place_of_a_point(tab: Any, keep_point: Callable[[str], None]) -> None:
+    keep_point("mixed")
     open_tab(tab, "Mix")
     tab.execute_script("stage.set({ point: 'mixed', mix: [{ point: 'mixed', layers: '0-1', amount: 1 }] })")
     entered(tab, 1)
