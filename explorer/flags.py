@@ -49,7 +49,7 @@ def recipe_of(flags: argparse.Namespace, *, run: str | None = None) -> tuple[Stu
     given: dict[str, Any] = {}
     if getattr(flags, "recipe", None) is not None:
         given = schema.loads(_content(flags.recipe, name="recipe"))
-        Recipe.parse(_object(given, "recipe"))
+        Recipe.parse(schema.inner(given, "recipe"))
     recipe = Recipe.parse({**given, **_flagged(flags)})
     studio = studio_of(flags)
     if run is not None:
@@ -76,19 +76,12 @@ def several(flags: argparse.Namespace) -> tuple[Studio, list[Recipe]]:
     if not isinstance(entries, list) or len(entries) > latents.MOST_SEEDS:
         raise SettingError("recipes", flags.recipes, f"a JSON list of at most {latents.MOST_SEEDS} recipes")
     for place, entry in enumerate(entries):
-        Recipe.parse(_object(entry, f"recipes[{place}]"))
+        Recipe.parse(schema.inner(entry, f"recipes[{place}]"))
     parsed = [Recipe.parse({**_flagged(flags), **entry}) for entry in entries]
     studio, base = recipe_of(flags)
     if flags.checkpoint is not None:
         return studio, [replace(one, checkpoint=base.checkpoint) for one in parsed]
     return studio, [replace(one, checkpoint=studio.network(one.checkpoint).name) for one in parsed]
-
-
-def _object(value: Any, field: str) -> dict[str, Any]:
-    """A recipe inside JSON is an object; one as text in there is not looked into."""
-    if not isinstance(value, dict):
-        raise SettingError(field, value, 'a JSON object, such as {"seed": 7}')
-    return value
 
 
 def timeline_of(flags: argparse.Namespace) -> tuple[Studio, Timeline]:

@@ -15,7 +15,7 @@ from core.errors import SettingError
 from core.latents import SEED_LIMIT, parse_layers
 from core.strict import unrepeated
 
-__all__ = ["MOST_ENTRIES", "MOST_TEXT", "NAME", "RECIPE", "SCHEMA", "SHARED", "checked", "loads"]
+__all__ = ["MOST_ENTRIES", "MOST_TEXT", "NAME", "RECIPE", "SCHEMA", "SHARED", "checked", "inner", "loads"]
 
 MOST_ENTRIES = 64
 MOST_TEXT = 1 << 20  # characters of JSON
@@ -224,6 +224,13 @@ def _shortest(layers: tuple[int, ...]) -> str:
 
 def _join(place: str, key: str) -> str:
     return f"{place}.{key}" if place else key
+
+
+def inner(value: Any, field: str) -> dict[str, Any]:
+    """A recipe inside other JSON, which is an object: one as text in there is not looked into. Raises SettingError."""
+    if not isinstance(value, dict):
+        raise SettingError(field, value, 'a JSON object, such as {"seed": 7}')
+    return value
 
 
 def _start(text: str | bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -200,9 +201,9 @@ class Run:
         pictures.write_png(path, sheet)
         evolution.add(self.path, path, images=images)
         self._again.make(self.path / runs.EVOLUTION, lambda: evolution.draw(self.path))
-        self._again.make(self.path / runs.CURVES, lambda: self._text(runs.CURVES, _table(runs.log(self.path))))
-        losses = self.path / runs.LOSSES
-        self._again.make(losses, lambda: pictures.write_png(losses, plot.losses(runs.log(self.path))))
+        log, losses = functools.cache(lambda: runs.log(self.path)), self.path / runs.LOSSES  # read once, where at all
+        self._again.make(self.path / runs.CURVES, lambda: self._text(runs.CURVES, _table(log())))
+        self._again.make(losses, lambda: pictures.write_png(losses, plot.losses(log())))
 
     def finish(self) -> None:
         """Draw what was left out while it took too long. Raises OutputError."""

@@ -17,6 +17,7 @@ from core.latents import parse_layers, parse_seeds
 from explorer import atlas, atlas_values, compare, sheets
 from explorer.animate import FPS, Walk
 from explorer.recipe import Recipe, parse_grown
+from explorer.schema import inner
 from explorer.timeline import Timeline, alone, loaded
 from explorer.web.answers import read_object, refusal
 from explorer.web.jobs import Jobs, UnknownJobError
@@ -87,13 +88,13 @@ def looked_at(verb: str, settings: Mapping[str, Any], *, check: Callable[[Recipe
         clean["timeline"], timeline = _timeline(clean, base=given)
         points = list(timeline.recipes)
         given.setdefault("checkpoint", points[0].checkpoint)
-    base = Recipe.parse({**Recipe.parse(_object(clean.get("recipe", {}), "recipe")).to_dict(), **given})
+    base = Recipe.parse({**Recipe.parse(inner(clean.get("recipe", {}), "recipe")).to_dict(), **given})
     network = check(base)
     if "grown" in clean:
         clean["grown"] = str(base.grown)
     if "recipes" in clean:
         listed = enumerate(_listed(clean["recipes"]))
-        points = [Recipe.parse(_object(point, f"recipes[{place}]")) for place, point in listed]
+        points = [Recipe.parse(inner(point, f"recipes[{place}]")) for place, point in listed]
     for point in points:
         check(replace(point, checkpoint=network.name))
     if "layers" in clean:
@@ -198,12 +199,6 @@ async def _wish(request: Request) -> dict[str, Any]:
     if wish is None:
         raise SettingError("job", "this body", "a JSON object with a verb and its settings")
     return wish
-
-
-def _object(value: object, field: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise SettingError(field, value, 'a JSON object, such as {"seed": 7}')
-    return value
 
 
 def _answer(make: Callable[[], Response]) -> Response:

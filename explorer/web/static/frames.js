@@ -7,6 +7,8 @@ function tabName() {
   return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("");
 }
 
+export const SILENT = "The explorer does not answer; is it still running?";
+
 export class FrameError extends Error {}
 
 /** Fetch one picture. Returns {blob, milliseconds, precision, device}; throws FrameError with the server's sentence. */
@@ -21,7 +23,7 @@ export async function fetchFrame(recipe, { format, size, client, precision, sign
     if (answer.ok) blob = await answer.blob();
   } catch (wrong) {
     if (wrong.name === "AbortError") throw wrong;
-    const silent = new FrameError("The explorer does not answer; is it still running? This page goes on asking.");
+    const silent = new FrameError(`${SILENT} This page goes on asking.`);
     silent.again = true;
     throw silent;
   }

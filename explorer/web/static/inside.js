@@ -1,5 +1,6 @@
 // Inside the network: any layer's channels, their spectrum, the picture becoming the picture; behind the stage's own pictures.
 
+import { SILENT } from "./frames.js";
 import { Charts, short } from "./inside_charts.js";
 import { Growing, Sheet } from "./inside_sheet.js";
 import { InsideSettings } from "./inside_settings.js";
@@ -87,7 +88,7 @@ class Inside {
     try {
       await this.#look(recipe);
     } catch (wrong) {
-      if (!wrong.superseded) this.#say(wrong instanceof TypeError ? "The explorer does not answer; is it still running?" : wrong.message, true);
+      if (!wrong.superseded) this.#say(wrong instanceof TypeError ? SILENT : wrong.message, true);
     }
     const pause = this.moving ? Math.max(PACE, SHARE * (performance.now() - begun)) : PACE;
     await new Promise((wake) => setTimeout(wake, pause));

@@ -2,7 +2,7 @@
 // Nothing is asked before "Look for it" was pressed once; then it follows the stage whenever that rests in sight.
 
 import { pictured } from "./difference.js";
-import { decoded } from "./frames.js";
+import { decoded, SILENT } from "./frames.js";
 import { bars } from "./nearest_bars.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, h, shaped, whenSeen } from "./panel_kit.js";
@@ -197,7 +197,7 @@ async function answered(asked) {
   try {
     answer = await asked;
   } catch (wrong) {
-    throw wrong.name === "AbortError" ? wrong : new Error("The explorer does not answer; is it still running?");
+    throw wrong.name === "AbortError" ? wrong : new Error(SILENT);
   }
   const told = await answer.json().catch(() => ({ error: `The explorer answered ${answer.status}.` }));
   if (!answer.ok) throw new Error(told.error);

@@ -1,5 +1,6 @@
 // What this network is: the facts of its file, its model card, and the words people ask about.
 
+import { SILENT } from "./frames.js";
 import { architectureOf, button, copyText, h, place, sides } from "./panel_kit.js";
 
 const WORDS = [
@@ -54,7 +55,7 @@ export function mount(stage) {
 
 async function told(address) {
   const answer = await fetch(address).catch(() => {
-    throw new Error("The explorer does not answer; is it still running?");
+    throw new Error(SILENT);
   });
   const about = await answer.json().catch(() => ({ error: `The explorer answered ${answer.status}.` }));
   if (!answer.ok || about.error) throw new Error(about.error);

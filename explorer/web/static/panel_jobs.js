@@ -1,10 +1,10 @@
 // Long work on the server: asked for, followed, cancelled, taken home.
 
+import { SILENT } from "./frames.js";
 import { button, h, timeLeft } from "./panel_kit.js";
 
 const POLL = 300; // milliseconds
 const PATIENCE = 30_000; // ms for which a server that does not answer is asked again
-const SILENT = "The explorer does not answer; is it still running?";
 
 async function answer(response) {
   const said = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));

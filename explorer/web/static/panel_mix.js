@@ -162,7 +162,7 @@ function matrix(stage) {
     if (shape !== drawn) cells = build(stage, { thumbs, grid, cells, rows, columns, wish: () => wish });
     drawn = shape;
     const labels = classes.show(stage);
-    const base = { ...onlySeed(stage.recipe, 0), point: null };
+    const base = onlySeed(stage.recipe, 0);
     for (const { element, row, column } of cells) thumbs.set(element, recipeOf(base, { row, column, layers: wish.layers, labels }));
   };
   const seeds = (key) => (text) => {

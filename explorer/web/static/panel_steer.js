@@ -2,6 +2,7 @@
 // goes through stage.set like any other control's.
 
 import { BUILT_IN, layersOf, steerable } from "./elsewhere.js";
+import { SILENT } from "./frames.js";
 import { button, h, hand, layersText, layerTicks, openTab, present, shaped, slider, take } from "./panel_kit.js";
 import { Found } from "./panel_steer_found.js";
 import { mountPiles } from "./panel_steer_piles.js";
@@ -90,7 +91,7 @@ export async function asked(address, options) {
     answer = await fetch(address, options);
   } catch (wrong) {
     if (wrong.name === "AbortError") throw wrong;
-    throw new Error("The explorer does not answer; is it still running?");
+    throw new Error(SILENT);
   }
   const said = await answer.json().catch(() => ({ error: `the explorer answered ${answer.status}` }));
   if (!answer.ok) throw new Error(said.error);

@@ -6,6 +6,7 @@ import { Told } from "./panel_training_told.js";
 import { PARTS as TIME_PARTS, TimeMachine } from "./panel_training_time.js";
 import { goTo } from "./elsewhere.js";
 import { adorn } from "./fields.js";
+import { SILENT } from "./frames.js";
 import { h, present, whenSeen } from "./panel_kit.js";
 
 const POLL = 2000; // ms between two looks at a run that is alive, while somebody looks
@@ -214,7 +215,7 @@ class Room {
   }
 
   #say(wrong) {
-    const words = wrong instanceof TypeError ? "The explorer does not answer; is it still running?" : wrong.message;
+    const words = wrong instanceof TypeError ? SILENT : wrong.message;
     this.wrong.textContent = words;
     // A server that is away for a moment is asked again; a run that is gone is not.
     if (!(wrong instanceof TypeError)) this.run = this.state = null;

@@ -14,7 +14,7 @@
 import { mountControls } from "./controls.js";
 import { Menus } from "./fields.js";
 import { saveWalk } from "./film.js";
-import { decoded, Frames, fetchFrame } from "./frames.js";
+import { decoded, Frames, fetchFrame, SILENT } from "./frames.js";
 import { mountHeader } from "./header.js";
 import { History, recipeOfAddress } from "./history.js";
 import { mountKeys } from "./keys.js";
@@ -27,7 +27,6 @@ import { View } from "./view.js";
 const find = (id) => document.getElementById(id);
 const STEP = 0.125; // seeds that a walk button goes
 const POLL = 5000; // ms between looks for a first network
-const SILENT = "The explorer does not answer; is it still running?";
 const BELOW = 12; // pixels of the controls, their lower margin, that a window may cut off
 const sideBySide = matchMedia("(min-width: 861px)");
 

@@ -1,7 +1,7 @@
 // The timeline inside a saved film, or in a JSON of its own. GIF: a comment before the first picture; WebP: the ImageDescription of
 // its EXIF; MP4: its comment tag. Read in small pieces, whatever the file says of itself: core/carried.py has the same rules.
 
-import { full } from "./recipe.js";
+import { full, isRecipe } from "./recipe.js";
 
 const MARK = "styloscope ";
 const MOST_TEXT = 1 << 20; // bytes
@@ -25,8 +25,6 @@ export async function timelineOfFile(file) {
 export function read(told, name = "This timeline") {
   const keys = told?.keys;
   const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
-  const isList = (value) => value == null || (Array.isArray(value) && value.every(isObject));
-  const isRecipe = (value) => isObject(value) && [value.mix, value.steer, value.blend].every(isList) && (value.toward == null || isObject(value.toward));
   const fits = (key) => isObject(key) && isRecipe(key.recipe) && Number.isFinite(key.time);
   if (!Array.isArray(keys) || keys.length > MOST_KEYS || !keys.every(fits)) {
     throw new Error(`${name} is no timeline: it needs at most ${MOST_KEYS} keys, each with a recipe and a time.`);
