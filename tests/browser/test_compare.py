@@ -89,6 +89,19 @@ def test_two_networks_follow_the_hand_and_their_difference_is_theirs(tab: Any, a
     assert not complaints(tab)
 
 
+def test_everybody_reads_what_another_network_goes_without(tab: Any) -> None:
+    said = find(tab, "#stage-said")
+    tab.execute_script("stage.set({ mix: [{ seed: 1, layers: '6-7', amount: 1 }] })")
+    choose(tab, "Network", "small")
+    until(lambda: said.text == "small is shown without parts of the mix, which it does not have.")
+    assert said.size["height"] > 10 and recipe_of(tab)["mix"] == []
+    tab.execute_script("stage.tell('for readers of the screen')")
+    assert said.size["height"] == 1 and said.get_property("textContent") == "for readers of the screen"
+    choose(tab, "Network", "brain")
+    until(lambda: recipe_of(tab)["checkpoint"] == "brain" and said.get_property("textContent") == "")
+    assert said.size["height"] == 1 and not complaints(tab)
+
+
 def test_a_mix_reaches_the_layers_that_are_there(tab: Any) -> None:
     open_tab(tab, "Compare")
     choose(tab, "Right", "small")
@@ -100,10 +113,7 @@ def test_a_mix_reaches_the_layers_that_are_there(tab: Any) -> None:
     layers = tab.execute_script("return stage.networks.map(({ name, layers }) => [name, layers])")
     assert dict(layers) == {"brain": 8, "later": 8, "small": 6}
     assert sides[1]["recipe"]["mix"] == [{"amount": 1, "layers": "2-5", "seed": 1}, sides[0]["recipe"]["mix"][1]]
-    assert (
-        words(tab, "#compare-rest .hint")
-        == "small is shown without layers or classes of the mix, which it does not have."
-    )
+    assert words(tab, "#compare-rest .hint") == "small is shown without parts of the mix, which it does not have."
     assert "have no difference; each is shown at its own size" in told(tab)
     assert pixels(tab, 0).shape == (52, 44) and pixels(tab, 1).shape == (16, 16)
     assert not complaints(tab)

@@ -169,14 +169,15 @@ def keep_point(tab: Any) -> Iterator[Callable[[str], None]]:
 def test_a_kept_picture_that_is_no_source_is_refused(tab: Any) -> None:
     tab.execute_script("stage.keep({ ...stage.recipe, toward: { seed: 9, t: 0.5 } }, 'half')")
     tab.execute_script("stage.keep({ checkpoint: 'classes', seed: 4 }, 'stranger')")
-    tab.execute_script("stage.keep({ ...stage.recipe, seed: 4 }, 'four')")
+    tab.execute_script("stage.keep({ ...stage.recipe, seed: 4, mix: [{ seed: 5, layers: '0', amount: 1 }] }, 'four')")
     until(lambda: tab.find_elements("css selector", "#shelf .into option[value=Mix]"))
     for place, part in [(1, "Keep it as a point first"), (2, "a mix stays in one network")]:
         type_into(tab, f"#shelf-list li:nth-child({place}) .into", "Mix")
         until(lambda part=part: part in words(tab, "#stage-error"))
         assert recipe_of(tab)["mix"] == []
     type_into(tab, "#shelf-list li:nth-child(3) .into", "Mix")
-    assert until(lambda: recipe_of(tab)["mix"])[0]["seed"] == 4
+    assert [source["seed"] for source in until(lambda: recipe_of(tab)["mix"])] == [4]
+    assert words(tab, "#stage-said") == "A source is a seed or a point: four is mixed in without its own mix."
     assert settled(tab) and not complaints(tab)
 
 

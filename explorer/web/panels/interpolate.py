@@ -20,6 +20,10 @@ MOST_FPS = 60
 MOST_CELLS = 40
 MOST_FRAMES = 64 * MOST_STEPS  # 64 pictures, as static/panel_interpolate.js allows
 SPACES = [("w, straight", "w"), ("z, round", "z")]
+PATHS = (
+    "w goes straight from style to style; z round the sphere of the seeds' own numbers, past other pictures. "
+    "Smooth slows down at each."
+)
 
 
 def build(studio: Studio) -> None:
@@ -35,6 +39,7 @@ def build(studio: Studio) -> None:
                 gr.Radio(SPACES, value="w", label="Space", elem_id="space", interactive=True)
                 gr.Radio(["linear", "smooth"], value="linear", label="Ease", elem_id="ease", interactive=True)
                 gr.Checkbox(value=False, label="Loop", elem_id="loop", interactive=True)
+            piece(f'<p class="hint">{PATHS}</p>', "walk-paths")
         with gr.Column(elem_id="walk-player", elem_classes=["part"], min_width=0):
             with gr.Column(elem_classes=["field", "player"], min_width=0):
                 act("Play the walk", "walk-play", "icon", "play")

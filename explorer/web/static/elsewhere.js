@@ -45,11 +45,13 @@ export function counterpart(recipe, network) {
   });
 }
 
-/** Bring `network` to the stage, with what it has of the picture there, at its own size. */
-export function goTo(stage, network) {
+/** Bring `network` to the stage, with what it has of the picture there, at its own size; `words` are told where that is all of it. */
+export function goTo(stage, network, words = "") {
   const { recipe } = stage;
   stage.set({ ...counterpart(recipe, network), grown: null });
-  stage.tell(leftOut(recipe, network));
+  const missing = leftOut(recipe, network);
+  if (missing) stage.remark(missing);
+  else stage.tell(words);
 }
 
 /** A sentence on what `network` has not, so that its picture goes without it; "" where nothing is missing. */
@@ -60,8 +62,8 @@ export function leftOut(recipe, network) {
     (recipe.point !== found.point || lost) && "its point",
     recipe.label !== found.label && "the class",
     recipe.cutoff !== found.cutoff && "layers of the cutoff",
-    !same(recipe.mix, found.mix) && "layers or classes of the mix",
-    !same(recipe.steer, found.steer) && "directions or layers of the steering",
+    !same(recipe.mix, found.mix) && "parts of the mix",
+    !same(recipe.steer, found.steer) && "parts of the steering",
     !same(recipe.grown, found.grown) && "the size",
   ].filter(Boolean);
   return missing.length ? `${network.name} is shown without ${missing.join(" and ")}, which it does not have.` : "";

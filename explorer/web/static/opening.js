@@ -44,8 +44,7 @@ export function mountOpen(stage) {
       await stage.refreshNetworks();
       const network = stage.find(name);
       if (!network) return say(`${name} is open, but the explorer does not answer; choose it above when it does.`, true);
-      goTo(stage, network);
-      stage.tell(`${name} is open`);
+      goTo(stage, network, `${name} is open`);
       say([`${name} is open.`, ...notes.map((note) => `${note[0].toUpperCase()}${note.slice(1)}.`)].join(" "));
       if (!notes.length) hide();
     } catch (wrong) {

@@ -44,6 +44,8 @@ function sources(stage) {
     if (recipe.checkpoint && recipe.checkpoint !== stage.recipe.checkpoint) return stage.say(`${name} is of the network ${recipe.checkpoint}; a mix stays in one network.`);
     if (recipe.toward || recipe.blend?.length) return stage.say(`${name} is a picture between others, and a source is a seed or a point. Keep it as a point first (Project), then mix in the point.`);
     add(sourceOf(recipe, stage.network));
+    const left = [recipe.mix?.length && "mix", recipe.steer?.length && "steering"].filter(Boolean);
+    if (left.length) stage.remark(`A source is a seed or a point: ${name} is mixed in without its own ${left.join(" and ")}.`);
   };
   const fromShelf = shelfMenu(stage, { label: "From the shelf", pick: addKept });
   const bar = h("div", { class: "row wrap bar" }, button("Add a source", { icon: "plus", kind: "plain strong", press: () => add({}) }), fromShelf, h("span", { class: "spring" }), clear, keep);

@@ -8,7 +8,8 @@
 //   accept(title, fn)                    a panel that takes kept pictures: fn({id, name, recipe}); returns an undo
 //   walk                                 {recipes, steps, loop, ease, space, fps}, or null: what "Play" and "Save as" take
 //   menus                                Gradio's dropdowns: mount(id, choose), show(id, {choices, value})
-//   say(sentence)  tell(words)           an error over the picture, until the next good one; a status for screen readers
+//   say(sentence)                        an error over the picture, until the next good one
+//   tell(words)  remark(words)           what just happened, for screen readers; for everybody, where the page shows it nowhere else
 //   download(blobOrURL, filename)  play()
 
 import { mountControls } from "./controls.js";
@@ -27,6 +28,7 @@ import { View } from "./view.js";
 const find = (id) => document.getElementById(id);
 const STEP = 0.125; // seeds that a walk button goes
 const POLL = 5000; // ms between looks for a first network
+const READ = 8000; // ms that a remark stays
 const BELOW = 12; // pixels of the controls, their lower margin, that a window may cut off
 const sideBySide = matchMedia("(min-width: 861px)");
 
@@ -46,6 +48,7 @@ class Stage {
   #good = null; // what the server drew last
   #answered = true;
   #again = 0;
+  #remarked = 0;
   walk = null;
   menus = new Menus();
   receivers = new Map();
@@ -150,7 +153,19 @@ class Stage {
   }
 
   tell(words) {
-    find("stage-said").textContent = words;
+    const place = find("stage-said");
+    place.textContent = words;
+    place.classList.add("visually-hidden");
+    clearTimeout(this.#remarked);
+  }
+
+  /** Tell everybody, for as long as it takes to read. */
+  remark(words) {
+    this.tell(words);
+    if (!words) return;
+    const place = find("stage-said");
+    place.classList.remove("visually-hidden");
+    this.#remarked = setTimeout(() => place.classList.add("visually-hidden"), READ);
   }
 
   saveWalk(kind) {
