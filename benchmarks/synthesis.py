@@ -4,7 +4,7 @@ Beside each figure stand its floor and its baseline, measured in the same run: t
 a set of 3x3 convolutions in that precision), and for StyleGAN2 the modulated-weight float32 way of the papers' own
 code, restated, for StyleGAN the network itself in float32.
 
-    python benchmarks/synthesis.py [--json] [--networks A,brain] [--repeat 15] [--threads N] [--busy]
+    python benchmarks/synthesis.py [--json] [--networks A,brain] [--repeat 15] [--threads N] [--busy] [--device cpu]
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from torch.nn import functional as F
 import core
 from benchmarks.timing import Timing, median, peak, shortest
 from core.command import Parser, run
-from core.errors import SettingError
+from core.errors import SettingError, StyloscopeError
 from core.layers import Conv
 from core.pictures import to_8bit
 from core.sizes import filters
 from core.stylegan2 import SynthesisBlock
+from train import machine
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,24 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--busy", action="store_true", help="one thread by its own clock, the shortest of --repeat")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or mps")
     options = parser.parse_args()
     names = options.networks.split(",")
     for name in names:
         if name not in NETWORKS:
             raise SettingError("networks", name, "some of " + ", ".join(NETWORKS))
+    device = machine.device(options.device)
+    if options.busy and device.type != "cpu":
+        raise SettingError("busy", True, "--device cpu: the clock of a thread does not see another device")
     threads = 1 if options.busy else options.threads
-    timing: Timing = shortest if options.busy else median
+    timing: Timing = shortest if options.busy else partial(median, wait=partial(machine.wait, device))
     torch.set_num_threads(threads)
     with torch.inference_mode():
-        peaks = {name: peak(dtype, batch=1, timing=timing) for name, dtype in DTYPES.items()}
+        peaks = {name: peak(dtype, batch=1, device=device, timing=timing) for name, dtype in DTYPES.items()}
         timed = partial(milliseconds, timing=timing, repeat=options.repeat)
-        rows = [row for name in names for row in measure(name, peaks=peaks, timed=timed)]
-    facts = {"torch": torch.__version__, "threads": threads, "peak_gflops_per_second": peaks}
+        rows = [row for name in names for row in measure(name, device=device, peaks=peaks, timed=timed)]
+    named = {"device": machine.name(device), "torch": torch.__version__, "threads": threads}
+    facts = {**named, "peak_gflops_per_second": peaks}
     if options.json:
         print(json.dumps({**facts, "rows": [asdict(row) for row in rows]}))
     else:
@@ -127,11 +133,13 @@ def number(value: float | None, width: int, places: int) -> str:
     return " " * width if value is None else f"{value:{width}.{places}f}"
 
 
-def measure(name: str, *, peaks: dict[str, float], timed: Callable[[Callable[[int], object]], float]) -> list[Row]:
+def measure(
+    name: str, *, device: torch.device, peaks: dict[str, float], timed: Callable[[Callable[[int], object]], float]
+) -> list[Row]:
     """Rows of one network, one a precision."""
     what = NETWORKS[name]
-    g = built(what)
-    ws = g.mapping(core.latents.seeds_to_z([0, 1], what.w_dim))
+    g = built(what).to(device)
+    ws = g.mapping(core.latents.seeds_to_z([0, 1], what.w_dim).to(device))
     first, second = (g.truncate(w[None], psi=0.7) for w in ws)
     # Distinct pictures in turn, so that nothing kept from the one before helps.
     turn = [first, second]
@@ -145,7 +153,9 @@ def measure(name: str, *, peaks: dict[str, float], timed: Callable[[Callable[[in
     gflop = gflops(g)
     rows = []
     for dtype in DTYPES:
-        engine = core.engine.prepare(g, device="cpu", precision=dtype)
+        engine = core.engine.prepare(g, device=device.type, precision=dtype)
+        if engine.device.type != device.type:
+            raise StyloscopeError(f"{machine.name(device)} does not draw what the processor draws: {engine.says}")
         ms = timed(partial(picture, engine, turn))
         cached = timed(partial(picture, engine, half))
         fading = timed(partial(faded, engine, first)) if g.grows else None

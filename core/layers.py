@@ -1,8 +1,8 @@
 """The layers that both networks are made of: equalised linear and convolution, resampling filters, minibatch deviation.
 
-Every operation is a plain torch one, so first and second derivatives are right on every device. Where bfloat16 is
-wanted the caller opens torch.autocast: convolutions then follow it, while styles, demodulation, biases and the
-running picture stay in the precision of the parameters.
+Every operation is made of plain torch ones, so first and second derivatives are right on every device. Where
+bfloat16 is wanted the caller opens torch.autocast: convolutions then follow it, while styles, demodulation, biases
+and the running picture stay in the precision of the parameters.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from core.depthwise import depthwise
 
 __all__ = [
     "SLOPE",
@@ -94,7 +96,7 @@ def fir(x: Tensor, filter: Tensor, *, pad: tuple[int, int], gain: float = 1.0, s
         channels = x.shape[1]
         kernel = torch.outer(filter, filter).mul(gain).to(device=x.device, dtype=x.dtype)
         weight = dense(kernel.expand(channels, 1, *kernel.shape))
-        return F.conv2d(x, weight, stride=stride, padding=before, groups=channels)
+        return depthwise(x, weight, stride=stride, padding=before)
 
 
 def dense(weight: Tensor) -> Tensor:

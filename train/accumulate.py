@@ -58,4 +58,5 @@ def summed(parameters: Sequence[nn.Parameter], figures: Figures, *, processes: P
         part.view(one.shape) for part, one in zip(flat.split([v.numel() for v in everything]), everything, strict=True)
     ]
     torch._foreach_copy_(mine, parts[: len(mine)])
-    return dict(zip(figures, parts[len(mine) :], strict=True))
+    # Copies: a view would keep all the gradients in memory for as long as its figure is waited with.
+    return {key: part.clone() for key, part in zip(figures, parts[len(mine) :], strict=True)}
