@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-__all__ = ["full_float32", "laid_out", "out_of_memory", "pooling_device", "sent", "wait"]
+__all__ = ["full_float32", "has_bfloat16", "laid_out", "out_of_memory", "pooling_device", "sent", "wait"]
 
 # The settings are the process's, so the first thread that asks sets them and the last one puts them back.
 _lock, _asked, _before = threading.Lock(), 0, ("highest", True)
@@ -54,6 +54,11 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     else.
     """
     return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a GPU of NVIDIA or AMD computes in bfloat16 by itself: older ones emulate it, slower than float32."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def laid_out(module: nn.Module, device: torch.device) -> None:

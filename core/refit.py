@@ -65,7 +65,7 @@ def refit_torgb(generator: Generator, seeds: Sequence[int] = range(256)) -> None
 
 def _rows(x: Tensor) -> Tensor:
     """[N, C, H, W] as one row a pixel with a one behind it, float64 on the CPU: [N H W, C + 1]."""
-    rows = x.double().cpu().permute(0, 2, 3, 1).flatten(0, 2)
+    rows = x.cpu().double().permute(0, 2, 3, 1).flatten(0, 2)
     return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
 
 

@@ -210,8 +210,10 @@ class Frames:
     def batch(self, indices: np.ndarray, *, device: torch.device) -> Tensor:
         """Pictures as float32 [N, C, H, W] from -1 to 1."""
         if self._resident is not None and self._resident.device == device:
-            chosen = self._resident[sent(torch.from_numpy(indices), device)]
-            return chosen.float().div_(127.5).sub_(1)
+            chosen = self._resident[sent(torch.from_numpy(indices), device)].float()
+            if self._resident.dtype == torch.int16:
+                return chosen.add_(32768).div_(32767.5).sub_(1)
+            return chosen.div_(127.5).sub_(1)
         return sent(_floats(self.pixels[self._rows[indices]]), device)
 
     def at(self, size: tuple[int, int]) -> Frames:
@@ -236,13 +238,16 @@ class Frames:
         return self._smaller[size]
 
     def move(self, device: torch.device) -> bool:
-        """Keep the 8-bit pictures on a GPU where they take at most a quarter of its free memory."""
+        """Keep the pictures on a GPU where they take at most a quarter of its free memory."""
         self._device = device
-        if device.type != "cuda" or self.pixels.dtype != np.uint8:
+        if device.type != "cuda":
             return False
         if self.pixels[:1].nbytes * len(self) * 4 > torch.cuda.mem_get_info(device)[0]:
             return False
-        self._resident = torch.from_numpy(np.ascontiguousarray(self.pixels[self._rows])).to(device)
+        pixels = np.ascontiguousarray(self.pixels[self._rows])
+        if pixels.dtype == np.uint16:  # torch does little with these: as signed numbers, less 32768
+            pixels = (pixels ^ np.uint16(0x8000)).view(np.int16)
+        self._resident = torch.from_numpy(pixels).to(device)
         return True
 
 

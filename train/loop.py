@@ -29,7 +29,13 @@ from train.pyramid import shown
 from train.reconstruction import HeadStart
 from train.schedule import ema_beta
 
-__all__ = ["Made", "Reals", "Trainer"]
+__all__ = ["UNCOMPILED", "Made", "Reals", "Trainer", "brief"]
+
+# What torch.compile raises where it fails: for want of a C compiler, say, or of an operation that it knows.
+UNCOMPILED = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,9 @@ class Trainer:
         self.images = 0
         self.say, self.check = say, check or (lambda: None)
         # First derivatives alone may go through compiled networks; R1 and path lengths take the plain ones.
-        self.synthesis: Callable[..., Tensor] = networks.g.synthesis
-        self.discriminator: Callable[..., Tensor] = networks.d
+        self.synthesis: Callable[..., Tensor]
+        self.discriminator: Callable[..., Tensor]
+        self.plain()
         self._classes = None if data.labels is None else torch.eye(len(data.classes), device=device)
         self._figures: dict[str, list[Tensor]] = {}
         self._unchecked: list[tuple[str, Tensor]] = []
@@ -333,16 +340,30 @@ class Trainer:
             try:
                 figures = gradients(part, count=count, micro=self.micro, processes=self.processes)
                 break
-            except RuntimeError as wrong:
-                if not out_of_memory(wrong):
+            except UNCOMPILED as wrong:
+                full, why = isinstance(wrong, RuntimeError) and out_of_memory(wrong), brief(wrong)
+                if not full and not self.compiled:
                     raise
             # Outside the handler: until it is left, its traceback holds on to everything that was computed.
             adam.zero_grad(set_to_none=True)
-            self.halve()
+            if full:
+                self.halve()
+            else:
+                self.plain()
+                self.say(f"not compiled any more, which only makes it slower ({why})")
         figures = summed(reached, figures, processes=self.processes)
         adam.step()
         adam.zero_grad(set_to_none=True)
         self._note(name, figures)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether some passes go through compiled networks."""
+        return self.discriminator is not self.networks.d
+
+    def plain(self) -> None:
+        """Pass through the networks as they are."""
+        self.synthesis, self.discriminator = self.networks.g.synthesis, self.networks.d
 
     def halve(self) -> None:
         """Compute half as many images at once, or fewer, in whole groups. Raises TrainingError."""
@@ -453,3 +474,8 @@ class Trainer:
         self.images, self.bfloat16 = facts["images"], facts["bfloat16"]
         if micro:
             self._most = min(self._most, facts["micro"])
+
+
+def brief(wrong: BaseException) -> str:
+    """The first line of what was raised, to be told in a sentence."""
+    return (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]

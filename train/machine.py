@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from core.devices import full_float32, out_of_memory, wait
+from core.devices import full_float32, has_bfloat16, out_of_memory, wait
 from core.errors import SettingError, TrainingError
 from core.memory import keep_freed_memory
 from train.config import Config
 from train.console import place
 from train.growth import Stage
-from train.loop import Trainer
+from train.loop import UNCOMPILED, Trainer, brief
 from train.losses import path_lengths, r1_penalty
 from train.networks import frozen
 
@@ -89,7 +89,7 @@ def precision(config: Config, trainer: Trainer, *, resumed: bool) -> str:
     if resumed:
         return "as the run began"
     if trainer.device.type == "cuda":
-        trainer.bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        trainer.bfloat16 = has_bfloat16(trainer.device)
         return "this GPU has bfloat16 units" if trainer.bfloat16 else "this GPU has no bfloat16 units"
     if trainer.device.type == "mps":
         return "the safe choice on MPS"
@@ -132,22 +132,19 @@ def compiled(trainer: Trainer) -> list[str]:
     asked = trainer.config.compile
     if asked == "off" or (asked == "auto" and trainer.device.type != "cuda"):
         return []
-    g, d = trainer.networks.g.synthesis, trainer.networks.d
+    networks = trainer.networks
     began, micro = time.perf_counter(), trainer.micro
     try:
         _allow(programs=8 * len(trainer.growth.sizes))
-        trainer.synthesis, trainer.discriminator = torch.compile(g, dynamic=False), torch.compile(d, dynamic=False)
+        trainer.synthesis = torch.compile(networks.g.synthesis, dynamic=False)
+        trainer.discriminator = torch.compile(networks.d, dynamic=False)
         _rehearsed(trainer)
-    except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
-            ValueError, TrainingError) as wrong:  # fmt: skip
-        trainer.synthesis, trainer.discriminator, trainer.micro = g, d, micro
+    except (*UNCOMPILED, TrainingError) as wrong:
+        trainer.plain()
+        trainer.micro = micro
         _forget(trainer)
-        return [f"not compiled, which only makes it slower ({_brief(wrong)})"]
+        return [f"not compiled, which only makes it slower ({brief(wrong)})"]
     return [f"compiled in {time.perf_counter() - began:.0f} s"]
-
-
-def _brief(wrong: BaseException) -> str:
-    return (str(wrong).strip().splitlines() or [type(wrong).__name__])[0][:120]
 
 
 def _allow(*, programs: int) -> None:
@@ -175,11 +172,17 @@ def _forget(trainer: Trainer) -> None:
 
 
 def _rehearse(trainer: Trainer) -> None:
-    """Pass through both networks as a step does, with as many pictures, so that nothing is left to compile."""
-    part = slice(trainer.mine.start, trainer.mine.start + trainer.micro)
-    with frozen(trainer.networks.d):
-        trainer.generator_loss(part)[0].backward()
-    trainer.discriminator_loss(part, trainer.reals())[0].backward()
+    """Pass through both networks as a step does, with as many pictures, so that nothing is left to compile.
+
+    While a size fades in its networks are not compiled, so that it is rehearsed as it will be afterwards.
+    """
+    now = trainer.stage
+    whole = [one for one in trainer.growth.stages() if one.size == now.size and not one.fading]
+    with grown(trainer, whole[0] if now.fading and whole else None if now.fading else now):
+        part = slice(trainer.mine.start, trainer.mine.start + trainer.micro)
+        with frozen(trainer.networks.d):
+            trainer.generator_loss(part)[0].backward()
+        trainer.discriminator_loss(part, trainer.reals())[0].backward()
     _forget(trainer)
 
 
@@ -205,7 +208,7 @@ def doubts(trainer: Trainer) -> list[str]:
         with full_float32(), grown(trainer):
             found, expected = (_judged(trainer, on) for on in (trainer.device, torch.device("cpu")))
     except RuntimeError as wrong:  # memory, or an operation that this training may never need
-        return [f"the gradients on {trainer.device.type} could not be compared with the CPU's ({_brief(wrong)})"]
+        return [f"the gradients on {trainer.device.type} could not be compared with the CPU's ({brief(wrong)})"]
     away = float((found - expected).norm() / expected.norm())
     if away <= DOUBT:
         return []

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from core.devices import out_of_memory
 from core.errors import SettingError, StyloscopeError, TrainingError
 from train.config import Config
 from train.console import place
@@ -67,8 +68,11 @@ class Processes:
 
     def sum_(self, values: Tensor) -> None:
         """Sum over all processes, in place. Raises TrainingError that names who is late or gone."""
-        if self.count > 1:
-            self._with_all(lambda: dist.all_reduce(values))
+        if self.count == 1:
+            return
+        if values.device.type != "cpu":  # a host that waits for a GPU's sum cannot say who is late
+            self._with_all(lambda: dist.all_reduce(torch.zeros(1), group=self.side))
+        self._with_all(lambda: dist.all_reduce(values))
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so; the same answer everywhere. Raises TrainingError."""
@@ -114,6 +118,11 @@ class Processes:
         try:
             work()
         except RuntimeError as wrong:
+            if out_of_memory(wrong):
+                raise TrainingError(
+                    "memory ran out while the processes were meeting; take a smaller --micro-batch and give the "
+                    "command again with --resume"
+                ) from wrong
             raise self._missing(wrong) from wrong
 
     def _missing(self, wrong: RuntimeError) -> Missing:
@@ -173,6 +182,8 @@ def joined(config: Config, *, device: torch.device) -> Iterator[Processes]:
     ours = PrefixStore("styloscope", store)
     ours.set(f"host/{rank}", socket.gethostname())
     processes = Processes(rank, count, local, beside, config.patience, ours, side)
+    # NCCL takes memory of its own at the first sum, which later on the networks would have taken.
+    processes.sum_(torch.zeros(1, device=device))
     try:
         yield processes
     except StyloscopeError as wrong:

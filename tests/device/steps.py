@@ -23,16 +23,18 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def batch(kind: str) -> dict[str, int]:
     """Pictures of many bytes, which lie on the device where it keeps them."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = opened(make.folder(Path(folder), count=8, size=(128, 128)))
-    device = machine.device(kind)
-    assert data.move(device) == (kind == "cuda")
-    expected = data.batch(np.arange(8), device=torch.device("cpu"))
-    sys.modules["stand_in"].waits.clear()
-    made = data.batch(np.arange(8), device=device)
-    waits = dict(sys.modules["stand_in"].waits)
-    assert made.device.type == kind and torch.equal(made.cpu(), expected)
-    return waits
+    device, waits = machine.device(kind), sys.modules["stand_in"].waits
+    found: dict[str, int] = {}
+    for depth in ("L", "I;16"):
+        with tempfile.TemporaryDirectory() as folder:
+            data = opened(make.folder(Path(folder), count=8, kinds=(depth,), size=(128, 128)))
+        assert data.move(device) == (kind == "cuda") and data.pixels.itemsize == (1 if depth == "L" else 2)
+        expected = data.batch(np.arange(8), device=torch.device("cpu"))
+        waits.clear()
+        made = data.batch(np.arange(8), device=device)
+        found |= waits
+        assert made.device.type == kind and torch.equal(made.cpu(), expected)
+    return found
 
 
 if __name__ == "__main__":

@@ -62,6 +62,54 @@ def test_what_cannot_be_compiled_goes_on_without(monkeypatch: pytest.MonkeyPatch
     trainer.step()
 
 
+def test_inside_a_fade_the_whole_size_is_rehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile(network: torch.nn.Module, **more: Any) -> Any:
+        def broken(*args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("no C compiler was found")
+
+        return broken
+
+    trainer = make.trainer(compile="on", arch="stylegan", fade="0.016", stable="0.016")
+    while not trainer.stage.fading:
+        trainer.step()
+    before = trainer.images
+    monkeypatch.setattr(torch, "compile", compile)
+    assert machine.compiled(trainer) == ["not compiled, which only makes it slower (no C compiler was found)"]
+    assert trainer.images == before and trainer.stage.fading and not trainer.compiled
+
+
+def test_a_compiled_pass_that_fails_later_is_done_again_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: list[bool] = []
+
+    def compile(network: torch.nn.Module, **more: Any) -> Any:
+        def program(*args: Any, **kwargs: Any) -> Any:
+            if broken:
+                raise RuntimeError("the cache of kernels has gone\nwith its folder")
+            return network(*args, **kwargs)
+
+        return program
+
+    monkeypatch.setattr(torch, "compile", compile)
+    plain, trainer = make.trainer(), make.trainer(compile="on")
+    said: list[str] = []
+    trainer.say = said.append
+    machine.compiled(trainer)
+    assert trainer.compiled and not plain.compiled
+    broken.append(True)
+    for one in (plain, trainer):
+        one.step()
+    assert said == ["not compiled any more, which only makes it slower (the cache of kernels has gone)"]
+    assert not trainer.compiled
+    assert all(torch.equal(value, trainer.tensors()[name]) for name, value in plain.tensors().items())
+
+    def always(part: slice) -> Any:
+        raise RuntimeError("wrong without a compiler, too")
+
+    monkeypatch.setattr(plain, "generator_loss", always)
+    with pytest.raises(RuntimeError, match="wrong without a compiler"):
+        plain.step()
+
+
 def test_a_device_that_differentiates_otherwise_is_doubted(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make.trainer()
     assert machine.doubts(trainer) == []

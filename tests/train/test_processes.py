@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 
 from core import runs
-from core.errors import SettingError
+from core.errors import SettingError, TrainingError
 from tests.train import make
 from train import machine, processes
 from train.__main__ import main
-from train.accumulate import gradients
+from train.accumulate import gradients, summed
 from train.config import Config
 from train.processes import Processes
 
@@ -169,3 +170,37 @@ def test_who_is_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(processes.Elsewhere), processes.alike():
         raise SettingError("batch", 1, "more")
+
+
+def test_a_figure_does_not_keep_the_gradients_it_was_summed_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures wait until the tick, so views of the vector of all gradients would fill the memory of many steps."""
+    monkeypatch.setattr(dist, "all_reduce", lambda values: values.mul_(2))
+    weight = torch.nn.Parameter(torch.ones(1000))
+    weight.grad = torch.full((1000,), 3.0)
+    figures = summed([weight], {"loss": torch.tensor(1.5), "w": torch.ones(2, 3)}, processes=Processes(count=2))
+    assert figures["loss"].item() == 3 and torch.equal(figures["w"], torch.full((2, 3), 2.0))
+    assert weight.grad.eq(6).all()
+    assert [value.untyped_storage().nbytes() for value in figures.values()] == [4, 24]
+
+
+def test_hosts_meet_before_their_gpus_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def all_reduce(values: torch.Tensor, group: object = None) -> None:
+        asked.append((values.device.type, group))
+
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    several = Processes(count=2, side="hosts")
+    several.sum_(torch.zeros(3, device="meta"))
+    several.sum_(torch.zeros(3))
+    Processes().sum_(torch.zeros(3, device="meta"))
+    assert asked == [("cpu", "hosts"), ("meta", None), ("cpu", None)]
+
+
+def test_memory_that_runs_out_in_a_sum_is_not_a_process_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("NCCL error: unhandled cuda error: 'out of memory'")
+
+    monkeypatch.setattr(dist, "all_reduce", full)
+    with pytest.raises(TrainingError, match="memory ran out while the processes were meeting; take a smaller"):
+        Processes(count=2).sum_(torch.zeros(3))
