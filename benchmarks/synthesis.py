@@ -173,7 +173,7 @@ def measure(
 def built(what: Network) -> core.Generator:
     """The network with fresh weights, always the same, and noise that counts."""
     torch.manual_seed(0)
-    config = core.stylegan.GeneratorConfig if what.arch == "stylegan" else core.GeneratorConfig
+    config = core.stylegan.GeneratorConfig if what.arch == "stylegan" else core.stylegan2.GeneratorConfig
     widths = filters(what.size, base=what.base, maximum=what.maximum)
     g = core.build_generator(
         config(size=what.size, channels=what.channels, filters=widths, z_dim=what.w_dim, w_dim=what.w_dim)

@@ -28,10 +28,10 @@ from core.errors import CheckpointError, SettingError
 from core.files import writing
 from core.generator import (
     ARCHITECTURES,
+    AnyDiscriminatorConfig,
+    AnyGeneratorConfig,
     Discriminator,
-    DiscriminatorConfig,
     Generator,
-    GeneratorConfig,
     build_discriminator,
 )
 from core.layers import is_finite
@@ -210,7 +210,7 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def configs(path: Path, about: Mapping[str, Any]) -> tuple[GeneratorConfig, DiscriminatorConfig | None]:
+def configs(path: Path, about: Mapping[str, Any]) -> tuple[AnyGeneratorConfig, AnyDiscriminatorConfig | None]:
     """Return the validated configurations that a header names. Raises CheckpointError."""
     values = dict(about["config"])
     nested = values.pop("discriminator", None)
@@ -292,7 +292,7 @@ def _check_about(path: Path, about: dict[str, Any]) -> None:
     _check_grown(path, about.get("grown"), generator)
 
 
-def _check_grown(path: Path, grown: Any, generator: GeneratorConfig) -> None:
+def _check_grown(path: Path, grown: Any, generator: AnyGeneratorConfig) -> None:
     """What a network shows while it fades: one of its sizes, and alpha."""
     match grown:
         case None:

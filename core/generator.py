@@ -9,10 +9,17 @@ from torch import Tensor, nn
 from core import latents, stylegan, stylegan2
 from core.mapping import Mapping
 
-__all__ = ["ARCHITECTURES", "Discriminator", "Generator", "GeneratorConfig", "build_discriminator", "build_generator"]
+__all__ = [
+    "ARCHITECTURES",
+    "Discriminator",
+    "Generator",
+    "AnyGeneratorConfig",
+    "build_discriminator",
+    "build_generator",
+]
 
-GeneratorConfig = stylegan.GeneratorConfig | stylegan2.GeneratorConfig
-DiscriminatorConfig = stylegan.DiscriminatorConfig | stylegan2.DiscriminatorConfig
+AnyGeneratorConfig = stylegan.GeneratorConfig | stylegan2.GeneratorConfig
+AnyDiscriminatorConfig = stylegan.DiscriminatorConfig | stylegan2.DiscriminatorConfig
 Discriminator = stylegan.Discriminator | stylegan2.Discriminator
 
 
@@ -38,7 +45,7 @@ class Generator(nn.Module):
     g.synthesis(ws, noise=) -> [N, channels, H, W], about -1 .. 1; size= and alpha= where it grows.
     """
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: AnyGeneratorConfig) -> None:
         super().__init__()
         self.config = config
         self.mapping = Mapping(
@@ -122,12 +129,12 @@ class Generator(nn.Module):
         return self.synthesis(self.truncate(self.mapping(z, label), psi=psi))
 
 
-def build_generator(config: GeneratorConfig) -> Generator:
+def build_generator(config: AnyGeneratorConfig) -> Generator:
     """Return a fresh generator; its weights come from torch's global random stream."""
     return Generator(config)
 
 
-def build_discriminator(config: DiscriminatorConfig) -> Discriminator:
+def build_discriminator(config: AnyDiscriminatorConfig) -> Discriminator:
     """Return a fresh discriminator; its weights come from torch's global random stream."""
     if isinstance(config, stylegan.DiscriminatorConfig):
         return stylegan.Discriminator(config)

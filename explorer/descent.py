@@ -211,7 +211,7 @@ class Descent:
             share = step / steps
             for group in optimiser.param_groups:
                 group["lr"] = group["top"] * min(1.0, 2 * (1 - share)) * min(1.0, (step + 1) / 10)
-            # Rounding moves the picture by a level or so: the end of the way is gone in float32.
+            # Rounding moves the picture by a level or so, so the last steps run in float32.
             narrow = self.of.narrow and share < 0.8
             optimiser.zero_grad(set_to_none=True)
             self._loss(space, moved, prior=_PRIOR * (1 - share), narrow=narrow, hold=hold).backward()

@@ -50,7 +50,7 @@ _KNOWN_OF_KEY = ("recipe", "time", "ease")
 
 @dataclass(frozen=True)
 class Key:
-    """A picture, its time in seconds, and how the stretch that begins there is gone: one of core.latents.EASES."""
+    """A picture, its time in seconds, and how the stretch from there is eased: one of core.latents.EASES."""
 
     recipe: Recipe
     time: float

@@ -29,7 +29,7 @@ _HEAD, _ROW, _FOOT = 34, 21, 10  # of a card: heights
 _GAP, _JOIN = 24, 106  # between cards, and where two ways are joined between them
 _HALF = 33  # of the height of a layer in the lane
 _TALL = 78  # a picture in the lane, and the height of the nest of sizes
-_MEANING = "α goes from 0 to 1 while this size fades in; then the way of the smaller size is gone."
+_MEANING = "α goes from 0 to 1 while this size fades in; afterwards the smaller size's branch is no longer used."
 _STYLE = """
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:#1d1d1f}
 .h{font-size:21px;font-weight:600}.t{font-weight:600}.s{fill:#63636b}.m{font:12px ui-monospace,"SF Mono",Menlo,Consolas,

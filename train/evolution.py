@@ -3,7 +3,7 @@
     RUN/state/frame-000012345.png      the number is images seen
 
 The names in samples/ are whole kimg, so that several sheets of a short run bear one name and the last of them stays.
-Frames are links to those files where the drive has links; of more than 120 every second one goes.
+Frames are links to those files where the drive has links; above 120, every second frame is deleted.
 """
 
 from __future__ import annotations

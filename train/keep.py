@@ -7,7 +7,7 @@ and "size": [28, 24] of a network that grows, whose best is that of the size it 
 The rank is how far the value is from the best that there could be (train.metrics.rank): the smallest wins, whether more
 of the measure is better, or less, or what is nearest to the real pictures' own.
 
-A network file whose number comes again (kimg, rounded down) replaces its namesake; were that the best, it stays as
+A network file whose number comes again (kimg, rounded down) replaces its namesake; if that was the best, it is kept as
 RUN/checkpoints/best.safetensors, and were it the last of a smaller size, as RUN/checkpoints/014x012.safetensors.
 """
 

@@ -24,7 +24,7 @@ _UNITS = (
     layers.MinibatchDeviation,
 )  # fmt: skip
 _ACTIVE = "leaky ReLU"
-_BLEND = 0.5  # any alpha that is neither 0 nor 1: both ways are gone
+_BLEND = 0.5  # any alpha that is neither 0 nor 1, so that both branches run
 
 
 @dataclass(frozen=True)

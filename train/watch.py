@@ -113,7 +113,7 @@ class Watch:
     def _training(self, trainer: Trainer, count: int, stage: Stage) -> tuple[float, float] | None:
         """`likeness` of as many training pictures, the same ones at each tick, at the size and alpha of the samples.
 
-        None where it is no divisor.
+        None where they are all alike, so that nothing can be divided by their distance.
         """
         key = count, replace(stage, batch=0, begin=0, end=0)
         if self._reference is None or self._reference[0] != key:
