@@ -6,7 +6,7 @@ Each frame is the exact picture of a recipe.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def carried(studio: Studio, walk: Walk | Timeline) -> str | None:
     told = []
     for recipe in timeline.recipes:
         network = studio.network(recipe.checkpoint)
-        told.append(replace(recipe, checkpoint=network.name, sha=network.sha))
+        told.append(recipe.of_network(network.name, network.sha))
     text = timeline.with_recipes(told).json()
     return text if len(MARK) + len(text) <= MOST_CARRIED else None
 

@@ -145,4 +145,4 @@ def _smoothed(atlas: Atlas, seeds: list[int], base: Recipe, *, loop: bool) -> li
 
 def _at(atlas: Atlas, seed: int, base: Recipe) -> Recipe:
     label = seed % atlas.classes if atlas.classes else atlas.label
-    return replace(base, seed=seed, label=label, point=None, mix=(), steer=(), toward=None, blend=())
+    return replace(base.with_seed(seed), label=label, mix=(), steer=())

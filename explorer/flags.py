@@ -45,12 +45,15 @@ def studio_of(flags: argparse.Namespace) -> Studio:
 
 
 def recipe_of(flags: argparse.Namespace, *, run: str | None = None) -> tuple[Studio, Recipe]:
-    """The studio, and the recipe that --recipe and the flags say; flags win. Its network is known to be there."""
+    """The studio, and the recipe that --recipe and the flags say; flags win. Its network is known to be there.
+
+    Whether that one has the class of --label, Studio.check says.
+    """
     given: dict[str, Any] = {}
     if getattr(flags, "recipe", None) is not None:
         given = schema.loads(_content(flags.recipe, name="recipe"))
         Recipe.parse(schema.inner(given, "recipe"))
-    recipe = Recipe.parse({**given, **_flagged(flags)})
+    recipe = _with_flags(given, flags)
     studio = studio_of(flags)
     if run is not None:
         name = studio.admit_run(run)
@@ -71,14 +74,15 @@ def several(flags: argparse.Namespace) -> tuple[Studio, list[Recipe]]:
     if flags.seeds is not None:
         seeds = latents.parse_seeds(flags.seeds)
         studio, base = recipe_of(flags)
-        return studio, [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds]
+        return studio, [base.with_seed(seed) for seed in seeds]
     entries = schema.loads(_content(flags.recipes, name="recipes"))
     if not isinstance(entries, list) or len(entries) > latents.MOST_SEEDS:
         raise SettingError("recipes", flags.recipes, f"a JSON list of at most {latents.MOST_SEEDS} recipes")
     for place, entry in enumerate(entries):
         Recipe.parse(schema.inner(entry, f"recipes[{place}]"))
-    parsed = [Recipe.parse({**_flagged(flags), **entry}) for entry in entries]
     studio, base = recipe_of(flags)
+    _check_label(flags, studio, base)
+    parsed = [Recipe.parse({**_flagged(flags), **entry}) for entry in entries]
     if flags.checkpoint is not None:
         return studio, [replace(one, checkpoint=base.checkpoint) for one in parsed]
     return studio, [replace(one, checkpoint=studio.network(one.checkpoint).name) for one in parsed]
@@ -86,8 +90,10 @@ def several(flags: argparse.Namespace) -> tuple[Studio, list[Recipe]]:
 
 def timeline_of(flags: argparse.Namespace) -> tuple[Studio, Timeline]:
     """The studio, and the timeline of --timeline: what its recipes leave out is as the flags say, as in --recipes."""
-    found = Timeline.parse(_timeline_text(flags.timeline), base=_flagged(flags))
+    text = _timeline_text(flags.timeline)
     studio, base = recipe_of(flags)
+    _check_label(flags, studio, base)
+    found = Timeline.parse(text, base=_flagged(flags))
     named = [
         replace(one, checkpoint=studio.network(one.checkpoint).name if flags.checkpoint is None else base.checkpoint)
         for one in found.recipes
@@ -110,6 +116,20 @@ def _timeline_text(text: str) -> str:
                 raise PictureError(f"{path} carries no timeline; only a film that Styloscope wrote does")
             return found
     return _content(text, name="timeline")
+
+
+def _with_flags(given: dict[str, Any], flags: argparse.Namespace) -> Recipe:
+    flagged = _flagged(flags)
+    label = flagged.pop("label", None)
+    recipe = Recipe.parse({**given, **flagged})
+    # A recipe knows no network, and so only how many classes any may have.
+    return recipe if label is None else replace(recipe, label=label)
+
+
+def _check_label(flags: argparse.Namespace, studio: Studio, base: Recipe) -> None:
+    """Check --label where --checkpoint says the network of all recipes. Raises SettingError."""
+    if flags.label is not None and flags.checkpoint is not None:
+        studio.check(Recipe(checkpoint=base.checkpoint, label=flags.label))
 
 
 def _flagged(flags: argparse.Namespace) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _plain(recipe: Recipe, checkpoint: str) -> Recipe:
 
 
 def _untruncated(given: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, value) for key, value in given if key not in ("psi", "cutoff", "noise", "grown", "checkpoint"))
+    return tuple((key, value) for key, value in given if key not in ("psi", "cutoff", "noise", "grown"))
 
 
 # --- tables ------------------------------------------------------------------------------------------------------

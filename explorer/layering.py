@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def do_layers(flags: argparse.Namespace) -> None:
     if out is not None and flags.view != "growing" and flags.layer is None:
         raise SettingError("layer", "nothing", "give --layer, a name or number that the verb lists without --out")
     studio, base = recipe_of(flags)
-    recipe = replace(base, seed=seeds[0], point=None, blend=(), toward=None) if seeds else base
+    recipe = base.with_seed(seeds[0]) if seeds else base
     if out is not None:
         place_for(out)
     seen = looked(studio, recipe, layer=flags.layer)

@@ -147,19 +147,9 @@ class _Sample:
 
 def do_nearest(flags: argparse.Namespace) -> None:
     """Say which real pictures lie nearest, how near held-out ones come, and draw them as a sheet."""
-    chosen = [flags.seeds is not None, flags.recipe is not None, bool(flags.picture)]
-    if not any(chosen):
-        raise SettingError("seeds", "nothing", "give --seeds such as 0-7, --recipe, or --picture FILE")
-    seeds = latents.parse_seeds(flags.seeds) if flags.seeds is not None else []
-    if not 1 <= flags.number <= MOST_NEAR:
-        raise SettingError("number", flags.number, f"1 to {MOST_NEAR}")
-    files = [Path(one) for one in flags.picture or ()]
-    check_title(flags.title)
-    out = needed_png(flags.out) if flags.out is not None else None
-    if out is not None and (len(seeds) + len(files)) * (flags.number + 2) > MOST_CELLS:
-        raise SettingError("seeds", f"{len(seeds)} of them", f"a sheet has at most {MOST_CELLS} cells")
+    seeds, files, out = _asked(flags)
     studio, base = recipe_of(flags)
-    recipes = [replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds]
+    recipes = [base.with_seed(seed) for seed in seeds]
     if not seeds and not files:
         recipes = [base]
     network = studio.check(base)
@@ -167,10 +157,7 @@ def do_nearest(flags: argparse.Namespace) -> None:
         studio.check(recipe)
     if out is not None:
         place_for(out)
-        cells = (len(recipes) + len(files)) * (flags.number + 2)
-        if cells * network.pixels(base.grown) > pictures.PIXEL_LIMIT:
-            limit = pictures.PIXEL_LIMIT // 10**6
-            raise SettingError("seeds", f"{cells} cells", f"a sheet has at most {limit} million pixels")
+        _check_pixels((len(recipes) + len(files)) * (flags.number + 2), network.pixels(base.grown))
     for path in files:
         pictures.read_header(path)  # raises for what is missing or no picture
     step = Steps(flags, _STEPS)
@@ -187,6 +174,28 @@ def do_nearest(flags: argparse.Namespace) -> None:
         pictures.write_png(out, sheet(samples, found, real, title=flags.title), {TEXT_KEY: json.dumps(about)})
     note(studio, base)
     _say(flags, out, samples, found, real, yard)
+
+
+def _asked(flags: argparse.Namespace) -> tuple[list[int], list[Path], Path | None]:
+    """Seeds and files to look for, and the sheet. Raises SettingError for what is wrong whatever the network."""
+    if flags.seeds is None and flags.recipe is None and not flags.picture:
+        raise SettingError("seeds", "nothing", "give --seeds such as 0-7, --recipe, or --picture FILE")
+    seeds = latents.parse_seeds(flags.seeds) if flags.seeds is not None else []
+    if not 1 <= flags.number <= MOST_NEAR:
+        raise SettingError("number", flags.number, f"1 to {MOST_NEAR}")
+    files = [Path(one) for one in flags.picture or ()]
+    check_title(flags.title)
+    out = needed_png(flags.out) if flags.out is not None else None
+    if out is not None and (len(seeds) + len(files)) * (flags.number + 2) > MOST_CELLS:
+        raise SettingError("seeds", f"{len(seeds)} of them", f"a sheet has at most {MOST_CELLS} cells")
+    return seeds, files, out
+
+
+def _check_pixels(cells: int, pixels: int) -> None:
+    """Raise SettingError where a sheet of so many cells of so many pixels is too large."""
+    if cells * pixels > pictures.PIXEL_LIMIT:
+        limit = pictures.PIXEL_LIMIT // 10**6
+        raise SettingError("seeds", f"{cells} cells", f"a sheet has at most {limit} million pixels")
 
 
 def _share(share: float) -> int:

@@ -2,7 +2,8 @@
 
 `toward` and each entry of `blend` is another picture: any field of a recipe but `toward` and `blend` themselves
 (nothing nests), those left out being this recipe's. All of a recipe is one network's and one growth's, so a
-`checkpoint` or `grown` in there has to be this recipe's too. With space `z` only the seed of `toward` counts.
+`checkpoint` or `grown` in there has to be this recipe's too; which names are one network's, the studio knows. With
+space `z` only the seed of `toward` counts.
 """
 
 from __future__ import annotations
@@ -120,8 +121,12 @@ class Recipe:
         Raises SettingError naming the key, its value and what is allowed; an unknown key with the nearest known one.
         """
         values = schema.checked(schema.loads(given) if isinstance(given, str | bytes) else given)
+        for entry in [values.get("toward") or {}, *values.get("blend", ())]:
+            # Left out, so that they stay with this recipe where its network is exchanged.
+            if entry.get("checkpoint") in (None, values.get("checkpoint")):
+                entry.pop("checkpoint", None)
         recipe = cls(**{name: _value(name, value) for name, value in values.items()})
-        recipe._check_one_network()
+        recipe._check_one_growth()
         ends = recipe._ends()
         sources = {(one.seed, one.label, one.point) for one in ends}
         sources |= {(one.seed, one.label, one.point) for end in ends for one in end.mix}
@@ -147,6 +152,25 @@ class Recipe:
         if self.sha is None:
             del values["sha"]
         return values
+
+    def with_seed(self, seed: int) -> Recipe:
+        """This recipe of the picture of a seed: without point, toward and blend, which stand for other pictures."""
+        return replace(self, seed=seed, point=None, toward=None, blend=())
+
+    def with_point(self, name: str) -> Recipe:
+        """This recipe of a point, without toward and blend."""
+        return replace(self, point=name, toward=None, blend=())
+
+    def of_network(self, name: str, sha: str) -> Recipe:
+        """This recipe with its network's full name and sha; its other pictures, which are of that one, name none."""
+        toward = self.toward and replace(self.toward, given=_of_no_network(self.toward.given))
+        blend = tuple(replace(one, given=_of_no_network(one.given)) for one in self.blend)
+        return replace(self, checkpoint=name, sha=sha, toward=toward, blend=blend)
+
+    def entries(self) -> list[tuple[str, Toward | Blend]]:
+        """What stands in `toward` and `blend`, each with its place."""
+        toward = [] if self.toward is None else [("toward", self.toward)]
+        return [*toward, *((f"blend[{index}]", one) for index, one in enumerate(self.blend))]
 
     def other(self, entry: Toward | Blend) -> Recipe:
         """The picture that an entry of `toward` or `blend` names, complete."""
@@ -189,15 +213,14 @@ class Recipe:
             return other
         return replace(self, seed=other.seed, point=other.point, toward=None, blend=())
 
-    def _check_one_network(self) -> None:
-        for place, entry in [("toward", self.toward), *((f"blend[{k}]", one) for k, one in enumerate(self.blend))]:
-            for name in ("checkpoint", "grown"):
-                value = dict(entry.given).get(name) if entry else None
-                if value is not None and value != getattr(self, name):
-                    shown = getattr(self, name) or "this recipe's"
-                    raise SettingError(
-                        f"{place}.{name}", _plain(value), f"it has to be {shown}, like the rest of the recipe"
-                    )
+    def _check_one_growth(self) -> None:
+        for place, entry in self.entries():
+            grown = dict(entry.given).get("grown")
+            if grown is not None and grown != self.grown:
+                shown = self.grown or "this recipe's"
+                raise SettingError(
+                    f"{place}.grown", _plain(grown), f"it has to be {shown}, like the rest of the recipe"
+                )
 
 
 def between(a: Recipe, b: Recipe, t: float, *, space: str = "w") -> Recipe:
@@ -261,6 +284,10 @@ def _value(name: str, value: Any) -> Any:
     if name == "blend":
         return tuple(Blend(**_entry(entry, "weight")) for entry in value)
     return value
+
+
+def _of_no_network(given: Given) -> Given:
+    return tuple((name, value) for name, value in given if name != "checkpoint")
 
 
 def _entry(value: dict[str, Any], *own: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def grid(base: Recipe, seeds: Sequence[int], *, columns: int | None = None, titl
     if columns is not None and columns < 1:
         raise SettingError("columns", columns, "1 or more")
     columns = min(columns or math.ceil(math.sqrt(len(seeds))), len(seeds))
-    cells = tuple(_with_seed(base, seed) for seed in seeds)
+    cells = tuple(base.with_seed(seed) for seed in seeds)
     about = {"verb": "grid", "recipe": base.to_dict(), "seeds": list(seeds), "columns": columns}
     return Sheet(cells, columns, _titled(about, title), title=title)
 
@@ -88,7 +88,7 @@ def matrix(
         raise SettingError("column_label", column_label, "a whole number, 0 or more")
     cells = tuple(
         replace(one, mix=(*one.mix, Mix(seed=column, layers=layers, amount=amount, label=column_label)))
-        for one in (_with_seed(base, row) for row in rows)
+        for one in (base.with_seed(row) for row in rows)
         for column in columns
     )
     about: dict[str, Any] = {
@@ -156,10 +156,6 @@ def check_title(title: object) -> None:
     if title is None or (isinstance(title, str) and len(title) <= MOST_TITLE and title.isprintable()):
         return
     raise SettingError("title", title, f"one line of at most {MOST_TITLE} characters")
-
-
-def _with_seed(base: Recipe, seed: int) -> Recipe:
-    return replace(base, seed=seed, point=None, blend=())
 
 
 def _cells(name: str, count: int) -> None:

@@ -39,11 +39,7 @@ def do_directions(flags: argparse.Namespace) -> None:
     check_title(flags.title)
     wish = _wish(flags) if act is None else None
     if flags.out is not None and act != "export":
-        if flags.out.suffix.lower() != ".png":
-            raise SettingError("out", flags.out, "a sheet is written as .png")
-        place_for(flags.out)
-        if act is None and flags.method not in (None, *directions.METHODS) and flags.name is None:
-            raise SettingError("out", flags.out, "give --name too: a sheet is drawn of directions that are kept")
+        _check_sheet(flags, finds=act is None)
     if flags.seed is not None:
         Recipe.parse({"seed": flags.seed})
     studio, base = recipe_of(flags)
@@ -57,19 +53,33 @@ def do_directions(flags: argparse.Namespace) -> None:
     found = wish(studio, base)
     if flags.name is not None:
         found = [_kept(studio, network, found, name=flags.name, over=flags.replace)]
-    mine = flags.name is not None or flags.method is None
-    entries = [directions.entry(one, kept=mine) for one in found]
     if flags.out is not None:
         _draw(flags, studio, base, found)
+    _tell(flags, found)
+
+
+def _check_sheet(flags: argparse.Namespace, *, finds: bool) -> None:
+    """Check --out for a sheet of directions. Raises SettingError, OutputError."""
+    if flags.out.suffix.lower() != ".png":
+        raise SettingError("out", flags.out, "a sheet is written as .png")
+    place_for(flags.out)
+    if finds and flags.method not in (None, *directions.METHODS) and flags.name is None:
+        raise SettingError("out", flags.out, "give --name too: a sheet is drawn of directions that are kept")
+
+
+def _tell(flags: argparse.Namespace, found: list[Direction]) -> None:
+    """Print what was found and what was written."""
+    mine = flags.name is not None or flags.method is None
+    entries = [directions.entry(one, kept=mine) for one in found]
+    written = [str(flags.out)] if flags.out is not None else []
     if flags.json:
-        written = [str(flags.out)] if flags.out is not None else []
         print(json.dumps({"written": written, "directions": entries}))
         return
     for one in entries:
         layers = f", layers {one['layers']}" if one["layers"] else ""
         print(f"{one['name']}\t{one['method']}{layers}\t{one['words']}")
-    if flags.out is not None:
-        print(flags.out)
+    for path in written:
+        print(path)
 
 
 # --- what is asked for -------------------------------------------------------------------------------------------
@@ -111,8 +121,7 @@ def _wish(flags: argparse.Namespace) -> Wish:
     piles = {field: _pile(getattr(flags, field), field) for field in ("a", "b")}
 
     def learned(studio: Studio, base: Recipe) -> list[Direction]:
-        recipes = {field: [replace(base, **one) for one in pile] for field, pile in piles.items()}
-        a, b = recipes["a"], recipes["b"]
+        a, b = ([_at(base, one) for one in piles[field]] for field in ("a", "b"))
         return [labels.from_piles(studio, base.checkpoint, name=name, method=method, a=a, b=b)]
 
     return learned
@@ -151,16 +160,21 @@ def _unlabelled(flags: argparse.Namespace) -> Wish:
     return found
 
 
-def _pile(text: str | None, field: str) -> list[dict[str, Any]]:
+def _at(base: Recipe, source: int | str) -> Recipe:
+    """The recipe of a seed or of a point's name."""
+    return base.with_seed(source) if isinstance(source, int) else base.with_point(source)
+
+
+def _pile(text: str | None, field: str) -> list[int | str]:
     """What `--a` or `--b` names: seeds and ranges of them, and points kept beside the network."""
     if text is None:
         raise SettingError(field, "nothing", "seeds such as 3,9,20-29, or names of points")
-    pile: list[dict[str, Any]] = []
+    pile: list[int | str] = []
     for part in text.split(","):
         if part.strip()[:1].isdigit() and part.strip().replace("-", "").replace(" ", "").isdigit():
-            pile += [{"seed": seed, "point": None} for seed in latents.parse_seeds(part, field=field)]
+            pile += latents.parse_seeds(part, field=field)
         else:
-            pile.append({"point": kept.check_name(part.strip(), "points")})
+            pile.append(kept.check_name(part.strip(), "points"))
     if len(pile) > latents.MOST_SEEDS:
         raise SettingError(field, f"{len(pile)} pictures", f"a pile of 1 to {latents.MOST_SEEDS} pictures")
     return pile
@@ -258,7 +272,7 @@ def _step(direction: Direction, amount: float) -> Steer:
 
 def _draw(flags: argparse.Namespace, studio: Studio, base: Recipe, found: list[Direction]) -> None:
     if flags.seed is not None:
-        base = replace(base, seed=flags.seed, point=None, blend=(), toward=None)
+        base = base.with_seed(flags.seed)
     made = sheet(base, found, title=flags.title)
     for cell in made.cells:
         studio.check(cell)

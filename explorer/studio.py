@@ -6,7 +6,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
@@ -16,13 +16,13 @@ from torch import Tensor
 
 from core import latents, pictures
 from core.engine import Engine
-from core.errors import SettingError
+from core.errors import CheckpointError, SettingError
 from core.memory import keep_freed_memory
 from core.stylegan2 import Noise
 from explorer import kept
 from explorer.kept import Direction, Point
 from explorer.networks import Network, Networks
-from explorer.recipe import Recipe
+from explorer.recipe import Grown, Recipe
 from explorer.room import STYLES_AT_ONCE, Room, exactly
 
 __all__ = ["PRECISIONS", "TEXT_KEY", "Frame", "Network", "Room", "Studio"]
@@ -127,8 +127,20 @@ class Studio:
         Raises SettingError naming field, value and range; CheckpointError where there is no such network.
         """
         network = self.network(recipe.checkpoint)
+        for place, entry in recipe.entries():
+            named = dict(entry.given).get("checkpoint")
+            if named not in (None, recipe.checkpoint) and not self._is(network, named):
+                shown = recipe.checkpoint or network.name
+                raise SettingError(f"{place}.checkpoint", named, f"it has to be {shown}, like the rest of the recipe")
         _check(recipe, network)
         return network
+
+    def _is(self, network: Network, name: str) -> bool:
+        """Whether a name is one of those that a network can be found by."""
+        try:
+            return self.network(name).path.resolve() == network.path.resolve()
+        except CheckpointError:
+            return False
 
     def ws(self, recipe: Recipe) -> Tensor:
         """The finished styles of a recipe, float32 [num_ws, w_dim]."""
@@ -255,7 +267,7 @@ class Studio:
 
 
 def _text(recipe: Recipe, network: Network, *, bits: int) -> dict[str, str]:
-    told = replace(recipe, checkpoint=network.name, sha=network.sha)
+    told = recipe.of_network(network.name, network.sha)
     chunks = {TEXT_KEY: json.dumps(told.full())}
     if bits == 16 and network.intensity is not None:
         chunks[INTENSITY_KEY] = json.dumps(network.intensity.values())
@@ -263,50 +275,56 @@ def _text(recipe: Recipe, network: Network, *, bits: int) -> dict[str, str]:
 
 
 def _check(recipe: Recipe, network: Network) -> None:
-    if recipe.grown is not None and (not network.grows or recipe.grown.size not in network.sizes):
-        shown, *known = ("x".join(map(str, size)) for size in (recipe.grown.size, *network.sizes))
-        if network.grows:
-            raise SettingError("grown.size", shown, f"{network.name} grew through {', '.join(known)}")
-        reason = f"{network.name} is a {network.architecture}, which does not grow; leave it out"
-        raise SettingError("grown", shown, reason)
+    _check_grown(recipe.grown, network)
     ends = [recipe, recipe.end] if recipe.toward is not None and recipe.toward.space == "z" else []
     if not recipe.blend and any(one is not None and one.point is not None for one in ends):
         raise SettingError("toward.space", "z", "a point has no z; walk in w instead")
     for place, one in _named_pictures(recipe):
-        if one.label is not None and one.label >= network.classes:
-            _refuse_label(f"{place}label", one.label, network)
-        if one.cutoff is not None and one.cutoff > network.layers:
-            raise SettingError(
-                f"{place}cutoff", one.cutoff, f"{network.name} has {network.layers} layers, so 0 to that"
-            )
-        if one.point is not None:
-            _check_point(f"{place}point", one.point, network)
-        for index, source in enumerate(one.mix):
-            where = f"{place}mix[{index}]."
-            if source.point is not None:
-                _check_point(f"{where}point", source.point, network)
-            if source.label is not None and source.label >= network.classes:
-                _refuse_label(f"{where}label", source.label, network)
-            if source.layers is not None:
-                latents.parse_layers(source.layers, network.layers, field=f"{where}layers")
-        for index, steer in enumerate(one.steer):
-            where = f"{place}steer[{index}]."
-            _check_direction(f"{where}direction", steer.direction, network)
-            if steer.layers is not None:
-                latents.parse_layers(steer.layers, network.layers, field=f"{where}layers")
+        _check_picture(place, one, network)
 
 
-def _kept_names(recipe: Recipe) -> tuple[list[str], list[str]]:
-    """The points and the kept directions that a recipe names."""
-    pictures = [one for _, one in _named_pictures(recipe)]
-    named = [source.point for one in pictures for source in one.mix] + [one.point for one in pictures]
-    points = [name for name in named if name is not None]
-    steered = [steer.direction for one in pictures for steer in one.steer]
-    return points, [name for name in steered if not kept.BUILT_IN.fullmatch(name)]
+def _check_grown(grown: Grown | None, network: Network) -> None:
+    if grown is None or (network.grows and grown.size in network.sizes):
+        return
+    shown, *known = ("x".join(map(str, size)) for size in (grown.size, *network.sizes))
+    if network.grows:
+        raise SettingError("grown.size", shown, f"{network.name} grew through {', '.join(known)}")
+    reason = f"{network.name} is a {network.architecture}, which does not grow; leave it out"
+    raise SettingError("grown", shown, reason)
 
 
-def _check_point(place: str, name: str, network: Network) -> None:
-    if kept.find(network, "points", name) is None:
+def _check_picture(place: str, one: Recipe, network: Network) -> None:
+    """Check a plain picture, whose fields begin with `place`."""
+    _check_label(f"{place}label", one.label, network)
+    if one.cutoff is not None and one.cutoff > network.layers:
+        raise SettingError(f"{place}cutoff", one.cutoff, f"{network.name} has {network.layers} layers, so 0 to that")
+    _check_point(f"{place}point", one.point, network)
+    for index, source in enumerate(one.mix):
+        where = f"{place}mix[{index}]."
+        _check_point(f"{where}point", source.point, network)
+        _check_label(f"{where}label", source.label, network)
+        _check_layers(f"{where}layers", source.layers, network)
+    for index, steer in enumerate(one.steer):
+        where = f"{place}steer[{index}]."
+        _check_direction(f"{where}direction", steer.direction, network)
+        _check_layers(f"{where}layers", steer.layers, network)
+
+
+def _check_label(place: str, label: int | None, network: Network) -> None:
+    if label is None or 0 <= label < network.classes:
+        return
+    known = f"classes 0 to {network.classes - 1}" if network.classes else "no classes, so leave it out"
+    shown = label if abs(label) < 10**18 else "a very large number"
+    raise SettingError(place, shown, f"{network.name} has {known}")
+
+
+def _check_layers(place: str, layers: str | None, network: Network) -> None:
+    if layers is not None:
+        latents.parse_layers(layers, network.layers, field=place)
+
+
+def _check_point(place: str, name: str | None, network: Network) -> None:
+    if name is not None and kept.find(network, "points", name) is None:
         raise SettingError(place, name, f"no point of that name is kept beside {network.name}")
 
 
@@ -321,9 +339,13 @@ def _check_direction(place: str, name: str, network: Network) -> None:
         latents.parse_layers(f"{found[3]}-{found[4]}", network.layers, field=place)
 
 
-def _refuse_label(place: str, label: int, network: Network) -> None:
-    known = f"classes 0 to {network.classes - 1}" if network.classes else "no classes, so leave it out"
-    raise SettingError(place, label, f"{network.name} has {known}")
+def _kept_names(recipe: Recipe) -> tuple[list[str], list[str]]:
+    """The points and the kept directions that a recipe names."""
+    pictures = [one for _, one in _named_pictures(recipe)]
+    named = [source.point for one in pictures for source in one.mix] + [one.point for one in pictures]
+    points = [name for name in named if name is not None]
+    steered = [steer.direction for one in pictures for steer in one.steer]
+    return points, [name for name in steered if not kept.BUILT_IN.fullmatch(name)]
 
 
 def _named_pictures(recipe: Recipe) -> list[tuple[str, Recipe]]:

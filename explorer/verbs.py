@@ -6,7 +6,6 @@ import argparse
 import json
 import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ def do_render(flags: argparse.Namespace) -> None:
     if flags.bits not in (8, 16):
         raise SettingError("bits", flags.bits, "8 or 16")
     studio, base = recipe_of(flags)
-    recipes = [replace(base, seed=seed, point=None, blend=()) for seed in seeds] or [base]
+    recipes = [base.with_seed(seed) for seed in seeds] or [base]
     targets = [out]
     if out.suffix.lower() != ".png":
         if out.suffix.lower() in _PICTURE_SUFFIXES:
@@ -177,7 +176,7 @@ def do_compare(flags: argparse.Namespace) -> None:
     compare.Comparison((Recipe(),), flags.other, **settings)
     studio, base = recipe_of(flags)
     other = None if flags.other is None else studio.admit(flags.other, beside=base.checkpoint)
-    recipes = tuple(replace(base, seed=seed, point=None, blend=(), toward=None) for seed in seeds) or (base,)
+    recipes = tuple(base.with_seed(seed) for seed in seeds) or (base,)
     comparison = compare.Comparison(recipes, other, **settings)
     comparison.pairs(studio.check)
     place_for(out)
