@@ -21,18 +21,17 @@ def main(arguments: list[str] | None = None) -> None:
             raise SettingError(name, folder, "it must be a folder that is there")
     # Imported now that the flags are known to be right, so that mistakes are answered at once.
     from explorer.studio import Studio
-    from explorer.web import build, listen, serve
-    from explorer.web.guard import Login
+    from explorer.web import Login, address_of, build, hosts, listen, serve
 
     folders = (flags.checkpoints, flags.runs)
     studio = Studio(*folders)
     checkpoint = studio.prefer(flags.checkpoint) if flags.checkpoint else None
-    listening = listen(flags.host, flags.port)
+    allowed, listening = hosts(flags.allow_host), listen(flags.host, flags.port)
     port = listening.getsockname()[1]
     login = Login(user, password, cookie=f"styloscope-{port}") if flags.auth else None
-    app = build(studio, folders=folders, host=flags.host, login=login, checkpoint=checkpoint, data=flags.data)
-    host = "127.0.0.1" if flags.host in ("0.0.0.0", "::") else flags.host
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    reached = {"host": flags.host, "allowed": allowed, "login": login}
+    app = build(studio, folders=folders, checkpoint=checkpoint, data=flags.data, **reached)
+    address = address_of(flags.host, port)
     says = studio.open(checkpoint).preview.says if studio.networks() else f"note: {studio.nothing()}"
     print(f"Styloscope is open at {address}\n{says}", flush=True)
     if not flags.no_browser:
@@ -48,6 +47,7 @@ def parser() -> Parser:
     flags.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where trainings leave theirs")
     flags.add_argument("--data", type=Path, action="append", default=[], help="real pictures, to look for the nearest")
     flags.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is every one there is")
+    flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="what a proxy is reached by")
     port = whole("--port", "1 to 65535, or 0 for a free one")
     flags.add_argument("--port", type=port, default=7860, help="the port to listen on; 0 takes a free one")
     flags.add_argument("--auth", metavar="USER:PASSWORD", help="ask everybody for this login")

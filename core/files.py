@@ -20,12 +20,23 @@ from pathlib import Path
 
 from core.errors import OutputError
 
-__all__ = ["InUseError", "cache_folder", "is_temporary", "sweep", "temporary_beside", "usable_folder", "writing"]
+__all__ = [
+    "InUseError",
+    "cache_folder",
+    "is_device",
+    "is_temporary",
+    "sweep",
+    "temporary_beside",
+    "usable_folder",
+    "writing",
+]
 
 _DAY = 86_400
 _PATIENCE = 2.0  # seconds
 _LIVE: set[str] = set()  # names that this process has in use
 _OURS = re.compile(r"\..*\.styloscope-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{8}(?:\.[^.]*)?", re.DOTALL)
+
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class InUseError(PermissionError):
@@ -92,6 +103,11 @@ def temporary_beside(path: Path) -> Path:
 def is_temporary(name: str) -> bool:
     """Whether a name is one that `temporary_beside` gives, in any process."""
     return _OURS.fullmatch(name) is not None
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows takes a file's name for one of its devices, with or without a suffix."""
+    return _DEVICES.fullmatch(name) is not None
 
 
 def sweep(folder: Path) -> None:

@@ -101,7 +101,7 @@ def ramp(shares: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(shares, stops, [colour[c] for colour in RAMP]) for c in range(3)], axis=1)
 
 
-def hue(label: int, count: int) -> float:
+def hue(label: int) -> float:
     """The hue of a class in degrees, by the golden angle: for more classes than the palette has colours."""
     return (137.508 * label + 200) % 360
 
@@ -109,7 +109,7 @@ def hue(label: int, count: int) -> float:
 def _category(index: int, count: int) -> tuple[float, ...]:
     if count <= MOST_HUES:
         return tuple(int(PALETTE[index][k : k + 2], 16) for k in (1, 3, 5))
-    return tuple(255 * part for part in colorsys.hls_to_rgb(hue(index, count) / 360, 0.6, 0.7))
+    return tuple(255 * part for part in colorsys.hls_to_rgb(hue(index) / 360, 0.6, 0.7))
 
 
 def _colours(atlas: Atlas, values: Values | None) -> np.ndarray | None:

@@ -21,7 +21,7 @@ from explorer.recipe import Blend, Given, Mix, Recipe, Steer, Toward
 from explorer.sheets import MOST_CELLS, Progress, check_title
 from explorer.studio import PRECISIONS, TEXT_KEY, Studio
 
-__all__ = ["AMPLIFY", "IMPOSSIBLE", "Apart", "Comparison", "apart", "counterpart", "draw", "picture", "text"]
+__all__ = ["AMPLIFY", "IMPOSSIBLE", "Apart", "Comparison", "apart", "counterpart", "draw", "picture", "pixels", "text"]
 
 AMPLIFY = (1, 4, 16)
 IMPOSSIBLE = "pictures of two sizes have no difference; each is shown at its own"
@@ -108,6 +108,11 @@ def picture(left: np.ndarray, right: np.ndarray, *, amplify: int, signed: bool) 
     return np.clip(levels, 0, 255).astype(np.uint8)
 
 
+def pixels(pair: Sequence[Recipe], check: Callable[[Recipe], Network]) -> int:
+    """How many pixels a cell of the sheet has: those of the larger of both pictures."""
+    return max(check(one).pixels(one.grown) for one in pair)
+
+
 def draw(
     studio: Studio, comparison: Comparison, *, progress: Progress | None = None
 ) -> tuple[np.ndarray, list[Apart | None]]:
@@ -116,8 +121,7 @@ def draw(
     Raises SettingError before anything is loaded where a picture cannot be or the sheet would be too large.
     """
     pairs = comparison.pairs(studio.check)
-    cells = max(studio.network(one.checkpoint).pixels(one.grown) for one in pairs[0])
-    if 3 * len(pairs) * cells > pictures.PIXEL_LIMIT:
+    if 3 * len(pairs) * pixels(pairs[0], studio.check) > pictures.PIXEL_LIMIT:
         limit = pictures.PIXEL_LIMIT // 10**6
         raise SettingError("seeds", f"{len(pairs)} of them", f"a sheet has at most {limit} million pixels")
     rows, distances = [], []

@@ -17,7 +17,7 @@ import core
 from core import foreign
 from core.checkpoint import Opened, sha256
 from core.errors import CheckpointError, OutputError, SettingError
-from core.files import temporary_beside
+from core.files import is_device, temporary_beside
 from explorer.flags import place_for, say
 from explorer.inspection import file_of
 from explorer.networks import SUFFIX, Network
@@ -95,7 +95,6 @@ def _taken(target: Path) -> OutputError:
 # --- a file that somebody opens in the page ----------------------------------------------------------------------
 
 _LONGEST_STEM = 100  # bytes
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)  # devices on Windows
 
 
 class CancelledOpening(Exception):
@@ -159,7 +158,7 @@ def safe_stem(name: str) -> str:
     stem = re.sub(r"(?<=.)\.[A-Za-z0-9]{1,11}$", "", last)
     stem = re.sub(r"[^\w .-]+", "-", stem)
     stem = stem.encode("utf-8", "ignore")[:_LONGEST_STEM].decode("utf-8", "ignore").strip(" ._-")
-    return f"network-{stem}".rstrip("-") if not stem or _RESERVED.fullmatch(stem) else stem
+    return f"network-{stem}".rstrip("-") if not stem or is_device(stem) else stem
 
 
 def _named(written: Path, folder: Path, *, stem: str, there: Sequence[Network]) -> str:

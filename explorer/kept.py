@@ -19,7 +19,7 @@ import numpy as np
 
 from core.arrays import arrays_to_bytes, read_arrays, read_facts
 from core.errors import CheckpointError, OutputError, SettingError
-from core.files import cache_folder, writing
+from core.files import cache_folder, is_device, writing
 from explorer.networks import Network
 from explorer.schema import NAME
 
@@ -54,7 +54,6 @@ SUFFIX = ".safetensors"
 BUILT_IN = re.compile(r"(sefa|pca)-(\d{1,4})(?:\.(\d{1,2})-(\d{1,2}))?", re.ASCII)
 _CHANGING = RLock()  # of two people who want a name at once the second is told that it is taken
 _MOST_NAME = 200  # bytes, so that the file's name fits everywhere
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def check_name(name: object, kind: Kind = "points") -> str:
     what = kind.removesuffix("s")
     if not isinstance(name, str) or not re.fullmatch(NAME["pattern"], name):
         raise SettingError(what, name, NAME["description"])
-    if len(name.encode("utf-8", "replace")) > _MOST_NAME or name.endswith((".", " ")) or _RESERVED.fullmatch(name):
+    if len(name.encode("utf-8", "replace")) > _MOST_NAME or name.endswith((".", " ")) or is_device(name):
         raise SettingError(what, name, "a shorter name that a file can have on every system")
     if kind == "directions" and BUILT_IN.fullmatch(name):
         raise SettingError(what, name, "another name, since every network has a direction of that name already")

@@ -5,6 +5,7 @@ A name is looked up in a list of what lies in these folders, never joined to a p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from core.intensity import Intensity
 from core.sizes import crop_at
 from explorer.recipe import Grown
 
-__all__ = ["DEFAULT", "Network", "Networks"]
+__all__ = ["DEFAULT", "Network", "Networks", "name_of"]
 
 DEFAULT = "brain"
 SUFFIX = ".safetensors"
@@ -90,6 +91,14 @@ class Network:
     def intensity(self) -> Intensity | None:
         """What gray levels stand for, where the training's pictures said so."""
         return Intensity.read(self.about["picture"].get("intensity"))
+
+
+def name_of(path: Path) -> str:
+    """What a file is called that was named by its path: RUN/000012 where it lies in a run, else its stem."""
+    folder = Path(os.path.abspath(path)).parent  # as it is spelled, links and all, like the names of a listing
+    if folder.name == runs.CHECKPOINTS and runs.is_run(folder.parent):
+        return f"{folder.parent.name}/{path.stem}"
+    return path.stem
 
 
 class Networks:
@@ -167,6 +176,9 @@ class Networks:
                 return self.admit_run(text)
             if not path.exists() and path.suffix != SUFFIX and path.parent == Path("."):
                 raise
+        listed = next((name for name, one in self._files() if one.absolute() == path.absolute()), None)
+        if listed is not None:
+            return self.find(listed).name
         network = self._read(self._free(path, beside=beside), path)
         self._admitted = {network.name: path, **self._admitted}
         self._listed.pop(network.name, None)
@@ -183,19 +195,20 @@ class Networks:
         newest = runs.newest(folder)
         if newest is None:
             raise CheckpointError(f"the run {folder} has no network yet; wait for its first, or name another run")
-        name = f"{folder.resolve().name}/{newest.stem}"
-        if dict(self._files()).get(name) != newest:
+        name = name_of(newest)
+        if dict(self._files()).get(name, Path()).absolute() != newest.absolute():
             self._admitted = {name: newest, **self._admitted}
             self._listed.pop(name, None)
         return name
 
     def _free(self, path: Path, *, beside: str | None) -> str:
-        """A file's stem; after the folders above it where that is the name of another file that has to stay known."""
-        if beside is None or self.find(beside).path.absolute() == path.absolute():
-            return path.stem
+        """A file's own name; after the folders above where that is the name of another file that has to stay known."""
+        own = name_of(path)
+        if own != beside or self.find(beside).path.absolute() == path.absolute():
+            return own
         parts = [path.stem, *(part for part in reversed(path.absolute().parent.parts) if part != runs.CHECKPOINTS)]
         names = ("/".join(reversed(parts[:count])) for count in range(1, len(parts) + 1))
-        return next(name for name in names if name != beside)
+        return next(name for name in names if name.endswith(own) and name != beside)
 
     def _unchanged(self, name: str | None) -> Network | None:
         """A network that was listed under its full name before and whose file is still the same: no listing for it."""

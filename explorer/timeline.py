@@ -177,17 +177,21 @@ class Timeline:
 
     def frame(self, index: int) -> Recipe:
         """The recipe of frame `index`, which stands for 1/fps seconds."""
-        return self._at(index)
+        places = self._places
+        place = float(index)
+        if self.loop:
+            place = place % self._end
+            if place < places[0]:
+                place += self._end
+        before = sum(one <= place for one in places) - 1
+        if before < 0 or (before == len(places) - 1 and not self.loop):
+            return self.keys[max(before, 0)].recipe
+        here, there = places[before], self._place(before + 1)
+        return self._within(before, (place - here) / (there - here))
 
     def frames(self) -> list[Recipe]:
         """The recipe of each frame."""
-        return [self._at(index) for index in range(self.count)]
-
-    def recipe_at(self, seconds: float) -> Recipe:
-        """The recipe at a time: before the first key that key's, after the last one its, and around in a loop."""
-        if not math.isfinite(seconds):
-            raise SettingError("time", seconds, _SECONDS)
-        return self._at(_snapped(seconds * self.fps))
+        return [self.frame(index) for index in range(self.count)]
 
     @cached_property
     def _places(self) -> list[float]:
@@ -198,18 +202,6 @@ class Timeline:
     def _end(self) -> int:
         """The frames of a loop, or the last frame: `seconds` in whole frames, none of it lost."""
         return math.ceil(_snapped(self.seconds * self.fps))
-
-    def _at(self, place: float) -> Recipe:
-        places = self._places
-        if self.loop:
-            place = place % self._end
-            if place < places[0]:
-                place += self._end
-        index = sum(one <= place for one in places) - 1
-        if index < 0 or (index == len(places) - 1 and not self.loop):
-            return self.keys[max(index, 0)].recipe
-        here, there = places[index], self._place(index + 1)
-        return self._within(index, (place - here) / (there - here))
 
     def _place(self, index: int) -> float:
         """Where key `index` stands, of a loop also around its ends."""

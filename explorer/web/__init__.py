@@ -24,7 +24,7 @@ from explorer.web.answers import Refusals
 from explorer.web.api import add_endpoints, files_folder
 from explorer.web.desk import Desk
 from explorer.web.directions_routes import add_directions_routes
-from explorer.web.guard import Guard, Login
+from explorer.web.guard import Guard, Login, hosts
 from explorer.web.inside_routes import Looks, add_inside_routes
 from explorer.web.job_routes import add_job_routes
 from explorer.web.jobs import Jobs
@@ -38,7 +38,7 @@ from explorer.web.routes import add_routes
 from explorer.web.training_routes import add_training_routes
 from explorer.web.trainings import Trainings
 
-__all__ = ["build", "listen", "serve"]
+__all__ = ["Login", "address_of", "build", "hosts", "listen", "serve"]
 
 BACKLOG = 128
 
@@ -51,14 +51,19 @@ def build(
     login: Login | None = None,
     checkpoint: str | None = None,
     data: Sequence[Path] = (),
+    allowed: Sequence[str] = (),
 ) -> FastAPI:
     """Return the whole web application: our addresses first, then Gradio's page at /, everything behind the guard.
 
     `folders` are those of checkpoints and runs, for work in processes of its own; `checkpoint` is the name of the
-    network that a page without a recipe opens; `data` are sets of real pictures, among which everybody may look.
+    network that a page without a recipe opens; `data` are sets of real pictures, among which everybody may look;
+    `allowed` are names, each a host or host:port, that the page is reached by besides `host`.
     """
     desk, inside = Desk(), Desk()
-    checkpoints, runs = (str(folder.resolve()) for folder in folders)
+    # Not resolved: the path of a network, as its command is told it, has to be one of those that it lists.
+    checkpoints, runs = (str(folder.absolute()) for folder in folders)
+    # Whoever comes by another name comes through a proxy: then nobody is known to sit at this machine.
+    reached = "0.0.0.0" if allowed else host
     jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
     trainings, looks, sets = Trainings(runs=folders[1]), Looks(studio), RealSets(studio, data)
 
@@ -77,16 +82,16 @@ def build(
     add_directions_routes(app, studio=studio)
     add_job_routes(app, jobs=jobs, check=studio.check)
     add_map_routes(app, studio=studio)
-    add_nearest_routes(app, sets=sets, jobs=jobs, host=host)
+    add_nearest_routes(app, sets=sets, jobs=jobs, host=reached)
     add_open_route(app, studio=studio, folder=folders[0])
     add_plotly_route(app)
     add_points_routes(app, studio=studio)
     add_project_routes(app, studio=studio, jobs=jobs)
-    add_training_routes(app, trainings=trainings, host=host)
-    endpoints = partial(add_endpoints, studio, jobs, desk=desk, inside=inside, looks=looks, sets=sets, host=host)
-    page.mount(app, studio=studio, endpoints=endpoints, checkpoint=checkpoint)
+    add_training_routes(app, trainings=trainings, host=reached)
+    endpoints = partial(add_endpoints, studio, jobs, desk=desk, inside=inside, looks=looks, sets=sets, host=reached)
+    page.mount(app, endpoints=endpoints, checkpoint=checkpoint)
     app.add_middleware(Refusals)
-    app.add_middleware(Guard, host=host, login=login)
+    app.add_middleware(Guard, host=host, login=login, allowed=allowed)
     return app
 
 
@@ -96,7 +101,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise OutputError(f"port {port} cannot be opened; --port takes 1 to 65535, or 0 for a free one")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as wrong:
+    except (OSError, UnicodeError) as wrong:  # the latter for bad..host, which no name can be
         raise OutputError(f"--host {host} is not an address of this machine; 127.0.0.1 always is") from wrong
     family, kind, protocol, _, address = found[0]
     # With the protocol named, asyncio sends each answer at once; without it Nagle's algorithm holds pictures for 40 ms.
@@ -115,6 +120,12 @@ def listen(host: str, port: int) -> socket.socket:
         reason = (wrong.strerror or str(wrong)).lower()
         raise OutputError(f"port {port} on {host} cannot be opened ({reason}); give another one with --port") from wrong
     return listening
+
+
+def address_of(host: str, port: int) -> str:
+    """The address of the page for who sits at this machine."""
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:

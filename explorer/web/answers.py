@@ -5,20 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import SettingError, StyloscopeError
+from explorer.schema import loads
 
-__all__ = ["BODY_LIMIT", "GONE_SECONDS", "Refusals", "read_body", "read_object", "refusal", "telling", "while_there"]
+__all__ = [
+    "BODY_LIMIT",
+    "CLOSED_BY_CLIENT",
+    "GONE_SECONDS",
+    "Refusals",
+    "read_body",
+    "read_keys",
+    "read_object",
+    "refusal",
+    "telling",
+    "while_there",
+]
 
 Handler = Callable[[Request], Awaitable[Response]]
+Maker = Callable[[Request], Awaitable[Response | dict[str, Any]]]
+
+CLOSED_BY_CLIENT = 499  # nobody reads it; nginx says so in its log
 
 BODY_LIMIT = (
     1 << 20
@@ -42,25 +57,39 @@ async def read_object(request: Request, *, field: str) -> dict[str, Any] | None:
     """Return the JSON object of the body, None where it is none; SettingError where it is too long."""
     text = await read_body(request, field=field)
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = loads(text)
+    except SettingError:
         return None
     return found if isinstance(found, dict) else None
 
 
+async def read_keys(request: Request, keys: Sequence[str], *, field: str) -> dict[str, Any]:
+    """Return the JSON object of the body, which has none but these keys. Raises SettingError."""
+    found = await read_object(request, field=field)
+    if found is None:
+        raise SettingError(field, "this body", f"a JSON object with {', '.join(keys)}")
+    unknown = next((key for key in found if key not in keys), None)
+    if unknown is not None:
+        raise SettingError(f"a key of the {field}", unknown, f"the known ones are {', '.join(keys)}")
+    return found
+
+
 def refusal(wrong: StyloscopeError | str, *, status: int = 400) -> JSONResponse:
-    """Return the one sentence as {"error": ...}."""
-    return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=status)
+    """Return the one sentence as {"error": ...}; an error whose class has a `status` of its own has that."""
+    return JSONResponse({"error": " ".join(str(wrong).split())}, status_code=getattr(wrong, "status", status))
 
 
-def telling(handler: Handler) -> Handler:
-    """The same handler, whose errors become the one sentence."""
+def telling(handler: Maker, *, status: int = 400) -> Handler:
+    """The same handler, whose dicts become JSON and whose errors the one sentence."""
 
     async def answered(request: Request) -> Response:
         try:
-            return await handler(request)
+            found = await handler(request)
+        except ClientDisconnect:
+            return Response(status_code=CLOSED_BY_CLIENT)
         except StyloscopeError as wrong:
-            return refusal(wrong)
+            return refusal(wrong, status=status)
+        return found if isinstance(found, Response) else JSONResponse(found)
 
     return answered
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, iscoroutinefunction, signature
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gradio import Error, Request
 from gradio.events import api
@@ -27,7 +27,7 @@ from explorer import directions
 from explorer.recipe import Recipe, parse_grown
 from explorer.web.directions_routes import listed, made
 from explorer.web.inside_routes import Looks, drawn, facts, wished_look
-from explorer.web.job_routes import looked_at
+from explorer.web.job_routes import looked_at, small_enough
 from explorer.web.nearest_routes import counted
 from explorer.web.project_routes import UPLOAD_LIMIT, checked, kept_point, wished
 from explorer.web.training_routes import near
@@ -40,13 +40,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add_endpoints", "files_folder"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 Seeds = str | int | list
 Words = str | dict
 _AT_ONCE = 4
 _LONGEST_NAME = 200
+_ROW = Parameter.POSITIONAL_OR_KEYWORD
 _GLANCE = 0.05  # seconds between two looks at a job
 
 
@@ -63,11 +61,11 @@ def add_endpoints(
     verbs: list[Callable[..., Any]] = [made.render, made.mix, made.interpolate, made.bilinear, made.compare, made.map]
     verbs += [made.directions, looked.layers, looked.nearest, looked.project]
     for verb in verbs:
-        api(_spelled(_one_sentence(verb)), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
+        api(_endpoint(verb), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
 
 
 class _Verbs:
-    """The endpoints: their signatures are what clients see."""
+    """The endpoints: what clients see is made of their signatures by `_endpoint`."""
 
     def __init__(self, studio: Studio, jobs: Jobs, desk: Desk) -> None:
         self._studio = studio
@@ -77,29 +75,22 @@ class _Verbs:
     def render(
         self,
         seeds: Seeds | None = None,
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | int | None = None,
-        label: int | None = None,
-        grown: Words | None = None,
-        checkpoint: str | None = None,
-        recipe: Words | None = None,
+        *,
+        bits: int = 8,
+        **picture: Any,
     ) -> dict | list:
         """One PNG a seed, its recipe inside: a file for one picture, a list of files for several."""
-        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
-        if seeds is None:
-            recipes = [base]
-        else:
-            given = base.to_dict() | {"point": None, "blend": []}
-            recipes = [Recipe.parse({**given, "seed": seed}) for seed in dict.fromkeys(parse_seeds(seeds))]
-        for one in recipes:
-            self._studio.check(one)
+        base = _recipe(**picture)
+        recipes = [base.with_seed(seed) for seed in dict.fromkeys(parse_seeds(seeds))] if seeds is not None else [base]
+        network = self._studio.check(recipes[0])
+        small_enough(len(recipes), network.pixels(base.grown), things="pictures")
         folder = self._jobs.hold()
         made = []
         for one in recipes:
             self._jobs.touch(folder)
             path = folder / ("picture.png" if seeds is None else f"seed{one.seed:04d}.png")
-            path.write_bytes(self._desk.ask(lambda one=one: self._studio.frame(one, format="png")).result().data)  # type: ignore[misc]
+            drawing = self._desk.ask(partial(self._studio.frame, one, format="png", bits=bits))
+            path.write_bytes(drawing.result().data)
             made.append(_file(path))
         return made[0] if len(made) == 1 else made
 
@@ -110,18 +101,14 @@ class _Verbs:
         layers: str,
         amount: float = 1.0,
         title: str | None = None,
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | int | None = None,
-        label: int | None = None,
-        grown: Words | None = None,
-        checkpoint: str | None = None,
-        recipe: Words | None = None,
+        *,
+        column_label: int | None = None,
+        **picture: Any,
     ) -> dict:
         """The matrix as one PNG: a row gives the picture, a column the styles of the layers."""
-        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        base = _given(**picture)
         settings = {"rows": rows, "columns": columns, "layers": str(layers), "amount": amount, "title": title}
-        return _file(await self._made("mix", {**settings, **base}))
+        return _file(await self._made("mix", {**settings, "column_label": column_label, **base}))
 
     async def interpolate(
         self,
@@ -132,18 +119,13 @@ class _Verbs:
         fps: float = 24.0,
         ease: str = "linear",
         format: str = "gif",
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | int | None = None,
-        label: int | None = None,
-        grown: Words | None = None,
-        checkpoint: str | None = None,
-        recipe: Words | None = None,
+        *,
         recipes: list | None = None,
         timeline: Words | None = None,
+        **picture: Any,
     ) -> dict:
         """The frames between neighbours, or of a timeline, as gif, webp or mp4, or as a zip of png."""
-        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        base = _given(**picture)
         settings: dict[str, Any] = {"seeds": seeds, "steps": steps, "space": space}
         settings |= {"loop": loop, "fps": fps, "ease": ease}
         if timeline is not None:
@@ -158,17 +140,12 @@ class _Verbs:
         seeds: Seeds | None = None,
         steps: int = 10,
         title: str | None = None,
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | int | None = None,
-        label: int | None = None,
-        grown: Words | None = None,
-        checkpoint: str | None = None,
-        recipe: Words | None = None,
+        *,
         recipes: list | None = None,
+        **picture: Any,
     ) -> dict:
         """The sheet between four corners as one PNG."""
-        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        base = _given(**picture)
         settings = {"seeds": seeds, "steps": steps, "title": title, "recipes": recipes}
         return _file(await self._made("bilinear", {**settings, **base}))
 
@@ -181,16 +158,10 @@ class _Verbs:
         amplify: int = 4,
         signed: bool = False,
         title: str | None = None,
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | int | None = None,
-        label: int | None = None,
-        grown: Words | None = None,
-        checkpoint: str | None = None,
-        recipe: Words | None = None,
+        **picture: Any,
     ) -> dict:
         """Two networks, or one in two precisions, and their difference as one PNG, a row a seed."""
-        base = _given(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        base = _given(**picture)
         settings = {"with": other, "seeds": seeds, "precision": precision, "with_precision": with_precision}
         more = {"amplify": amplify, "signed": signed, "title": title}
         return _file(await self._made("compare", {**settings, **more, **base}))
@@ -205,11 +176,15 @@ class _Verbs:
         color: str | None = None,
         points: bool = False,
         pictures: bool = False,
+        psi: float | None = None,
+        cutoff: int | None = None,
+        noise: str | int | None = None,
+        grown: Words | None = None,
     ) -> list:
         """Seed, x, y of the samples as CSV, and the picture of the map as PNG."""
-        settings = {"samples": samples, "method": method, "label": label, "checkpoint": checkpoint}
-        more = {"by_class": by_class, "color": color, "points": points, "pictures": pictures}
-        made = await self._made("map", {**settings, **more})
+        base = _given(psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        settings = {"samples": samples, "method": method, "by_class": by_class, "color": color}
+        made = await self._made("map", {**settings, "points": points, "pictures": pictures, **base})
         return [_file(made), _file(made.with_suffix(".png"))]
 
     def directions(
@@ -232,7 +207,7 @@ class _Verbs:
         if method in directions.METHODS:
             found = listed(
                 self._studio,
-                _recipe(None, checkpoint=checkpoint).checkpoint,
+                _recipe(checkpoint=checkpoint).checkpoint,
                 method=method,
                 layers=layers,
                 count=number,
@@ -292,16 +267,10 @@ class _Looks:
         count: int | None = None,
         columns: int | None = None,
         cell: int | None = None,
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | int | None = None,
-        label: int | None = None,
-        grown: Words | None = None,
-        checkpoint: str | None = None,
-        recipe: Words | None = None,
+        **picture: Any,
     ) -> dict:
         """What the layers of a picture are; with `view` one of them, or the picture so far, as PNG."""
-        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        base = _recipe(**picture)
         asked = {"sort": sort, "scale": scale, "first": first, "count": count, "columns": columns, "cell": cell}
         wish = wished_look(
             _seeded(base, seeds),
@@ -313,9 +282,9 @@ class _Looks:
             return dict(self._desk.ask(lambda: facts(self._looks, wish)).result())
         if layer is None and view != "growing":
             raise SettingError("layer", "nothing", "a name or number of those that are told without view")
-        picture = self._desk.ask(lambda: drawn(self._looks, wish)).result()
+        shown = self._desk.ask(lambda: drawn(self._looks, wish)).result()
         path = self._jobs.hold() / f"{view}.png"
-        path.write_bytes(picture)
+        path.write_bytes(shown)
         return _file(path)
 
     async def nearest(
@@ -323,17 +292,12 @@ class _Looks:
         seeds: Seeds | None = None,
         data: str | None = None,
         number: int = 4,
-        psi: float | None = None,
-        cutoff: int | None = None,
-        noise: str | int | None = None,
-        label: int | None = None,
-        grown: Words | None = None,
-        checkpoint: str | None = None,
-        recipe: Words | None = None,
+        *,
         request: Request | None = None,
+        **picture: Any,
     ) -> list:
         """What is said of the nearest real pictures, and the sheet as PNG; `data` is the name of a set."""
-        base = _recipe(recipe, psi=psi, cutoff=cutoff, noise=noise, label=label, grown=grown, checkpoint=checkpoint)
+        base = _recipe(**picture)
         many = counted(str(number))
         # Of a run the newest network is meant; it is looked for once, since a training may save the next meanwhile.
         network = await asyncio.to_thread(self._studio.check, base)
@@ -361,7 +325,7 @@ class _Looks:
         """How near a picture of your own came, and its point; under the name `keep` it is kept beside the network."""
         if keep is not None and not (isinstance(keep, str) and 0 < len(keep) <= _LONGEST_NAME):
             raise SettingError("keep", keep, f"a name of 1 to {_LONGEST_NAME} characters")
-        network = await asyncio.to_thread(self._studio.check, _recipe(None, checkpoint=checkpoint))
+        network = await asyncio.to_thread(self._studio.check, _recipe(checkpoint=checkpoint))
         asked = {"space": space, "steps": steps, "seconds": seconds, "noise_maps": noise_maps, "label": label}
         settings = await asyncio.to_thread(wished, self._studio, {**asked, "grown": grown, "checkpoint": network.name})
         data, name = await asyncio.to_thread(_uploaded, picture)
@@ -370,20 +334,51 @@ class _Looks:
         return [await asyncio.to_thread(kept_point, network, path, name=keep, source=name), _file(path)]
 
 
-def _one_sentence(verb: Callable[P, Any]) -> Callable[P, Any]:
-    """The same function, whose StyloscopeErrors reach the client as their one sentence."""
+def _picture(
+    psi: float | None = None,
+    cutoff: int | None = None,
+    noise: str | int | None = None,
+    label: int | None = None,
+    grown: Words | None = None,
+    checkpoint: str | None = None,
+    recipe: Words | None = None,
+) -> None:
+    """What says a picture, for every verb that takes **picture."""
+
+
+def _endpoint(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The verb as clients know it, whose StyloscopeErrors reach them as their one sentence.
+
+    Gradio knows parameters in a row: a verb's own, then those of _picture where it takes **picture, then its own after
+    the star. `other` bears the name of the flag, which Python keeps to itself.
+    """
+    told = signature(verb)
+    own = list(told.parameters.values())
+    rest = next((one.name for one in own if one.kind is Parameter.VAR_KEYWORD), None)
+    shared = [] if rest is None else list(signature(_picture).parameters.values())
+    before, after = ([one for one in own if one.kind is kind] for kind in (_ROW, Parameter.KEYWORD_ONLY))
+    row = [*before, *shared, *after]
+
+    def settings(values: tuple[Any, ...]) -> dict[str, Any]:
+        return {one.name: value for one, value in zip(row, values, strict=False)}
 
     @wraps(verb)
-    def told(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def called(*values: Any) -> Any:
         with _sentences():
-            return verb(*args, **kwargs)
+            return verb(**settings(values))
 
     @wraps(verb)
-    async def waited(*args: P.args, **kwargs: P.kwargs) -> Any:
+    async def waited(*values: Any) -> Any:
         with _sentences():
-            return await verb(*args, **kwargs)
+            return await verb(**settings(values))
 
-    return waited if iscoroutinefunction(verb) else told
+    made: Callable[..., Any] = waited if iscoroutinefunction(verb) else called
+    spelled = {"other": "with"}
+    shown = [Parameter(spelled.get(one.name, one.name), Parameter.POSITIONAL_ONLY, default=one.default) for one in row]
+    made.__signature__ = told.replace(parameters=shown)  # type: ignore[attr-defined]
+    hints = {**_picture.__annotations__, **verb.__annotations__}
+    made.__annotations__ = {spelled.get(name, name): hint for name, hint in hints.items() if name != rest}
+    return made
 
 
 @contextmanager
@@ -396,30 +391,18 @@ def _sentences() -> Iterator[None]:
         raise Error("the explorer is going down", print_exception=False) from wrong
 
 
-def _spelled(verb: Callable[P, T]) -> Callable[P, T]:
-    """The same function, whose parameter `other` clients know by the word of the flag, which Python keeps to itself."""
-    told = signature(verb)
-    named = [
-        Parameter("with", Parameter.POSITIONAL_ONLY, default=one.default) if one.name == "other" else one
-        for one in told.parameters.values()
-    ]
-    verb.__signature__ = told.replace(parameters=named)  # type: ignore[attr-defined]
-    verb.__annotations__ = {"with" if key == "other" else key: hint for key, hint in verb.__annotations__.items()}
-    return verb
-
-
-def _recipe(words: Words | None, **given: Any) -> Recipe:
-    """The recipe that `words` (JSON or an object) and the single settings say; those win."""
-    base = Recipe.parse(words).to_dict() if words is not None else {}
+def _recipe(recipe: Words | None = None, **given: Any) -> Recipe:
+    """What `recipe` (JSON or an object) and the single settings say; those win."""
+    base = Recipe.parse(recipe).to_dict() if recipe is not None else {}
     return Recipe.parse({**base, **_plain(given)})
 
 
-def _given(words: Words | None, **given: Any) -> dict[str, Any]:
+def _given(recipe: Words | None = None, **given: Any) -> dict[str, Any]:
     """The same as the settings of a job."""
     settings = _plain(given)
-    if words is None:
+    if recipe is None:
         return settings
-    return {**settings, "recipe": Recipe.parse(words).to_dict()}
+    return {**settings, "recipe": Recipe.parse(recipe).to_dict()}
 
 
 def _pile(given: Seeds) -> list[Any]:
@@ -434,7 +417,7 @@ def _seeded(base: Recipe, seeds: Seeds | None) -> Recipe:
     found = [] if seeds is None else parse_seeds(seeds)
     if len(found) > 1:
         raise SettingError("seeds", seeds, "one seed")
-    return replace(base, seed=found[0], point=None, blend=(), toward=None) if found else base
+    return base.with_seed(found[0]) if found else base
 
 
 def _uploaded(picture: Any) -> tuple[bytes, str]:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from core.errors import SettingError, StyloscopeError
-from explorer.web.answers import GONE_SECONDS, refusal
+from explorer.web.answers import CLOSED_BY_CLIENT, GONE_SECONDS, refusal
 
 __all__ = ["Desk", "answered", "client_of"]
 
@@ -20,7 +20,6 @@ T = TypeVar("T")
 
 CLIENT_LIMIT = 64  # characters
 SUPERSEDED = 409
-CLOSED_BY_CLIENT = 499
 
 
 class Desk:

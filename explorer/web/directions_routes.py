@@ -24,8 +24,7 @@ from explorer import directions, kept, labels
 from explorer.fitting import Stopped
 from explorer.kept import Direction
 from explorer.recipe import Recipe
-from explorer.schema import loads
-from explorer.web.answers import read_body, telling, while_there
+from explorer.web.answers import CLOSED_BY_CLIENT, read_body, read_keys, telling, while_there
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["add_directions_routes", "listed", "made"]
 
 _KEYS = ("checkpoint", "name", "method", "a", "b", "direction", "labels", "column", "replace")
-_CLOSED_BY_CLIENT = 499
 
 
 def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
@@ -49,7 +47,7 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
         return JSONResponse({"directions": found})
 
     async def make(request: Request) -> Response:
-        wish = await _object(request)
+        wish = await read_keys(request, _KEYS, field="direction")
         gone = threading.Event()
 
         def work() -> dict[str, Any]:
@@ -59,10 +57,10 @@ def add_directions_routes(app: Starlette, *, studio: Studio) -> None:
             async with one_at_a_time:
                 return await while_there(request, work, gone)
         except Stopped:
-            return Response(status_code=_CLOSED_BY_CLIENT)
+            return Response(status_code=CLOSED_BY_CLIENT)
 
     async def rename(request: Request) -> Response:
-        wish = await _object(request)
+        wish = await read_keys(request, ("checkpoint", "name", "new"), field="direction")
         network = await asyncio.to_thread(studio.network, _text(wish, "checkpoint"))
         old, new = _text(wish, "name", needed=True), _text(wish, "new", needed=True)
         await asyncio.to_thread(kept.rename, network, "directions", str(old), str(new))
@@ -167,16 +165,6 @@ def _pile(given: object, field: str) -> list[Recipe]:
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_SEEDS:
         raise SettingError(field, "a list" if isinstance(given, list) else given, f"1 to {MOST_SEEDS} recipes")
     return [Recipe.parse(one) for one in given]
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    found = loads(await read_body(request, field="direction"))
-    if not isinstance(found, dict):
-        raise SettingError("direction", "this body", "a JSON object with " + ", ".join(_KEYS))
-    unknown = next((key for key in found if key not in (*_KEYS, "new")), None)
-    if unknown is not None:
-        raise SettingError("direction", unknown, "an object with " + ", ".join(_KEYS))
-    return found
 
 
 def _text(wish: dict[str, Any], key: str, *, needed: bool = False) -> str | None:

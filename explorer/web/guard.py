@@ -13,8 +13,10 @@ import hashlib
 import hmac
 import html
 import ipaddress
+import re
 import secrets
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -24,10 +26,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard", "Login", "host_allowed", "origin_allowed"]
+from core.errors import SettingError
+
+__all__ = ["Guard", "Login", "host_allowed", "hosts", "origin_allowed"]
 
 LOGIN_BODY_LIMIT = 4096  # bytes
 FAILED_LOGIN_SECONDS = 0.5  # slows down guessing without holding anybody else up
+_PORTS = {"http": 80, "https": 443}  # those that a browser leaves out
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?")
 LOGIN_PAGE = Path(__file__).with_name("markup") / "login.html"
 
 
@@ -61,12 +68,16 @@ class Login:
 
 
 class Guard:
-    """ASGI middleware: checks Host, Origin and login, and marks every answer as not to be stored."""
+    """ASGI middleware: checks Host, Origin and login, and marks every answer as not to be stored.
 
-    def __init__(self, app: ASGIApp, *, host: str, login: Login | None = None) -> None:
+    `allowed` are further names that the explorer is reached by, in lower case, each a host or host:port.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str, login: Login | None = None, allowed: Sequence[str] = ()) -> None:
         self.app = app
         self.host = host
         self.login = login
+        self.allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is refused here, pass the rest on."""
@@ -83,11 +94,12 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         headers = Headers(scope=scope)
-        if not host_allowed(headers.get("host", ""), host=self.host):
-            sentence = "this address is not one the explorer was started for: open the one it printed, or give --host"
-            return _refusal(403, sentence)
-        if not origin_allowed(headers, method=scope.get("method", "GET")):
-            return _refusal(403, "another site's page may not ask this explorer for anything: open its own address")
+        if not host_allowed(headers.get("host", ""), host=self.host, allowed=self.allowed):
+            start = "this address is not one the explorer was started for: open the one it printed"
+            return _refusal(403, f"{start}, give --host, or --allow-host with its name where a proxy is in front")
+        if not origin_allowed(headers, method=scope.get("method", "GET"), allowed=self.allowed):
+            start = "another site's page may not ask this explorer for anything: open its own address"
+            return _refusal(403, f"{start}, or give --allow-host with its name where a proxy is in front")
         if self.login is None or scope["type"] != "http":
             return None if self.login is None else _refusal(401, "log in first")
         request = Request(scope, receive)
@@ -96,24 +108,53 @@ class Guard:
         return None if self.login.admits(request) else _ask_to_log_in(request)
 
 
-def host_allowed(header: str, *, host: str) -> bool:
+def hosts(given: Sequence[str]) -> tuple[str, ...]:
+    """The names of --allow-host as browsers write them: in lower case, an IPv6 address in brackets, perhaps a port.
+
+    Raises SettingError for anything else: they are compared, never looked up, and there are no patterns.
+    """
+    names = []
+    for name in (name.strip() for one in given for name in one.split(",")):
+        bare = name.count(":") > 1 and not name.startswith("[")
+        found = _HOST.fullmatch(f"[{name}]" if bare else name)
+        try:
+            host = "" if found is None else found["name"] or f"[{ipaddress.IPv6Address(found['six'])}]"
+        except ValueError:
+            host = ""
+        port = found["port"] if found else None
+        if not 0 < len(host) <= 253 or not 0 < int(port or 1) < 65536:
+            words = "a host name or an address, with a port or without, such as lab.example.org or lab.example.org:8443"
+            raise SettingError("--allow-host", name, words)
+        names.append((f"{host}:{int(port)}" if port else host).lower())
+    return tuple(names)
+
+
+def host_allowed(header: str, *, host: str, allowed: Sequence[str] = ()) -> bool:
     """Whether the Host header names this machine: a loopback name, `host`, or, if that is everywhere, any address.
 
-    A number is never somebody's domain, so it cannot be rebound; the port is not looked at, since tunnels change it.
+    One of the `allowed` does, too. A number is never somebody's domain, so it cannot be rebound; the port is not
+    looked at, since tunnels change it.
     """
     name = _split(f"//{header}").hostname or "" if header.count("@") == 0 and "/" not in header else ""
-    if name in ("127.0.0.1", "localhost", "::1", host.strip("[]").lower()):
+    if name in ("127.0.0.1", "localhost", "::1", host.strip("[]").lower(), *(_name(one) for one in allowed)):
         return bool(name)
     if host not in ("0.0.0.0", "::", ""):
         return False
     return _is_address(name) or name == socket.gethostname().lower()
 
 
-def origin_allowed(headers: Headers, *, method: str) -> bool:
-    """Whether a request comes from our own page, from a program, or from a link that a person followed."""
+def origin_allowed(headers: Headers, *, method: str, allowed: Sequence[str] = ()) -> bool:
+    """Whether a request comes from our own page, from a program, or from a link that a person followed.
+
+    Our own page is at the address that was asked, or where a proxy writes another Host, at one of the `allowed`; there
+    the port counts, since another port is another server.
+    """
     origin = headers.get("origin")
     if origin is not None:
-        asking = _split(origin).netloc.lower()
+        parts = _split(origin)
+        asking = parts.netloc.lower()
+        if parts.scheme in _PORTS and (asking in allowed or f"{asking}:{_PORTS[parts.scheme]}" in allowed):
+            return True
         return bool(asking) and asking == headers.get("host", "").lower()
     site = headers.get("sec-fetch-site", "none")
     mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
@@ -127,6 +168,11 @@ def _split(address: str) -> SplitResult:
         return urlsplit(address)
     except ValueError:
         return urlsplit("")
+
+
+def _name(host: str) -> str:
+    """A host without its port."""
+    return _split(f"//{host}").hostname or ""
 
 
 def _is_address(name: str) -> bool:

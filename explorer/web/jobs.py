@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import OutputError, SettingError, StyloscopeError
+from explorer.networks import name_of
 
 __all__ = ["VERBS", "Job", "Jobs", "UnknownJobError", "Verb", "arguments", "start_process"]
 
@@ -33,6 +34,8 @@ _NICENESS = 12
 
 class UnknownJobError(StyloscopeError):
     """No job has that name: it never had, or its time is over."""
+
+    status = 404
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ class Jobs:
             shutil.rmtree(folder, ignore_errors=True)
             raise _no_place(wrong) from wrong
         network = str(settings.get("checkpoint") or "styloscope")
-        network = Path(network).stem if network.endswith(".safetensors") else network
+        network = name_of(Path(network)) if os.path.isabs(network) else network
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in network)
         name = f"{stem[:60].strip('-')}-{verb}{made.suffix or '.zip'}"
         command = [*self._program, *line[:1], *self._places, *line[1:]]

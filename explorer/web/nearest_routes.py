@@ -22,15 +22,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import pictures, sources
-from core.errors import SettingError, StyloscopeError
+from core.errors import SettingError
 from core.numbers import natural
 from explorer import realset
 from explorer.gathering import MOST_FILES, Gathered, Look
 from explorer.nearest import Yardstick, answer
 from explorer.nearing import MOST_NEAR, measure, told
 from explorer.recipe import Grown, Recipe, parse_grown
-from explorer.web.answers import read_body, read_object, refusal
-from explorer.web.job_routes import looked_at
+from explorer.web.answers import read_body, read_object, refusal, telling
+from explorer.web.job_routes import file_of
 from explorer.web.jobs import Jobs
 from explorer.web.training_routes import near
 
@@ -116,14 +116,15 @@ class RealSets:
         return {**measure(yard, real), **told(answered, yard, real), "bars": bars, "size": list(real.real.box[2:])}
 
     def settings(self, wish: dict[str, Any], *, follow: bool) -> dict[str, Any]:
-        """What the verb is told: the network as its command knows it, and the path of a set that here is a name."""
+        """What the verb is told: the network's file, and the path of a set that here is a name."""
         data = wish.get("data")
         if data is not None and not isinstance(data, str):
             raise SettingError("data", data, "the name of a set, as GET /nearest lists them")
         recipe = Recipe.parse(wish["recipe"])
-        choice = self.choice(self.studio.check(recipe), data, follow=follow)
-        clean = looked_at("nearest", {"recipe": recipe.to_dict()}, check=self.studio.check)
-        return {**clean, "number": counted(str(wish.get("number", 4))), "data": str(choice.path.absolute())}
+        network = self.studio.check(recipe)
+        data = str(self.choice(network, data, follow=follow).path.absolute())
+        told = {"recipe": recipe.to_dict(), "checkpoint": file_of(network), "data": data}
+        return {**told, "number": counted(str(wish.get("number", 4)))}
 
     def picture(
         self, name: str | None, data: str | None, picture: str, *, grown: Grown | None, mirrored: bool, follow: bool
@@ -141,61 +142,45 @@ def add_nearest_routes(app: Starlette, *, sets: RealSets, jobs: Jobs, host: str)
     """Add the routes to `app` before Gradio is mounted at /."""
     studio = sets.studio
 
-    async def there(request: Request) -> Response:
-        try:
-            network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
-            found = await asyncio.to_thread(sets.choices, network, follow=near(request, host=host))
-            return JSONResponse({"sets": [one.name for one in found], "says": _says(network, found)})
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+    async def there(request: Request) -> dict[str, Any]:
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
+        found = await asyncio.to_thread(sets.choices, network, follow=near(request, host=host))
+        return {"sets": [one.name for one in found], "says": _says(network, found)}
 
-    async def look(request: Request) -> Response:
-        try:
-            recipe = Recipe.parse(await read_body(request, field="recipe"))
-            number = counted(request.query_params.get("number", "4"))
-            data, follow = request.query_params.get("data"), near(request, host=host)
-            found = await asyncio.to_thread(sets.look, recipe, data, number=number, follow=follow)
-            return JSONResponse({"ready": False, "says": _UNREAD} if found is None else {"ready": True, **found})
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+    async def look(request: Request) -> dict[str, Any]:
+        recipe = Recipe.parse(await read_body(request, field="recipe"))
+        number = counted(request.query_params.get("number", "4"))
+        data, follow = request.query_params.get("data"), near(request, host=host)
+        found = await asyncio.to_thread(sets.look, recipe, data, number=number, follow=follow)
+        return {"ready": False, "says": _UNREAD} if found is None else {"ready": True, **found}
 
     async def job(request: Request) -> Response:
-        try:
-            wish = await read_object(request, field="job")
-            if (
-                wish is None
-                or not set(wish) <= {"recipe", "data", "number"}
-                or not isinstance(wish.get("recipe"), dict)
-            ):
-                raise SettingError("job", "this body", "a JSON object with recipe, and perhaps data and number")
-            settings = await asyncio.to_thread(sets.settings, wish, follow=near(request, host=host))
-            return JSONResponse({"id": await asyncio.to_thread(jobs.submit, "nearest", settings)}, status_code=202)
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+        wish = await read_object(request, field="job")
+        if wish is None or not set(wish) <= {"recipe", "data", "number"} or not isinstance(wish.get("recipe"), dict):
+            raise SettingError("job", "this body", "a JSON object with recipe, and perhaps data and number")
+        settings = await asyncio.to_thread(sets.settings, wish, follow=near(request, host=host))
+        return JSONResponse({"id": await asyncio.to_thread(jobs.submit, "nearest", settings)}, status_code=202)
 
     async def picture(request: Request) -> Response:
         query = request.query_params
-        try:
-            grown = Recipe.parse({"grown": parse_grown(query["grown"])}).grown if query.get("grown") else None
-            wanted: dict[str, Any] = {
-                "name": query.get("checkpoint") or None,
-                "data": query.get("data"),
-                "picture": query.get("name", ""),
-                "grown": grown,
-                "mirrored": query.get("mirrored") == "true",
-                "follow": near(request, host=host),
-            }
-            found = await asyncio.to_thread(sets.picture, **wanted)
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+        grown = Recipe.parse({"grown": parse_grown(query["grown"])}).grown if query.get("grown") else None
+        wanted: dict[str, Any] = {
+            "name": query.get("checkpoint") or None,
+            "data": query.get("data"),
+            "picture": query.get("name", ""),
+            "grown": grown,
+            "mirrored": query.get("mirrored") == "true",
+            "follow": near(request, host=host),
+        }
+        found = await asyncio.to_thread(sets.picture, **wanted)
         if found is None:
             return refusal(f"no picture {query.get('name', '')[:60]!r} was read of that set", status=404)
         return Response(found, media_type="image/png")
 
-    app.router.add_route("/nearest", there, methods=["GET"])
-    app.router.add_route("/nearest", look, methods=["POST"])
-    app.router.add_route("/nearest/job", job, methods=["POST"])
-    app.router.add_route("/nearest/picture", picture, methods=["GET"])
+    app.router.add_route("/nearest", telling(there), methods=["GET"])
+    app.router.add_route("/nearest", telling(look), methods=["POST"])
+    app.router.add_route("/nearest/job", telling(job), methods=["POST"])
+    app.router.add_route("/nearest/picture", telling(picture), methods=["GET"])
 
 
 def _says(network: Network, found: Sequence[realset.Choice]) -> str | None:

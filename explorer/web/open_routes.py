@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from core.errors import OutputError, SettingError, StyloscopeError
+from core.errors import OutputError, SettingError
 from core.files import temporary_beside, usable_folder
 from explorer.converting import CancelledOpening, take_in
-from explorer.web.answers import refusal, while_there
+from explorer.web.answers import CLOSED_BY_CLIENT, refusal, telling, while_there
+from explorer.web.uploads import announced, parts
 
 if TYPE_CHECKING:
     from explorer.studio import Studio
@@ -29,9 +29,9 @@ __all__ = ["UPLOAD_LIMIT", "add_open_route"]
 
 UPLOAD_LIMIT = 512 << 20  # bytes
 _MOST_AT_ONCE = 4
-_SILENCE = 60.0  # seconds without a byte that end an upload
 _LEFT_FREE = 1 << 30  # bytes of the drive that no upload may take
-_TOO_LARGE, _TOO_MANY, _CLOSED_BY_CLIENT = 413, 429, 499
+_TOO_MANY = 429
+_WHAT = "a file"
 
 
 def add_open_route(app: Starlette, *, studio: Studio, folder: Path) -> None:
@@ -42,40 +42,18 @@ def add_open_route(app: Starlette, *, studio: Studio, folder: Path) -> None:
     async def opened(request: Request) -> Response:
         if len(under_way) >= _MOST_AT_ONCE:
             return refusal(f"{_MOST_AT_ONCE} files are being opened already; wait for one", status=_TOO_MANY)
-        try:
-            place = await asyncio.to_thread(_place, folder, _announced(request))
-        except _TooLargeError as wrong:
-            return refusal(wrong, status=_TOO_LARGE)
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+        count = announced(request, most=UPLOAD_LIMIT, what=_WHAT)
+        place = await asyncio.to_thread(_place, folder, count)
         under_way.add(place)
         try:
             await _receive(request, place)
             return await _made_ours(request, place, studio=studio, folder=folder, lock=one_at_a_time)
-        except _TooLargeError as wrong:
-            return refusal(wrong, status=_TOO_LARGE)
-        except StyloscopeError as wrong:
-            return refusal(wrong)
-        except (ClientDisconnect, CancelledOpening):
-            return Response(status_code=_CLOSED_BY_CLIENT)
+        except CancelledOpening:
+            return Response(status_code=CLOSED_BY_CLIENT)
         finally:
             under_way.discard(place)
 
-    app.router.add_route("/open", opened, methods=["POST"])
-
-
-class _TooLargeError(SettingError):
-    def __init__(self, count: int) -> None:
-        super().__init__("upload", f"{count} bytes", f"a file of at most {UPLOAD_LIMIT >> 20} MB")
-
-
-def _announced(request: Request) -> int:
-    """How many bytes are said to come, the most there may be where nothing is said."""
-    said = request.headers.get("content-length", "")
-    count = int(said[:20]) if said.isascii() and said.isdigit() else UPLOAD_LIMIT
-    if count > UPLOAD_LIMIT:
-        raise _TooLargeError(count)
-    return count
+    app.router.add_route("/open", telling(opened), methods=["POST"])
 
 
 def _place(folder: Path, count: int) -> Path:
@@ -92,10 +70,8 @@ async def _receive(request: Request, place: Path) -> None:
     count = 0
     try:
         with open(place, "xb") as file:
-            async for part in _parts(request):
+            async for part in parts(request, most=UPLOAD_LIMIT, what=_WHAT):
                 count += len(part)
-                if count > UPLOAD_LIMIT:
-                    raise _TooLargeError(count)
                 file.write(part)
     except BaseException as wrong:
         place.unlink(missing_ok=True)
@@ -106,20 +82,6 @@ async def _receive(request: Request, place: Path) -> None:
     if count == 0:
         place.unlink(missing_ok=True)
         raise SettingError("upload", "nothing", "the bytes of a network file")
-
-
-async def _parts(request: Request) -> AsyncIterator[bytes]:
-    parts = request.stream()
-    while True:
-        try:
-            part = await asyncio.wait_for(anext(parts), _SILENCE)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise OutputError(
-                f"the upload was given up: nothing came for {_SILENCE:.0f} seconds; try it again"
-            ) from None
-        yield part
 
 
 async def _made_ours(request: Request, place: Path, *, studio: Studio, folder: Path, lock: threading.Lock) -> Response:

@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import gradio as gr
 from fastapi import FastAPI
@@ -18,9 +17,6 @@ from explorer.web import panels
 from explorer.web.controls import connect_menus, controls, header, piece
 from explorer.web.project_routes import UPLOAD_LIMIT
 from explorer.web.timeline_fold import timeline_fold
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["ORDER", "found_panels", "mount"]
 
@@ -32,9 +28,9 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans",
 SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "monospace")
 
 
-def mount(app: FastAPI, *, studio: Studio, endpoints: Callable[[], None], checkpoint: str | None) -> None:
+def mount(app: FastAPI, *, endpoints: Callable[[], None], checkpoint: str | None) -> None:
     """Mount the page on `app` at /; `endpoints` adds what programs call to the gr.Blocks that is being built."""
-    blocks = _blocks(studio, endpoints=endpoints, checkpoint=checkpoint)
+    blocks = _blocks(endpoints=endpoints, checkpoint=checkpoint)
     # Blocks that are mounted are never launched, and Gradio looks only for those that are whether a file that a
     # request names was sent by somebody; of others it takes, and then serves, every file of this machine.
     blocks.has_launched = True
@@ -59,7 +55,7 @@ def found_panels() -> list[tuple[str, ModuleType]]:
     return [(name, import_module(f"{panels.__name__}.{name}")) for name in ordered]
 
 
-def _blocks(studio: Studio, *, endpoints: Callable[[], None], checkpoint: str | None) -> gr.Blocks:
+def _blocks(*, endpoints: Callable[[], None], checkpoint: str | None) -> gr.Blocks:
     shown = found_panels()
     facts = json.dumps({"checkpoint": checkpoint, "panels": [name for name, _ in shown]})
     with gr.Blocks(title="Styloscope", analytics_enabled=False, fill_width=True, delete_cache=STAY) as blocks:
@@ -75,7 +71,7 @@ def _blocks(studio: Studio, *, endpoints: Callable[[], None], checkpoint: str | 
                 for name, panel in shown:
                     with gr.Tab(panel.TITLE, id=name, elem_id=f"panel_{name}", render_children=True):
                         gr.HTML(f"<p class='sentence'>{escape(panel.SENTENCE)}</p>", js_on_load=None)
-                        panel.build(studio)
+                        panel.build()
             with gr.Column(elem_id="bench-controls", min_width=280):
                 menus |= controls(readout=_markup("readout"))
         piece(_markup("shelf"), "part-shelf")

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from core.arrays import LARGEST_FILE
-from core.errors import SettingError, StyloscopeError
+from core.errors import SettingError
 from explorer import kept
 from explorer.kept import Point
 from explorer.recipe import Recipe
-from explorer.web.answers import read_object, refusal
+from explorer.web.answers import read_keys, telling
 from explorer.web.uploads import received
 
 if TYPE_CHECKING:
@@ -27,30 +26,17 @@ __all__ = ["add_points_routes"]
 
 _TEXTS = ("name", "made", "source", "network", "sha", "space")
 _LENGTHS = ("levels", "psnr", "features")
-_GONE = 499
 
 
 def add_points_routes(app: Starlette, *, studio: Studio) -> None:
     """Add the routes to `app`; to be called before Gradio is mounted at /."""
-
-    def answer(work: Callable[[Request], Any]) -> Callable[[Request], Any]:
-        async def answered(request: Request) -> Response:
-            try:
-                found = await work(request)
-            except ClientDisconnect:
-                return Response(status_code=_GONE)
-            except StyloscopeError as wrong:
-                return refusal(wrong)
-            return found if isinstance(found, Response) else JSONResponse(found)
-
-        return answered
 
     async def listed(request: Request) -> dict[str, Any]:
         network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint") or None)
         return {"points": await asyncio.to_thread(lambda: [_told(one) for one in kept.entries(network, "points")])}
 
     async def add(request: Request) -> dict[str, Any]:
-        wish = await _object(request, ("name", "recipe"))
+        wish = await read_keys(request, ("name", "recipe"), field="point")
         recipe = Recipe.parse(wish.get("recipe", {}))
         return await asyncio.to_thread(_keep_picture, studio, recipe, wish.get("name"))
 
@@ -60,7 +46,7 @@ def add_points_routes(app: Starlette, *, studio: Studio) -> None:
         return {"removed": request.path_params["name"]}
 
     async def rename(request: Request) -> dict[str, Any]:
-        wish = await _object(request, ("checkpoint", "old", "new"))
+        wish = await read_keys(request, ("checkpoint", "old", "new"), field="point")
         network = await asyncio.to_thread(studio.network, _text(wish.get("checkpoint"), "checkpoint"))
         old, new = (_text(wish.get(key, ""), key) or "" for key in ("old", "new"))
         await asyncio.to_thread(kept.rename, network, "points", old, new)
@@ -78,12 +64,12 @@ def add_points_routes(app: Starlette, *, studio: Studio) -> None:
         data = await received(request, most=LARGEST_FILE, what="a point's file")
         return await asyncio.to_thread(_take_in, network, data, request.query_params.get("name", ""))
 
-    app.router.add_route("/points", answer(listed), methods=["GET"])
-    app.router.add_route("/points", answer(add), methods=["POST"])
-    app.router.add_route("/points/rename", answer(rename), methods=["POST"])
-    app.router.add_route("/points/open", answer(opened), methods=["POST"])
-    app.router.add_route("/points/{name}", answer(remove), methods=["DELETE"])
-    app.router.add_route("/points/{name}/file", answer(file), methods=["GET"])
+    app.router.add_route("/points", telling(listed), methods=["GET"])
+    app.router.add_route("/points", telling(add), methods=["POST"])
+    app.router.add_route("/points/rename", telling(rename), methods=["POST"])
+    app.router.add_route("/points/open", telling(opened), methods=["POST"])
+    app.router.add_route("/points/{name}", telling(remove), methods=["DELETE"])
+    app.router.add_route("/points/{name}/file", telling(file), methods=["GET"])
 
 
 def _keep_picture(studio: Studio, recipe: Recipe, name: object) -> dict[str, Any]:
@@ -121,16 +107,6 @@ def _told(about: dict[str, Any]) -> dict[str, Any]:
 
 def _kind(value: object, kind: type) -> Any:
     return (value[:200] if isinstance(value, str) else value) if type(value) is kind else None
-
-
-async def _object(request: Request, keys: tuple[str, ...]) -> dict[str, Any]:
-    wish = await read_object(request, field="point")
-    if wish is None:
-        raise SettingError("point", "this body", f"a JSON object with {', '.join(keys)}")
-    for key in wish:
-        if key not in keys:
-            raise SettingError(key, wish[key], f"one of {', '.join(keys)}")
-    return wish
 
 
 def _text(value: object, field: str) -> str | None:

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import pictures
-from core.errors import PictureError, SettingError, StyloscopeError
+from core.errors import PictureError, SettingError
 from explorer import kept
 from explorer.projecting import PREVIEW, STOP, free_name
 from explorer.projection import Wish
 from explorer.recipe import Recipe, parse_grown
-from explorer.web.answers import read_object, refusal
-from explorer.web.job_routes import found_name
-from explorer.web.jobs import Jobs, UnknownJobError
+from explorer.web.answers import read_object, telling
+from explorer.web.job_routes import file_of
+from explorer.web.jobs import Jobs
 from explorer.web.uploads import received
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ UPLOAD_LIMIT = 64 << 20  # bytes
 MOST_PIXELS = 64_000_000
 _AT_ONCE = 4
 _MOST_PREVIEW = 32 << 20
-_GONE = 499
 _SETTINGS = ("checkpoint", "space", "steps", "seconds", "noise_maps", "label", "grown")
 
 
@@ -47,26 +46,14 @@ def add_project_routes(app: Starlette, *, studio: Studio, jobs: Jobs) -> None:
     """Add the routes to `app`; to be called before Gradio is mounted at /."""
     under_way = asyncio.Semaphore(_AT_ONCE)
 
-    def answer(work: Callable[[Request], Any]) -> Callable[[Request], Any]:
-        async def answered(request: Request) -> Response:
-            try:
-                return JSONResponse(await work(request), status_code=202 if request.url.path == "/project" else 200)
-            except ClientDisconnect:
-                return Response(status_code=_GONE)
-            except UnknownJobError as wrong:
-                return refusal(wrong, status=404)
-            except StyloscopeError as wrong:
-                return refusal(wrong)
-
-        return answered
-
-    async def begin(request: Request) -> dict[str, Any]:
+    async def begin(request: Request) -> Response:
         query = {key: value for key, value in request.query_params.items() if key != "name"}
         settings = await asyncio.to_thread(wished, studio, _typed(query))
         async with under_way:
             data = await received(request, most=UPLOAD_LIMIT, what="a picture")
             await asyncio.to_thread(checked, data, request.query_params.get("name", ""))
-            return {"id": await asyncio.to_thread(jobs.submit, "project", {**settings, "source": data})}
+            identity = await asyncio.to_thread(jobs.submit, "project", {**settings, "source": data})
+            return JSONResponse({"id": identity}, status_code=202)
 
     async def status(request: Request) -> dict[str, Any]:
         identity = request.path_params["id"]
@@ -87,10 +74,10 @@ def add_project_routes(app: Starlette, *, studio: Studio, jobs: Jobs) -> None:
         name, source = (str(wish.get(key) or "")[:200] for key in ("name", "source"))
         return await asyncio.to_thread(kept_point, network, path, name=name or "picture", source=source or name)
 
-    app.router.add_route("/project", answer(begin), methods=["POST"])
-    app.router.add_route("/project/{id}", answer(status), methods=["GET"])
-    app.router.add_route("/project/{id}/stop", answer(stop), methods=["POST"])
-    app.router.add_route("/project/{id}/keep", answer(keep), methods=["POST"])
+    app.router.add_route("/project", telling(begin), methods=["POST"])
+    app.router.add_route("/project/{id}", telling(status), methods=["GET"])
+    app.router.add_route("/project/{id}/stop", telling(stop), methods=["POST"])
+    app.router.add_route("/project/{id}/keep", telling(keep), methods=["POST"])
 
 
 def wished(studio: Studio, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +96,7 @@ def wished(studio: Studio, settings: Mapping[str, Any]) -> dict[str, Any]:
     network = studio.check(base)
     Wish(**{key: given[key] for key in ("space", "steps", "seconds", "noise_maps", "label") if key in given})
     told = {"grown": str(base.grown)} if base.grown is not None else {}
-    return {**given, **told, "checkpoint": found_name(network)}
+    return {**given, **told, "checkpoint": file_of(network)}
 
 
 def _typed(query: Mapping[str, str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from core import runs
 from core.errors import SettingError, StyloscopeError
 from explorer import following
-from explorer.web.answers import read_object, refusal
+from explorer.web.answers import read_object, telling
 from explorer.web.trainings import PHANTOMS, Trainings
 
 __all__ = ["add_training_routes", "near"]
@@ -28,46 +27,42 @@ _FARAWAY = "a folder may be named only where the explorer listens on 127.0.0.1 a
 class FarawayError(StyloscopeError):
     """The folder of a person's machine was named by somebody who may be another."""
 
+    status = 403
+
 
 def add_training_routes(app: Starlette, *, trainings: Trainings, host: str) -> None:
     """Add the routes to `app`; to be called before Gradio is mounted at /. `host` is what the server listens on."""
 
-    async def every(request: Request) -> Response:
-        return await _answer(lambda: _every(trainings, folder=near(request, host=host)))
+    async def every(request: Request) -> dict[str, Any]:
+        return await asyncio.to_thread(_every, trainings, folder=near(request, host=host))
 
-    async def one(request: Request) -> Response:
+    async def one(request: Request) -> dict[str, Any]:
         query = request.query_params
         name, log, metrics = (query.get(key, "") for key in ("run", "log", "metrics"))
-        return await _answer(lambda: _one(trainings, name, log=log, metrics=metrics))
+        return await asyncio.to_thread(_one, trainings, name, log=log, metrics=metrics)
 
     async def sheet(request: Request) -> Response:
         query = request.query_params
-        try:
-            run = await asyncio.to_thread(_run, trainings.runs, query.get("run", ""))
-            content = await asyncio.to_thread(following.sheet, run, query.get("moment", ""))
-        except StyloscopeError as wrong:
-            return refusal(wrong, status=404)
+        run = await asyncio.to_thread(_run, trainings.runs, query.get("run", ""))
+        content = await asyncio.to_thread(following.sheet, run, query.get("moment", ""))
         return Response(content, media_type="image/png")
 
     async def start(request: Request) -> Response:
-        try:
-            wish = await _wish(request)
-            if wish.get("data", PHANTOMS) != PHANTOMS and not near(request, host=host):
-                raise FarawayError(f"{_FARAWAY}; name it in a terminal: python -m train --preset smoke --data PATH")
-            training = await asyncio.to_thread(trainings.start, **wish)
-            return JSONResponse(training.entry(), status_code=202)
-        except StyloscopeError as wrong:
-            return refusal(wrong, status=403 if isinstance(wrong, FarawayError) else 400)
+        wish = await _wish(request)
+        if wish.get("data", PHANTOMS) != PHANTOMS and not near(request, host=host):
+            raise FarawayError(f"{_FARAWAY}; name it in a terminal: python -m train --preset smoke --data PATH")
+        training = await asyncio.to_thread(trainings.start, **wish)
+        return JSONResponse(training.entry(), status_code=202)
 
-    async def stop(request: Request) -> Response:
+    async def stop(request: Request) -> dict[str, Any]:
         await asyncio.to_thread(trainings.stop)
-        return JSONResponse({"own": _own(trainings)})
+        return {"own": _own(trainings)}
 
-    app.router.add_route("/training", every, methods=["GET"])
-    app.router.add_route("/training", start, methods=["POST"])
-    app.router.add_route("/training", stop, methods=["DELETE"])
-    app.router.add_route("/training/run", one, methods=["GET"])
-    app.router.add_route("/training/sheet", sheet, methods=["GET"])
+    app.router.add_route("/training", telling(every), methods=["GET"])
+    app.router.add_route("/training", telling(start), methods=["POST"])
+    app.router.add_route("/training", telling(stop), methods=["DELETE"])
+    app.router.add_route("/training/run", telling(one), methods=["GET"])
+    app.router.add_route("/training/sheet", telling(sheet, status=404), methods=["GET"])
 
 
 def near(request: Request, *, host: str) -> bool:
@@ -129,10 +124,3 @@ async def _wish(request: Request) -> dict[str, Any]:
     if wish is None or not set(wish) <= {"name", "data", "size", "images"} or "name" not in wish:
         raise SettingError("training", "this body", "JSON with name, data, size and images")
     return wish
-
-
-async def _answer(make: Callable[[], dict[str, Any]]) -> Response:
-    try:
-        return JSONResponse(await asyncio.to_thread(make))
-    except StyloscopeError as wrong:
-        return refusal(wrong)

@@ -97,6 +97,12 @@ def test_labels_of_seeds_give_the_planted_direction_back(spread: Studio) -> None
     assert found.about["ends"] == ["healthy", "ill"] and found.about["r2"] > 0.4
 
 
+def test_a_pile_has_no_pictures_of_another_network(spread: Studio) -> None:
+    other = Recipe.parse({"toward": {"checkpoint": "none", "seed": 2, "t": 0.5}})
+    with pytest.raises(SettingError, match=r"toward\.checkpoint cannot be 'none': it has to be brain"):
+        labels.from_piles(spread, "brain", name="x", method="difference", a=[other], b=[Recipe(seed=3)])
+
+
 def test_a_picture_that_is_named_often_counts_once(spread: Studio) -> None:
     random = np.random.RandomState(0)
     seeds, values = np.repeat(np.arange(12), 10), np.repeat(random.randn(12).round(3), 10)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,6 +114,29 @@ def test_render_writes_what_the_studio_draws(do: Do, studio: Studio) -> None:
     assert np.array_equal(pictures.read(Path("one.png")), pictures.read(Path("again.png")))
 
 
+def test_seeds_take_the_place_of_the_pictures_of_a_recipe(do: Do, studio: Studio) -> None:
+    paths = do("render", "--seeds", "3,4", "--recipe", '{"seed": 1, "toward": {"seed": 9, "t": 1}}', "--out", "out")
+    for seed, path in zip((3, 4), paths, strict=True):
+        assert np.array_equal(pictures.read(Path(path)), studio.exact(Recipe(checkpoint="brain", seed=seed)))
+
+
+def test_a_flags_network_is_that_of_every_picture_of_a_recipe(do: Do, studio: Studio, refused: Any) -> None:
+    entry = {"checkpoint": "colour", "seed": 9, "t": 0.5}
+    shown = studio.exact(Recipe.parse({"checkpoint": "colour", "toward": {"seed": 9, "t": 0.5}}))
+    for given in (
+        {"toward": entry},
+        {"checkpoint": "brain", "toward": entry},
+        {"checkpoint": "colour", "toward": entry},
+    ):
+        do("render", "--checkpoint", "colour", "--recipe", json.dumps(given), "--out", "x.png")
+        assert np.array_equal(pictures.read(Path("x.png")), shown)
+    moved = json.dumps({"checkpoint": "colour", "toward": entry})
+    do("render", "--checkpoint", "brain", "--recipe", moved, "--out", "x.png")
+    assert pictures.read(Path("x.png")).shape == (12, 11)
+    other = json.dumps({"toward": entry})
+    assert "it has to be brain" in refused("render", "--checkpoint", "brain", "--recipe", other, "--out", "x.png")
+
+
 def test_render_by_path_and_class(do: Do, tmp_path: Path) -> None:
     path = toy(tmp_path / "other" / "mine.safetensors", seed=9, num_classes=2)
     do("render", "--seeds", "1", "--checkpoint", str(path), "--label", "1", "--out", "mine.png")
@@ -214,6 +238,13 @@ def test_map(do: Do) -> None:
         (["render", "--seeds", "1", "--out", "x", "--cutoff=-1"], "cutoff"),
         (["render", "--seeds", "1", "--out", "x", "--label", "0"], "label"),
         (["render", "--seeds", "1", "--out", "x", "--noise", "loud"], "noise"),
+        *((["render", "--seeds", "1", "--out", "x", "--checkpoint", "colour", f"--label={label}"],
+           f"label cannot be '{label}': colour has classes 0 to 2") for label in (-1, 3, 70000)),
+        (["render", "--recipe", '{"checkpoint": "colour"}', "--out", "x", "--label=-1"], "colour has classes 0 to 2"),
+        (["interpolate", "--recipes", "[{}, {}]", "--out", "x.gif", "--checkpoint", "colour", "--label=-1"],
+         "label cannot be '-1': colour has classes 0 to 2"),
+        (["interpolate", "--recipes", "[{}, {}]", "--out", "x.gif", "--label=-1"], "label cannot be '-1'"),
+        (["render", "--seeds", "1", "--out", "x", "--label", "9" * 4000], "label cannot be 'a very large number'"),
         (["render", "--seeds", "1", "--out", "x", "--noise=-1"], "noise"),
         (["render", "--seeds", "1", "--out", "x", "--device", "abacus"], "device"),
         (["render", "--seeds", "1", "--out", "x", "--precision", "float8"], "precision"),

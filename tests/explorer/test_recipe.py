@@ -87,7 +87,6 @@ def test_defaults_are_left_out_and_filled_in() -> None:
         ('{"point": "../../etc/passwd"}', "point"),
         ('{"toward": {"seed": 1, "t": 1.5}}', "toward.t cannot be '1.5'.*0 to 1"),
         ('{"toward": {"seed": 1, "t": 0.5, "space": "v"}}', "toward.space cannot be 'v'.*w or z"),
-        ('{"checkpoint": "a", "toward": {"checkpoint": "b"}}', "toward.checkpoint cannot be 'b'.*has to be a"),
         ('{"blend": [{"seed": 1, "weight": 0.6}, {"seed": 2, "weight": 0.6}]}', "blend.weight cannot be '1.2 in sum'"),
         ('{"blend": [{"seed": 1, "weight": Infinity}]}', "Infinity"),
         ('{"grown": {"alpha": 1}}', "grown.size"),
@@ -127,6 +126,20 @@ def test_fields_left_out_of_another_picture_are_this_recipes() -> None:
     assert recipe.end == Recipe(seed=2)
     recipe = Recipe.parse({"seed": 1, "psi": 0.5, "toward": {"seed": 2, "psi": 1, "t": 0.5, "space": "z"}})
     assert recipe.end == Recipe(seed=2, psi=0.5)
+
+
+def test_another_picture_of_the_same_network_stays_with_the_recipe() -> None:
+    for name in ("a", None):
+        others = {"toward": {"checkpoint": name, "seed": 2}, "blend": [{"checkpoint": name, "seed": 3}]}
+        named = Recipe.parse({"checkpoint": "a", **others})
+        assert named == Recipe.parse({"checkpoint": "a", "toward": {"seed": 2}, "blend": [{"seed": 3}]})
+
+
+def test_a_seed_or_a_point_takes_the_place_of_every_other_picture() -> None:
+    others = {"toward": {"seed": 9, "t": 1}, "blend": [{"seed": 3}], "psi": 0.5}
+    base = Recipe.parse({"point": "ann", **others})
+    assert base.with_seed(4) == Recipe(seed=4, psi=0.5)
+    assert base.with_point("bob") == Recipe(point="bob", psi=0.5)
 
 
 def test_between_two_recipes() -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,15 @@ def test_columns_of_a_class_of_their_own() -> None:
     for wrong in (-1, True, 1.0, "1"):
         with pytest.raises(SettingError, match="column_label"):
             sheets.matrix(base, rows=[0], columns=[5], layers="2-3", column_label=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("other", [{"toward": {"seed": 9, "t": 1}}, {"blend": [{"seed": 9}]}, {"point": "ann"}])
+def test_the_seeds_of_a_sheet_take_the_place_of_the_pictures_of_its_recipe(other: dict[str, Any]) -> None:
+    base = Recipe.parse({"checkpoint": "brain", "psi": 0.5, **other})
+    plain = tuple(Recipe(checkpoint="brain", seed=seed, psi=0.5) for seed in (3, 4))
+    assert sheets.grid(base, [3, 4]).cells == plain
+    mixed = sheets.matrix(base, rows=[3, 4], columns=[7], layers="2-3").cells
+    assert tuple(replace(cell, mix=()) for cell in mixed) == plain
 
 
 def test_the_corners_of_a_sheet_are_the_pictures(studio: Studio) -> None:

@@ -80,6 +80,12 @@ def test_labels_and_piles_give_one_with_its_score(said: Said, tmp_path: Path) ->
     said("--forget=piles")
 
 
+@pytest.mark.parametrize("other", ['{"blend": [{"seed": 8}]}', '{"toward": {"seed": 8, "t": 1}}'])
+def test_piles_take_the_place_of_the_pictures_of_a_recipe(said: Said, other: str) -> None:
+    plain = said("--method=difference", "--a=1", "--b=2")
+    assert said("--method=difference", "--a=1", "--b=2", f"--recipe={other}") == plain
+
+
 @pytest.mark.parametrize(
     ("flags", "said_of"),
     [

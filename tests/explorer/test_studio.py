@@ -75,6 +75,53 @@ def test_between_is_straight_in_w_and_spherical_in_z(studio: Studio) -> None:
     assert torch.allclose(studio.ws(replace(BRAIN, toward=Toward((("seed", 9),), 0.25, "z"))), by_hand, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        ({}, "brain"),
+        ({"checkpoint": "brain"}, "brain"),
+        ({"checkpoint": "first"}, "first/000012"),
+        ({"checkpoint": "first/000012"}, "first"),
+    ],
+)
+def test_another_picture_may_name_its_recipes_network_in_any_spelling(
+    studio: Studio, own: dict[str, object], other: str
+) -> None:
+    entry: dict[str, object] = {"seed": 9}
+    there = {**entry, "checkpoint": other}
+    for given, plain in (
+        ({"toward": {**there, "t": 0.3}}, {"toward": {**entry, "t": 0.3}}),
+        ({"blend": [there]}, {"blend": [entry]}),
+    ):
+        named, whole = (Recipe.parse({**own, **one}) for one in (given, plain))
+        assert np.array_equal(studio.exact(named), studio.exact(whole))
+        # What is written stays this picture when the run has a newer network.
+        assert studio.text(named) == studio.text(whole)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "needed"),
+    [
+        ({}, "colour", "brain"),
+        ({"checkpoint": "brain"}, "colour", "brain"),
+        ({"checkpoint": "brain"}, "none", "brain"),
+        ({"checkpoint": "first"}, "first/000004", "first"),
+        ({"checkpoint": "first/000004"}, "first", "first/000004"),
+    ],
+)
+def test_another_picture_of_another_network_is_refused(
+    studio: Studio, own: dict[str, object], other: str, needed: str
+) -> None:
+    for place, given in (
+        ("toward", {"toward": {"checkpoint": other, "t": 0.5}}),
+        ("blend[1]", {"blend": [{"weight": 0.5}, {"checkpoint": other, "weight": 0.5}]}),
+    ):
+        with pytest.raises(SettingError) as wrong:
+            studio.check(Recipe.parse({**own, **given}))
+        said = f"{place}.checkpoint cannot be '{other}': it has to be {needed}, like the rest of the recipe"
+        assert str(wrong.value) == said
+
+
 def test_noise_blends_with_the_pictures(studio: Studio) -> None:
     noisy = replace(BRAIN, noise=3)
     half = studio.exact(between(BRAIN, noisy, 0.5))
@@ -90,8 +137,9 @@ def test_classes(studio: Studio) -> None:
     assert first.shape == (16, 16, 3)
     assert np.array_equal(first, studio.exact(replace(recipe, label=0)))
     assert not np.array_equal(first, studio.exact(replace(recipe, label=2)))
-    with pytest.raises(SettingError, match="label cannot be '3'.*classes 0 to 2"):
-        studio.exact(replace(recipe, label=3))
+    for label in (3, -1):
+        with pytest.raises(SettingError, match=f"label cannot be '{label}'.*classes 0 to 2"):
+            studio.exact(replace(recipe, label=label))
     with pytest.raises(SettingError, match="label.*no classes"):
         studio.exact(replace(BRAIN, label=0))
 

@@ -1,1 +1,1 @@
-"""The tabs, one file each: TITLE, SENTENCE and build(studio). What moves in one is static/panel_NAME.js."""
+"""The tabs, one file each: TITLE, SENTENCE and build(). What moves in one is static/panel_NAME.js."""

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
@@ -15,6 +10,6 @@ TITLE = "About"
 SENTENCE = "What this network is, what it was trained on, and how to read what it shows."
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the place that static/panel_about.js fills; its pictures come from /frame."""
     gr.HTML('<div class="pane" id="about-panel"></div>', apply_default_css=False, js_on_load=None)

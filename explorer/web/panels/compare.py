@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from explorer.compare import AMPLIFY
+from explorer.studio import PRECISIONS
 from explorer.web.controls import connect_menus, piece
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
 TITLE = "Compare"
 SENTENCE = "Two networks on the controls of the stage, or one in two precisions, and their difference."
-PRECISIONS = ("auto", "float32", "bfloat16")
 MENU: dict[str, Any] = {"filterable": False, "interactive": True, "elem_classes": ["field"]}
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the settings of both sides and of the difference; static/panel_compare.js fills in their pictures."""
     menus = {}
     with gr.Row(elem_id="compare-panel", elem_classes=["pane", "compare"], equal_height=False):

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
 
 from explorer.web.controls import act, line, piece, slider
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
@@ -26,7 +21,7 @@ PATHS = (
 )
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the walk and the sheet; static/panel_interpolate.js fills them, and pictures come from /frame."""
     with gr.Column(elem_id="interpolate-panel", elem_classes=["pane"], min_width=0):
         with gr.Column(elem_id="walk", elem_classes=["part"], min_width=0):

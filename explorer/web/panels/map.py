@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from explorer.web.controls import act, connect_menus, piece
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
@@ -23,7 +20,7 @@ METHODS = [("PCA", "pca"), ("UMAP", "umap"), ("UMAP + kept", "umap-points")]
 DRAGS = [("Zoom", "zoom"), ("Move", "move"), ("Select", "select"), ("Path", "path")]
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the map's settings and the place that static/panel_map.js fills; its pictures come from /frame."""
     with gr.Column(elem_id="map-panel", elem_classes=["pane"], min_width=0):
         with gr.Row(elem_id="map-settings", equal_height=False):

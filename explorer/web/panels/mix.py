@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
 
 from explorer.web.controls import act, connect_menus, line, piece
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
@@ -18,7 +13,7 @@ GROUPS = ("coarse", "middle", "fine")
 SENTENCE = "Give layers of this picture other seeds' styles: coarse ones carry shape, fine ones texture."
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the matrix's layers and the places that static/panel_mix.js fills; pictures come from /frame."""
     with gr.Column(elem_id="mix-panel", elem_classes=["pane"], min_width=0):
         piece('<div id="mix-sources"></div>', "mix-sources-box")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
 
 from explorer.projection import STEPS
 from explorer.web.controls import act, line, piece
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
@@ -21,7 +16,7 @@ LENGTHS = [("Quick", str(STEPS // 4)), ("Usual", str(STEPS)), ("Long", str(4 * S
 NOISES = [("The network's", "const"), ("Fitted", "maps")]
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the settings and the places that static/panel_project.js fills."""
     with gr.Column(elem_id="project-panel", elem_classes=["pane"], min_width=0):
         piece('<div id="project-picture" class="part"></div>', "project-picture-box")

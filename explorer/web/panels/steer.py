@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
 
 from explorer.web.controls import act, line, piece
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
@@ -20,7 +15,7 @@ GROUPS = ("all", "coarse", "middle", "fine")
 LEARNED = [("Classifier", "classifier"), ("Averages", "difference")]
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the places and settings that static/panel_steer.js fills; its pictures come from /frame."""
     with gr.Column(elem_id="steer-panel", elem_classes=["pane"], min_width=0):
         piece('<div id="steer-cards" class="part"></div>', "steer-cards-box")

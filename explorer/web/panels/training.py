@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gradio as gr
 
 from explorer.web.controls import act, connect_menus, line, piece
-
-if TYPE_CHECKING:
-    from explorer.studio import Studio
 
 __all__ = ["SENTENCE", "TITLE", "build"]
 
@@ -21,7 +16,7 @@ SIZES = [("32 × 32", "32"), ("64 × 64", "64")]
 IMAGES = [("400", "400"), ("4,000", "4000"), ("20,000", "20000")]
 
 
-def build(studio: Studio) -> None:
+def build() -> None:
     """Lay out the run's menu and the places that static/panel_training.js fills; what it shows comes from /training."""
     with gr.Column(elem_id="training-panel", elem_classes=["pane"], min_width=0):
         run = gr.Dropdown([], label="Run", elem_id="training-run", filterable=False, interactive=True)

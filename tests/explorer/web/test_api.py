@@ -21,7 +21,7 @@ from explorer import kept
 from explorer.recipe import Recipe, Steer
 from explorer.studio import Studio
 from explorer.timeline import Timeline
-from explorer.web import build
+from explorer.web import build, job_routes
 from explorer.web.about_routes import card_html
 from tests.explorer.conftest import served
 
@@ -77,6 +77,10 @@ def test_several_seeds_are_a_list_and_a_recipe_is_a_picture(client: Client, stud
         ("/interpolate", {"seeds": "3,9", "format": "exe"}, "format cannot be 'exe'"),
         ("/bilinear", {"seeds": "1,2,3"}, "seeds cannot be .*a sheet has four corners"),
         ("/bilinear", {"seeds": "1,2,3,4", "steps": 0}, "steps cannot be '0'"),
+        ("/mix", {"rows": "0", "columns": "1", "layers": "1", "column_label": 3}, "label cannot be '3'"),
+        ("/map", {"psi": 9.0}, "psi cannot be '9.0'"),
+        ("/map", {"grown": "7x6"}, "does not grow"),
+        ("/render", {"seeds": "3", "bits": 12}, "bits cannot be '12'"),
     ],
 )
 def test_what_is_wrong_comes_back_as_one_sentence(
@@ -280,3 +284,48 @@ def test_directions_are_found_and_made(client: Client, studio: Studio) -> None:
     kept.forget(studio.network("brain"), "directions", "far")
     with pytest.raises(AppError, match="name cannot be 'nothing'"):
         client.predict(method="difference", a="0-4", b="5-9", api_name="/directions")
+
+
+PICTURE = ["psi", "cutoff", "noise", "label", "grown", "checkpoint", "recipe"]
+
+
+def test_what_clients_name_and_in_which_order(client: Client) -> None:
+    """Programs give these by place, too: what is new comes last."""
+    told = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    names = {verb: [one["parameter_name"] for one in facts["parameters"]] for verb, facts in told.items()}
+    usual = {verb: [one["parameter_default"] for one in facts["parameters"]] for verb, facts in told.items()}
+    assert names["/render"] == ["seeds", *PICTURE, "bits"]
+    assert names["/mix"] == ["rows", "columns", "layers", "amount", "title", *PICTURE, "column_label"]
+    walk = ["seeds", "steps", "space", "loop", "fps", "ease", "format"]
+    assert names["/interpolate"] == [*walk, *PICTURE, "recipes", "timeline"]
+    assert usual["/interpolate"][:7] == [None, 24, "w", False, 24.0, "linear", "gif"]
+    assert names["/bilinear"] == ["seeds", "steps", "title", *PICTURE, "recipes"]
+    sides = ["with", "seeds", "precision", "with_precision", "amplify", "signed", "title"]
+    assert names["/compare"] == [*sides, *PICTURE]
+    own = ["samples", "method", "label", "checkpoint", "by_class", "color", "points", "pictures"]
+    assert names["/map"] == [*own, "psi", "cutoff", "noise", "grown"]
+    plate = ["layer", "view", "sort", "scale", "first", "count", "columns", "cell"]
+    assert names["/layers"] == ["seeds", *plate, *PICTURE]
+    assert names["/nearest"] == ["seeds", "data", "number", *PICTURE]
+    assert all(value is None for verb in ("/render", "/layers") for value in usual[verb][-8:-1])
+
+
+def test_a_client_may_ask_for_sixteen_megapixels(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_routes, "PIXEL_LIMIT", 5 * 12 * 11)
+    assert len(client.predict(seeds="0-4", api_name="/render")) == 5
+    with pytest.raises(AppError, match="pictures cannot be '6': a request may ask for .* megapixels, here 5 pictures"):
+        client.predict(seeds="0-5", api_name="/render")
+
+
+def test_a_seed_over_a_recipe_is_that_seeds_picture(client: Client, studio: Studio) -> None:
+    for recipe in ({"toward": {"seed": 3, "t": 0.5}}, {"blend": [{"seed": 3}]}):
+        path = client.predict(seeds="5", recipe={**recipe, "psi": 0.5}, api_name="/render")
+        assert np.array_equal(read(Path(path)), studio.exact(Recipe(seed=5, psi=0.5)))
+
+
+def test_a_matrix_of_two_classes_and_a_picture_of_sixteen_bits(client: Client) -> None:
+    wish = {"rows": "0", "columns": "1", "layers": "1", "checkpoint": "colour", "label": 1, "column_label": 2}
+    told = json.loads(read_text(Path(client.predict(**wish, api_name="/mix")))["styloscope"])
+    assert (told["column_label"], told["recipe"]["label"]) == (2, 1)
+    with Image.open(client.predict(seeds="1", bits=16, api_name="/render")) as deep:
+        assert deep.mode.startswith("I")

@@ -128,7 +128,9 @@ def test_a_file_is_shared_and_opened_under_a_free_name(client: TestClient, tmp_p
     ("body", "said"),
     [
         (b"[]", "direction cannot be 'this body'"),
-        (b'{"nam": "x"}', "direction cannot be 'nam'"),
+        (b'{"nam": "x"}', "a key of the direction cannot be 'nam'"),
+        (b'{"name": "x", "direction": "pca-0", "new": "y"}', "cannot be 'new': the known ones are checkpoint, name, m"),
+        (b'{"name": "x", "name": "y", "direction": "pca-0"}', "direction cannot be 'this body'"),
         (b'{"name": "../x", "method": "difference"}', "direction cannot be '../x'"),
         (b'{"name": "pca-3", "direction": "pca-3"}', "another name"),
         (b'{"name": "x", "method": "sefa", "a": [{}], "b": [{}]}', "difference or classifier"),
@@ -154,3 +156,10 @@ def test_what_cannot_be_listed_is_refused(client: TestClient, query: str) -> Non
     assert client.get(f"/directions?{query}").status_code == 400
     assert client.delete("/directions/nobody").status_code == 400
     assert client.get("/directions/nobody/file").status_code == 400
+
+
+@pytest.mark.parametrize("key", ["method", "a", "labels", "replace", "old"])
+def test_what_renaming_does_not_take(client: TestClient, key: str) -> None:
+    wish = {"checkpoint": "brain", "name": "x", "new": "y", key: "z"}
+    said = client.post("/directions/rename", json=wish).json()["error"]
+    assert said == f"a key of the direction cannot be '{key}': the known ones are checkpoint, name, new"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -16,9 +17,10 @@ import pytest
 
 from core.errors import OutputError, SettingError, StyloscopeError
 from explorer.networks import Network
+from explorer.recipe import Recipe
 from explorer.web import jobs as queue
-from explorer.web.job_routes import looked_at
-from explorer.web.jobs import Jobs, UnknownJobError, arguments
+from explorer.web.job_routes import CHECKS, looked_at
+from explorer.web.jobs import VERBS, Jobs, UnknownJobError, arguments
 from tests.explorer.conftest import until
 
 VERB = """
@@ -43,6 +45,13 @@ else:
     for name in ("0001.png", "0000.png"):
         (out / name).write_bytes(name.encode())
 """
+
+
+BRAIN = Network(
+    name="brain", path=Path("brain.safetensors"), sha="0", architecture="stylegan2", size=(208, 176), channels=1,
+    layers=12, classes=0, credit="", sizes=((208, 176),), grows=False, grown=None, stamp=(0, 0),
+    about={"picture": {"crop": [0, 0, 208, 176]}},
+)  # fmt: skip
 
 
 def waited(jobs: Jobs, identity: str) -> Path:
@@ -224,12 +233,54 @@ def test_settings_that_cannot_be(tmp_path: Path, verb: str, settings: dict[str, 
     [("mix", {"rows": "0-59", "columns": "0-59", "layers": "2-3"}), ("bilinear", {"seeds": "1,2,3,4", "steps": 64})],
 )
 def test_a_request_asks_for_sixteen_megapixels_at_most(verb: str, settings: dict[str, object]) -> None:
-    network = Network(
-        name="brain", path=Path("brain.safetensors"), sha="0", architecture="stylegan2", size=(208, 176), channels=1,
-        layers=12, classes=0, credit="", sizes=((208, 176),), grows=False, grown=None, stamp=(0, 0),
-        about={"picture": {"crop": [0, 0, 208, 176]}},
-    )  # fmt: skip
     small = {**settings, **({"rows": "0-3", "columns": "0-3"} if verb == "mix" else {"steps": 20})}
-    assert looked_at(verb, small, check=lambda recipe: network)["checkpoint"]
+    assert looked_at(verb, small, check=lambda recipe: BRAIN)["checkpoint"]
     with pytest.raises(SettingError, match="16 megapixels, here 437 cells"):
-        looked_at(verb, settings, check=lambda recipe: network)
+        looked_at(verb, settings, check=lambda recipe: BRAIN)
+
+
+def sized(name: str, side: int) -> Network:
+    """The header of a network of side x side."""
+    about = {"picture": {"crop": [0, 0, side, side]}, "config": {"w_dim": 512}}
+    return dataclasses.replace(BRAIN, name=name, size=(side, side), sizes=((side, side),), about=about)
+
+
+def test_the_limit_counts_what_is_drawn() -> None:
+    """A sheet of corners has its usual steps where none are given; a comparison has cells of the larger network."""
+    there = {"small": sized("small", 64), "large": sized("large", 1024)}
+
+    def check(recipe: Recipe) -> Network:
+        return there[recipe.checkpoint or "small"]
+
+    with pytest.raises(SettingError, match="cells cannot be '100': a request may ask for 16 megapixels, here 15"):
+        looked_at("bilinear", {"checkpoint": "large", "seeds": "1,2,3,4"}, check=check)
+    assert looked_at("bilinear", {"checkpoint": "large", "seeds": "1,2,3,4", "steps": 3}, check=check)
+    assert looked_at("compare", {"with": "large", "seeds": "0-4"}, check=check)
+    for left, right in (("small", "large"), ("large", "small")):
+        with pytest.raises(SettingError, match="cells cannot be '18'"):
+            looked_at("compare", {"checkpoint": left, "with": right, "seeds": "0-5"}, check=check)
+    with pytest.raises(SettingError, match="with cannot be"):
+        looked_at("compare", {"checkpoint": "small", "with": "small", "seeds": "1"}, check=check)
+
+
+def test_every_verb_of_the_page_has_its_check() -> None:
+    assert set(CHECKS) == set(VERBS) - {"nearest", "project"}  # those have addresses of their own
+    with pytest.raises(
+        SettingError, match="^verb cannot be 'render': one of interpolate, mix, bilinear, compare, map$"
+    ):
+        looked_at("render", {}, check=lambda recipe: BRAIN)
+
+
+def test_a_seed_over_a_recipe_takes_the_place_of_every_other_picture() -> None:
+    pictures: list[dict[str, object]] = [
+        {"point": "mine"}, {"blend": [{"seed": 3}]}, {"toward": {"seed": 3, "t": 0.5}}
+    ]  # fmt: skip
+    for other in pictures:
+        seen: list[Recipe] = []
+
+        def check(recipe: Recipe, seen: list[Recipe] = seen) -> Network:
+            seen.append(recipe)
+            return BRAIN
+
+        looked_at("compare", {"recipe": other, "seeds": "7", "with_precision": "bfloat16"}, check=check)
+        assert seen[-1] == Recipe(checkpoint="brain", seed=7)

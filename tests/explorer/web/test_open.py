@@ -22,7 +22,7 @@ from core.errors import CheckpointError
 from explorer.converting import CancelledOpening, safe_stem, take_in
 from explorer.networks import Networks
 from explorer.studio import Studio
-from explorer.web import build, open_routes
+from explorer.web import build, open_routes, uploads
 from explorer.web.about_routes import add_about_routes
 from explorer.web.answers import Refusals
 from explorer.web.desk import Desk
@@ -202,7 +202,7 @@ def ask(app: Any, parts: list[bytes], *, announced: bytes = b"10", host: bytes =
 
 
 def test_silence_ends_an_upload(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_routes, "_SILENCE", 0.05)
+    monkeypatch.setattr(uploads, "_SILENCE", 0.05)
     monkeypatch.setattr("starlette.requests.Request.stream", silent)
     with TestClient(app_of(folder), base_url="http://127.0.0.1:7860") as talking:
         answer = talking.post("/open", content=b"x")

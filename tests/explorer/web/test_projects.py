@@ -105,7 +105,8 @@ def test_uploads_are_bounded(client: TestClient, monkeypatch: pytest.MonkeyPatch
         for _ in range(3):
             yield b"x" * (1 << 19)
 
-    assert "at most 1 MB" in client.post("/project?checkpoint=brain", content=endless()).json()["error"]
+    answer = client.post("/project?checkpoint=brain", content=endless())
+    assert answer.status_code == 413 and "a picture of at most 1 MB" in answer.json()["error"]
     assert "shrink it first" in client.post("/project?checkpoint=brain", content=PICTURE).json()["error"]
     wish = {"verb": "project", "source": "/etc/passwd", "checkpoint": "brain"}
     assert "asked for at /project" in client.post("/jobs", json=wish).json()["error"]
@@ -143,6 +144,7 @@ def test_points_are_kept_renamed_shared_and_forgotten(client: TestClient, studio
         ("/points", {"name": None, "recipe": {}}),
         ("/points", {"name": "x", "recipe": {"point": "nobody"}}),
         ("/points", {"name": "x", "wrong": 1}),
+        ("/points/rename", {"checkpoint": "brain", "old": "a", "name": "b"}),
         ("/points/rename", {"checkpoint": "brain", "old": "nobody", "new": "x"}),
         ("/points/rename", {"checkpoint": "brain", "old": "there"}),
         ("/points/rename", {"checkpoint": 3, "old": "a", "new": "b"}),
