@@ -228,8 +228,8 @@ class Frames:
                 rows = self._rows[first : first + 64]
                 pixels[first : first + 64] = averaged(self.pixels[rows], size)
             small = Frames(
-                pixels, frame=replace(self.frame, size=size), says=[], kept=kept, labels=self.labels,
-                classes=self.classes, facts=self._facts,
+                pixels, frame=replace(self.frame, size=size), says=[], kept=kept, names=self.names, who=self.who,
+                labels=self.labels, classes=self.classes, facts=self._facts,
             )  # fmt: skip
             small.averaged = True
             if self._device is not None:

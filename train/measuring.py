@@ -71,8 +71,9 @@ class Measuring:
             stage = trainer.growth.reached(trainer.images)
             g, d, data, held = _at(trainer, self.held, stage)
             figures = evaluate(
-                g, d, data, held=held, names=self.names, device=trainer.device, each=self.check, alpha=stage.alpha
-            )
+                g, d, data, held=held, names=self.names, device=trainer.device, each=self.check, alpha=stage.alpha,
+                mirrored=trainer.config.mirror,
+            )  # fmt: skip
             # Before the line, which says that this round is done: a killed run makes up for what has no line.
             if checkpoint is not None and self.best in figures:
                 self._judge(checkpoint, figures[self.best], images=trainer.images, stage=stage if g.grows else None)

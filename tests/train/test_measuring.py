@@ -44,6 +44,7 @@ def test_measures_are_taken_when_due_and_move_nothing(tmp_path: Path, monkeypatc
     assert [line["kimg"] for line in lines] == [0.008, 0.016] and lines[0]["figures"] == FIGURES
     assert lines[0]["checkpoint"] == "000000.safetensors"
     assert calls[0]["names"] == ["frechet_random", "recall_random"] and calls[0]["held"] is not None
+    assert calls[0]["mirrored"] is False
     b, c = states(tmp_path / "b"), states(tmp_path / "c")
     assert all(torch.equal(value, c[name]) for name, value in b.items())
     assert runs.metrics(tmp_path / "a") == []

@@ -59,6 +59,16 @@ def test_pictures_are_resized_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(calls) == 2 and data.at((8, 6)) is data.at((8, 6)) and data.at((16, 12)) is data
 
 
+def test_smaller_pictures_are_of_the_same_people(tmp_path: Path) -> None:
+    for index in range(6):
+        make.save(tmp_path / f"person{index // 2:03}_slice{index}.png", make.picture("L", (16, 12), seed=index))
+    data = opened(tmp_path)
+    training, held = data.split(0.34, seed=0)
+    assert len(set(data.who)) == 3 and data.at((8, 6)).who == data.who and data.at((8, 6)).names == data.names
+    for part in (training, held):
+        assert part.at((8, 6)).who == part.who and len(part.who) == len(part)
+
+
 def test_smaller_pictures_are_those_of_the_same_places(tmp_path: Path) -> None:
     """Of a part of the pictures, with its classes, its frame, and its crop."""
     data = opened(make.folder(tmp_path, count=8, size=(26, 20)), size="32x24")

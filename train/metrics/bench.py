@@ -12,8 +12,10 @@ halves of the data, whole people on one side where names say who is who.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -24,8 +26,9 @@ from train.metrics import draw
 from train.metrics.distances import moments, nearest
 from train.metrics.draw import Painter
 from train.metrics.features import Extractor
+from train.metrics.jackknife import GROUPS, grouped, standard_error
 from train.metrics.looks import looks
-from train.metrics.pyramid import descriptors, sharpness
+from train.metrics.pyramid import descriptors, powers
 from train.schedule import stream
 
 __all__ = ["LEAST", "ROWS", "Bench", "Sets", "divide", "walks"]
@@ -55,6 +58,15 @@ class Sets:
             return list(range(min(count, 2 * self.count)))
         return random.permutation(len(data))[:count].tolist()
 
+    def units(self, data: Data) -> list[Hashable]:
+        """Which of the pictures taken are of one person, by the files' names; others are by themselves."""
+        rows = self.rows(data, most=MOST_NEAR)
+        # Phantoms, of which there are billions, have no names.
+        names = getattr(data, "who", ())
+        if len(set(names)) < 2:
+            return list(rows)
+        return [row if names[row] is None else names[row] for row in rows]
+
 
 def divide(data: Data, *, held: Data | None, count: int, crop: tuple[int, int, int, int], seed: int) -> Sets:
     """The two sides. Raises DataError where one has fewer than 12 pictures."""
@@ -72,9 +84,10 @@ class Bench:
         self.sets = sets
         self.painter = painter
         self.each = each
-        self._known: dict[tuple[str, ...], object] = {}
+        self._known: dict[tuple[str, ...], Any] = {}
 
-    def _once(self, key: tuple[str, ...], make: Callable[[], object]) -> object:
+    def once(self, key: tuple[str, ...], make: Callable[[], Any]) -> Any:
+        """What `make` gives, made the first time that `key` is asked for."""
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]
@@ -93,7 +106,7 @@ class Bench:
 
     def features(self, extractor: Extractor, name: str, count: int) -> Tensor:
         """Features of the first `count` pictures of a set, [N, D]."""
-        found = self._once(
+        found = self.once(
             ("features", extractor.name, name),
             lambda: extractor.features(self.pictures[name][:count], each=self.each),
         )
@@ -102,7 +115,7 @@ class Bench:
 
     def moments(self, extractor: Extractor, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of `features`."""
-        found = self._once(("moments", extractor.name, name), lambda: moments(self.features(extractor, name, count)))
+        found = self.once(("moments", extractor.name, name), lambda: moments(self.features(extractor, name, count)))
         assert isinstance(found, tuple)
         return found
 
@@ -110,11 +123,40 @@ class Bench:
         self, measure: Callable[[Tensor, Tensor], tuple[float, float]], extractor: Extractor, name: str, count: int
     ) -> tuple[float, float]:
         """A measure of two numbers between the reference and a set."""
-        found = self._once(
+        found = self.once(
             (measure.__name__, extractor.name, name),
             lambda: measure(self.features(extractor, "reference", count), self.features(extractor, name, count)),
         )
         assert isinstance(found, tuple)
+        return found
+
+    @functools.cached_property
+    def _units(self) -> dict[str, list[Hashable]]:
+        sets = self.sets
+        return {"reference": sets.units(sets.reference), "other": sets.units(sets.other)}
+
+    def groups(self, counts: Mapping[str, int]) -> list[np.ndarray]:
+        """For the first so many pictures of each set the group of each, whole people in one: int64 [N] each.
+
+        As many groups in every set, ten where there are as many people.
+        """
+        units = [self._units.get(name, range(count))[:count] for name, count in counts.items()]
+        number = min(GROUPS, *(len(set(part)) for part in units))
+        return [grouped(part, number) for part in units]
+
+    @staticmethod
+    def errors(without: Callable[[str], Iterable[float]]) -> dict[str, float | None]:
+        """Standard errors of the network's figure and of the real row, from a set's figures without each group.
+
+        None where too few pictures are left for it.
+        """
+        found: dict[str, float | None] = {}
+        for key, name in (("error", "fake"), ("real_error", "other")):
+            try:
+                error = standard_error(without(name))
+            except DataError:
+                error = math.nan
+            found[key] = error if math.isfinite(error) else None
         return found
 
     @functools.cached_property
@@ -134,9 +176,9 @@ class Bench:
         return {name: looks(pictures) for name, pictures in self.pictures.items()}
 
     @functools.cached_property
-    def sharpness(self) -> dict[str, np.ndarray]:
-        """The three finest bands of every set."""
-        return {name: sharpness(pictures) for name, pictures in self.pictures.items()}
+    def powers(self) -> dict[str, np.ndarray]:
+        """Mean squares of the three finest bands of every picture of every set, [N, 3]."""
+        return {name: powers(pictures) for name, pictures in self.pictures.items()}
 
     @functools.cached_property
     def near(self) -> dict[str, np.ndarray]:

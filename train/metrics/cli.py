@@ -85,6 +85,7 @@ def work(arguments: list[str] | None = None) -> int:
             inception=flags.inception,
             each=_tick(bar),
             alpha=opened.grown[1] if opened.grown is not None and opened.grown[0] == opened.generator.size else 1.0,
+            mirrored=_mirrored(opened, run),
         )
     seen = opened.about["training"].get("images_seen")
     kimg = seen / 1000 if isinstance(seen, int | float) else None
@@ -108,7 +109,22 @@ def _page(entry: dict[str, Any]) -> str:
     one = next(iter(figures.values()))
     facts = f"{entry['checkpoint']} against {one['against']}, data {one['data']}, {one['filter'].split(';')[0]}"
     how = f"samples of seeds {one['seed']} and up at psi 1; measured in {entry['seconds']:.0f} s"
+    if one["mirrored"]:
+        how += "\ntrained with --mirror, and compared with pictures that are not mirrored"
     return f"{facts}\n{how}\n\n{table(figures)}"
+
+
+def _mirrored(opened: core.Opened, run: Path | None) -> bool | None:
+    """Whether the network was trained with --mirror: as its run says, else the command in the file; None unknown."""
+    said = runs.config(run).get("mirror") if run is not None else None
+    if isinstance(said, bool):
+        return said
+    words = str(opened.about["training"].get("command") or "").split()
+    flags = [word for word in words if word in ("--mirror", "--no-mirror")]
+    # Nothing is said by a command that takes the rest of its settings from a run.
+    if not words or (not flags and any(word.startswith("--resume") for word in words)):
+        return None
+    return bool(flags) and flags[-1] == "--mirror"
 
 
 def _find(given: str | None) -> tuple[Path, Path | None]:

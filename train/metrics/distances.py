@@ -15,12 +15,17 @@ from core.errors import DataError
 
 __all__ = [
     "NEAREST",
+    "Array",
+    "balls",
     "density_coverage",
+    "distances",
     "frechet_distance",
+    "kernel_blocks",
     "kernel_distance",
     "kolmogorov_smirnov",
     "moments",
     "nearest",
+    "pair",
     "precision_recall",
     "spread",
 ]
@@ -62,7 +67,7 @@ def kernel_distance(a: Array, b: Array) -> float:
     Gretton et al. 2012, eq. 3; Binkowski et al. 2018, for pictures. Features [N, D] and [M, D], two or more
     of each. Zero on average for equal distributions, so it may be negative.
     """
-    x, y = _pair(a, b, least=2)
+    x, y = pair(a, b, least=2)
     within = sum((_kernel_sum(z, z) - _kernel(z, z, paired=True)) / (len(z) * (len(z) - 1)) for z in (x, y))
     return within - 2 * _kernel_sum(x, y) / (len(x) * len(y))
 
@@ -72,12 +77,11 @@ def precision_recall(real: Array, fake: Array) -> tuple[float, float]:
 
     A manifold is the union of balls around its pictures, each reaching to the fifth nearest other one.
     """
-    x, y = _pair(real, fake, least=NEAREST + 1)
-    around_x, around_y = _radius(x), _radius(y)
+    x, y = pair(real, fake, least=NEAREST + 1)
     inside, covered = torch.zeros(len(y), dtype=torch.bool), []
-    for rows, squared in _blocks(x, y):
-        inside |= (squared <= around_x[rows, None]).any(0)
-        covered.append((squared <= around_y).any(1))
+    for _, in_real, in_fake in balls(x, y):
+        inside |= in_real.any(0)
+        covered.append(in_fake.any(1))
     return float(inside.double().mean()), float(torch.cat(covered).double().mean())
 
 
@@ -86,7 +90,7 @@ def density_coverage(real: Array, fake: Array) -> tuple[float, float]:
 
     Their equations 5 and 6 with k = 5: for equal distributions about 1, and 1 - 2^-5 = 0.97.
     """
-    x, y = _pair(real, fake, least=NEAREST + 1)
+    x, y = pair(real, fake, least=NEAREST + 1)
     around = _radius(x)
     hits, covered = 0, []
     for rows, squared in _blocks(x, y):
@@ -96,20 +100,37 @@ def density_coverage(real: Array, fake: Array) -> tuple[float, float]:
     return hits / (NEAREST * len(y)), float(torch.cat(covered).double().mean())
 
 
+def balls(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """For a few rows of x [N, D] at a time: the slice, and which rows of y lie in their balls, and they in y's.
+
+    Both bool [rows, M]; float64 features, six rows or more on either side.
+    """
+    around_x, around_y = _radius(x), _radius(y)
+    for rows, squared in _blocks(x, y):
+        yield rows, squared <= around_x[rows, None], squared <= around_y
+
+
+def kernel_blocks(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor) -> Tensor:
+    """The kernel summed over all pairs of a group of x and a group of y: [G, H] for `in_x` [N, G], `in_y` [M, H]."""
+    parts = zip(x.split(ROWS), in_x.split(ROWS), strict=True)
+    return torch.stack([own.T @ (part @ y.T / x.shape[1] + 1).pow(3) @ in_y for part, own in parts]).sum(0)
+
+
 def nearest(a: Array, b: Array) -> np.ndarray:
     """Euclidean distance of each row of `a` [N, D] to the nearest row of `b` [M, D]: [N]."""
-    x, y = _pair(a, b, least=1)
+    x, y = pair(a, b, least=1)
     return torch.cat([squared.min(1).values for _, squared in _blocks(x, y)]).sqrt().numpy()
 
 
 def spread(features: Array) -> float:
     """Mean Euclidean distance between two different rows of features [N, D], N of 2 or more."""
     x = _features(features, least=2)
-    total = 0.0
-    for rows, squared in _blocks(x, x):
-        squared[torch.arange(len(squared)), torch.arange(len(x))[rows]] = 0
-        total += float(squared.sqrt().sum())
-    return total / (len(x) * (len(x) - 1))
+    return sum(float(rows.sum()) for rows in _apart(x)) / (len(x) * (len(x) - 1))
+
+
+def distances(features: Array) -> np.ndarray:
+    """Euclidean distances between all rows of features [N, D], N of 2 or more: [N, N], 0 from each to itself."""
+    return torch.cat(list(_apart(_features(features, least=2)))).numpy()
 
 
 def kolmogorov_smirnov(a: Array, b: Array) -> float:
@@ -153,6 +174,12 @@ def _blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
         yield slice(start, start + len(part)), squared
 
 
+def _apart(x: Tensor) -> Iterator[Tensor]:
+    for rows, squared in _blocks(x, x):
+        squared[torch.arange(len(squared)), torch.arange(len(x))[rows]] = 0
+        yield squared.sqrt()
+
+
 def _radius(x: Tensor) -> Tensor:
     """Squared distance to the k-th nearest other row, [N], with room for rounding."""
     # The nearest of all is the row itself.
@@ -160,7 +187,8 @@ def _radius(x: Tensor) -> Tensor:
     return torch.cat(reach) * (1 + 1e-9)
 
 
-def _pair(a: Array, b: Array, *, least: int) -> tuple[Tensor, Tensor]:
+def pair(a: Array, b: Array, *, least: int) -> tuple[Tensor, Tensor]:
+    """Features of equal width as float64. Raises DataError for others, for too few, and where some are not finite."""
     x, y = _features(a, least=least), _features(b, least=least)
     if x.shape[1] != y.shape[1]:
         raise DataError(f"features of {x.shape[1]} and of {y.shape[1]} numbers cannot be compared; use one extractor")

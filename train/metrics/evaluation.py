@@ -40,6 +40,7 @@ def evaluate(
     inception: str | Path | None = None,
     each: Callable[[], None] = lambda: None,
     alpha: float = 1.0,
+    mirrored: bool | None = None,
 ) -> dict[str, Any]:
     """Measure `generator` against `data`, or against `held` with `data` as what it was trained on.
 
@@ -47,9 +48,10 @@ def evaluate(
     samples are the pictures of seeds `seed` and up at psi 1. `crop` None is that of the data's frame. `each` is called
     after every picture drawn, every batch judged and every figure, `steps` times in all, and may raise to stop. `alpha`
     is that of a network that grows, of its newest size: so are its pictures drawn, and so does its discriminator look.
-    The generator is moved to `device`.
+    The generator is moved to `device`. `mirrored` is whether it was trained with --mirror, None where nobody knows.
 
-    Returns name -> {value, real, noise, goal, title, extractor, n, filter, seed, data} (and `levels` or `scales`).
+    Returns name -> {value, real, noise, error, real_error, goal, title, extractor, n, filter, seed, data, against,
+    mirrored} (and `levels` or `scales`); errors are standard errors of `value` and of `real`, see docs/metrics.md.
     What cannot be said, such as a ratio to nothing, is None. No global random stream is touched. Raises SettingError
     for an unknown name or count, DataError for too few pictures, missing weights or a network that is not finite.
     """
@@ -69,6 +71,8 @@ def evaluate(
         rows, more = measure.run(bench, extractor, number)
         figures[measure.name] = {
             **{key: _finite(value) for key, value in zip(("value", "real", "noise"), rows, strict=True)},
+            "error": None,
+            "real_error": None,
             "goal": measure.goal,
             "title": measure.title,
             "extractor": extractor.says if extractor else None,
@@ -77,6 +81,7 @@ def evaluate(
             "seed": seed,
             "data": data.fingerprint,
             "against": "held-out pictures" if held is not None else "half of the pictures",
+            "mirrored": mirrored,
             **more,
         }
         each()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["descriptors", "laplacian", "level_names", "sharpness", "sliced_wasserstein"]
+__all__ = ["descriptors", "laplacian", "level_names", "powers", "sharpness", "sliced_wasserstein", "without_groups"]
 
 TAPS = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 COARSEST = 16  # no level is smaller
@@ -15,6 +17,7 @@ PATCH = 7
 PATCHES = 128  # a picture at most
 MOST = 32768  # descriptors a level
 ROUNDS, PROJECTIONS = 4, 64
+FEWER = 32  # projections that a standard error is worked out over
 BATCH = 64
 
 
@@ -61,13 +64,30 @@ def sliced_wasserstein(a: list[Tensor], b: list[Tensor], *, seed: int) -> list[f
     return [_sliced(x, y, random) for x, y in zip(a, b, strict=True)]
 
 
+def without_groups(
+    a: list[Tensor], b: list[Tensor], groups_a: np.ndarray, groups_b: np.ndarray, *, seed: int
+) -> np.ndarray:
+    """`sliced_wasserstein` without each group of pictures in turn, over 32 directions: [G, levels].
+
+    Descriptors as there, and the group of every picture, int64 [N]. What stays is normalised anew, in one for all
+    channels, which is near enough.
+    """
+    random = np.random.default_rng(seed)
+    return np.stack([_without(x, y, groups_a, groups_b, random) for x, y in zip(a, b, strict=True)], axis=1)
+
+
 def sharpness(pictures: np.ndarray) -> np.ndarray:
     """Root mean square of the three finest bands over all pictures, uint8 [N, C, H, W] -> [3], finest first."""
-    power = np.zeros(3)
+    return np.sqrt(powers(pictures).mean(0))
+
+
+def powers(pictures: np.ndarray) -> np.ndarray:
+    """Mean square of the three finest bands of each picture, uint8 [N, C, H, W] -> [N, 3], finest first."""
+    found = []
     for start in range(0, len(pictures), BATCH):
         bands = laplacian(_floats(pictures[start : start + BATCH]), levels=4)[:3]
-        power += [float(band.double().square().mean(dim=(1, 2, 3)).sum()) for band in bands]
-    return np.sqrt(power / len(pictures))
+        found.append(torch.stack([band.double().square().mean(dim=(1, 2, 3)) for band in bands], dim=1))
+    return torch.cat(found).numpy()
 
 
 def _levels(size: tuple[int, ...]) -> int:
@@ -128,3 +148,36 @@ def _sliced(a: Tensor, b: Tensor, random: np.random.Generator) -> float:
             sides.append(ordered[:, places.long()])
         total += float((sides[0] - sides[1]).abs().double().mean())
     return total / ROUNDS
+
+
+def _without(
+    a: Tensor, b: Tensor, groups_a: np.ndarray, groups_b: np.ndarray, random: np.random.Generator
+) -> list[float]:
+    """Of one level. Projections are sorted once: what stays of them without a group is in order as well."""
+    directions = torch.from_numpy(random.standard_normal((a.shape[1], FEWER)).astype(np.float32))
+    directions /= directions.norm(dim=0)
+    sides = [_sides_without(part, groups, directions) for part, groups in ((a, groups_a), (b, groups_b))]
+    found = []
+    for left in zip(*sides, strict=True):
+        count = min(part.shape[1] for part in left)
+        even = [part[:, ((torch.arange(count) + 0.5) * (part.shape[1] / count)).long()] for part in left]
+        found.append(float((even[0] - even[1]).abs().double().mean()))
+    return found
+
+
+def _sides_without(part: Tensor, groups: np.ndarray, directions: Tensor) -> Iterator[Tensor]:
+    """Sorted projections [32, M] of the descriptors outside of each group, normalised anew."""
+    ordered = (part @ directions).T.contiguous().sort(dim=1)
+    owner = torch.from_numpy(groups).repeat_interleave(len(part) // len(groups))
+    places = owner.to(torch.int8)[ordered.indices]
+    number = int(groups.max()) + 1
+    # A channel is the same numbers of each descriptor, one for each place of its patch.
+    channels = part.unflatten(1, (-1, PATCH * PATCH)) if part.shape[1] % PATCH**2 == 0 else part[:, None]
+    along = directions.unflatten(0, channels.shape[1:]).sum(1)
+    sums, squares = (channels.pow(k).double().mean(2) for k in (1, 2))
+    for g in range(number):
+        kept = owner != g
+        mean = sums[kept].mean(0)
+        # Channels change their strength together, or the order would not stay.
+        strength = (squares[kept].mean(0) - mean.square()).clamp(min=1e-16).sqrt().mean()
+        yield (ordered.values[places != g].view(FEWER, -1) - (mean.float() @ along)[:, None]) / strength.float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,13 @@ def _row(cells: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _numbers(figure: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple("-" if figure[key] is None else _short(figure[key]) for key in ("value", "real", "noise"))
+    """The three columns, standard errors behind what has one; older lines have none."""
+    errors = (figure.get("error"), figure.get("real_error"), None)
+    values = (figure["value"], figure["real"], figure["noise"])
+    return tuple(
+        "-" if value is None else _short(value) + (f" ± {_two(error)}" if error is not None else "")
+        for value, error in zip(values, errors, strict=True)
+    )
 
 
 def _short(value: float) -> str:
@@ -89,3 +96,10 @@ def _short(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
     return f"{value:.1e}"
+
+
+def _two(error: float) -> str:
+    """Two digits that count: ten groups say no more."""
+    if error == 0 or not 1e-4 <= error < 10:
+        return "0" if error == 0 else f"{error:.1e}" if error < 10 else f"{error:.0f}"
+    return f"{error:.{1 - math.floor(math.log10(error))}f}"

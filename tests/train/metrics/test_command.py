@@ -15,6 +15,7 @@ from tests.train import make
 from tests.train.metrics.test_evaluation import toy
 from train.metrics import append, line
 from train.metrics.__main__ import main
+from train.metrics.record import table
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_a_table_and_a_line(
     status, text = said(monkeypatch, capsys, "--checkpoint", network, *flags)
     assert status == 0 and "over the pictures themselves" in text and "over fixed random" in text
     assert "network" in text and "real" in text and "noise" in text and "half of the pictures" in text
+    assert " ± " in text and "mirror" not in text
     status, text = said(monkeypatch, capsys, "--checkpoint", run, *flags, "--holdout", 0.4, "--json")
     entry = json.loads(text)
     assert status == 0 and entry["kimg"] == 12.5 and entry["checkpoint"] == "000012.safetensors"
@@ -131,6 +133,45 @@ def test_the_pictures_are_those_that_the_run_took(
     settings = {"fit": "native", "seed": 3, "only": "02?.png,01?.png,00[5-9].png", "axis": None}
     config.write_text(json.dumps(settings), encoding="utf-8")
     assert measured() == some and measured("--only", "*") == whole
+
+
+@pytest.mark.parametrize(
+    ("config", "command", "expected"),
+    [
+        ('{"mirror": true}', "python -m train", True),
+        ("{}", "python -m train --data a.zip --mirror", True),
+        ("{}", "python -m train --mirror --no-mirror", False),
+        ("{}", "python -m train --out runs/a --resume", None),
+        ("{}", "", None),
+        ('{"mirror": 1}', "python -m train --data a.zip", False),
+    ],
+)
+def test_whether_the_training_was_mirrored(
+    config: str,
+    command: str,
+    expected: bool | None,
+    network: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    g, d = toy()
+    core.save(network, g, d, {"training": {"command": command}, "picture": {"crop": [0, 0, 16, 16]}})
+    (network.parent.parent / runs.CONFIG).write_text(config, encoding="utf-8")
+    flags = ["--checkpoint", network, "--data", data, "--count", 12, "--metrics", "ks_contrast"]
+    _, text = said(monkeypatch, capsys, *flags, "--json")
+    assert json.loads(text)["figures"]["ks_contrast"]["mirrored"] is expected
+    _, text = said(monkeypatch, capsys, *flags)
+    assert ("compared with pictures that are not mirrored" in text) is (expected is True)
+
+
+def test_standard_errors_in_the_table() -> None:
+    figure = {"value": 0.3828, "real": 0.144, "noise": 4603.0, "goal": "lower", "title": "a", "extractor": None, "n": 9}
+    old, new = (table({"a": {**figure, **errors}}) for errors in ({}, {"error": 0.1536, "real_error": None}))
+    assert "±" not in old and "0.383 ± 0.15  0.144  4603.0" in new
+    shown = [table({"a": {**figure, "error": error}}) for error in (0.0, 0.0962, 12.3, 1e-6, 0.00996)]
+    for text, error in zip(shown, ("± 0 ", "± 0.096", "± 12 ", "± 1.0e-06", "± 0.01"), strict=True):
+        assert error in text
 
 
 def test_half_a_line_is_taken_away(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from train.metrics.measures import MEASURES
 from train.opening import open_data, plan
 
 CPU = torch.device("cpu")
-FACTS = {"value", "real", "noise", "goal", "title", "extractor", "n", "filter", "seed", "data", "against"}
+FACTS = {"value", "real", "noise", "error", "real_error", "goal", "title", "extractor", "n", "filter", "seed", "data"}
+FACTS |= {"against", "mirrored"}
 
 
 def toy(*, channels: int = 1, num_classes: int = 0) -> tuple[core.Generator, core.Discriminator]:
@@ -56,8 +57,10 @@ def test_every_figure_has_its_rows_and_its_facts() -> None:
     for figure in figures.values():
         assert set(figure) - {"levels", "scales"} == FACTS
         assert figure["data"] == "phantoms" and figure["seed"] == 0 and "lanczos" in figure["filter"]
-        assert all(math.isfinite(figure[row]) for row in ("value", "real", "noise"))
-    assert set(figures["swd"]["levels"]) == {"16x16"} and figures["ms_ssim"]["scales"] == 1
+        assert all(math.isfinite(figure[row]) for row in ("value", "real", "noise", "error", "real_error"))
+        assert figure["error"] >= 0 and figure["real_error"] >= 0 and figure["mirrored"] is None
+    assert set(figures["swd"]["levels"]) == {"16x16"} and figures["swd"]["levels"]["16x16"]["error"] > 0
+    assert figures["ms_ssim"]["scales"] == 1
     assert figures["swd"]["extractor"] is None and "discriminator" in figures["recall_discriminator"]["extractor"]
 
 
