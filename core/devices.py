@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,12 @@ __all__ = ["full_float32", "has_bfloat16", "laid_out", "out_of_memory", "pooling
 
 # The settings are the process's, so the first thread that asks sets them and the last one puts them back.
 _lock, _asked, _before = threading.Lock(), 0, ("highest", True)
-# How libraries below torch say it: cuDNN finds no way to convolve, cuBLAS and cuDNN allocate, Windows has no more.
-_FULL = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "ALLOC_FAILED",
-    "unable to find an engine to execute this computation",
+# How libraries below torch say it: cuDNN finds no way to convolve, cuBLAS and cuDNN allocate, Windows has no more,
+# oneDNN makes nothing (a descriptor alone is refused for other reasons), C++ itself.
+_FULL = re.compile(
+    "out of memory|can't allocate memory|not enough memory|ALLOC_FAILED"
+    "|unable to find an engine to execute this computation"
+    "|could not create a (primitive(?! descriptor)|memory)|could not initialize a memory|bad_alloc"
 )
 
 
@@ -77,7 +77,7 @@ def pooling_device(device: torch.device) -> torch.device:
 
 def out_of_memory(wrong: BaseException) -> bool:
     """Whether this is what torch raises where memory is full."""
-    return isinstance(wrong, torch.OutOfMemoryError) or any(words in str(wrong) for words in _FULL)
+    return isinstance(wrong, torch.OutOfMemoryError | MemoryError) or _FULL.search(str(wrong)) is not None
 
 
 def wait(device: torch.device) -> None:

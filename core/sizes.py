@@ -21,7 +21,7 @@ def start_shape(size: Size, start: Size | None = None, *, fewest: int = 1) -> tu
     Of several start shapes the smallest is taken unless `start` names one. Raises SettingError naming the field.
     """
     height, width = size
-    allowed = f"a size is 3 to 9 pixels a side, doubled n times, at most {LARGEST}, such as 256 or 224x192"
+    allowed = f"a size is 3 to 9 pixels a side, doubled once or more, at most {LARGEST}, such as 256 or 224x192"
     if not (0 < height <= LARGEST and 0 < width <= LARGEST):
         raise SettingError("size", f"{height}x{width}", allowed)
     found = [

@@ -108,8 +108,9 @@ def facts(run: Path) -> dict[str, Any]:
     lines, config = runs.tail(run), _config(run)
     end = _end(config)
     seen = _number(lines[-1].get("kimg")) if lines else None
-    rate = _rate(lines)
-    left = (end - seen) / rate if rate and end is not None and seen is not None and end > seen else None
+    phases = _phases(config, end)
+    rate = _rate(lines, since=_begin(phases, seen))
+    left = _left(phases, seen) / rate if rate and seen is not None and phases and seen < phases[-1][0] else None
     return {
         "kimg": seen,
         "end": end,
@@ -209,10 +210,42 @@ def _size(value: object) -> str | None:
     return f"{numbers[0]:.0f} × {numbers[1]:.0f}" if len(numbers) == 2 else None
 
 
-def _rate(lines: list[dict[str, Any]]) -> float | None:
-    """kimg a second over the last ticks."""
+def _phases(config: Mapping[str, Any], end: float | None) -> list[tuple[float, float]]:
+    """(kimg at its end, work of one image in it) of the phases of a run; none where they or its end are not known.
+
+    A run from before its settings said so has a head start at most, whose images take about a quarter of the others'.
+    """
+    resolved, found = config.get("resolved"), list[tuple[float, float]]()
+    said = resolved.get("phases") if isinstance(resolved, dict) else None
+    if end is None:
+        return []
+    for pair in said[:MOST_KEYS] if isinstance(said, list) else []:
+        last, work = (_number(one) for one in pair) if isinstance(pair, list) and len(pair) == 2 else (None, None)
+        if last is None or work is None or work <= 0 or last < (found[-1][0] if found else 0):
+            return [(end, 1.0)]
+        found.append((last, work))
+    ahead = _number(config.get("reconstruct")) or 0.0
+    return found or ([(ahead, 1.0), (end, 4.0)] if 0 < ahead < end else [(end, 1.0)])
+
+
+def _begin(phases: list[tuple[float, float]], seen: float | None) -> float:
+    """Where the phase begins that led to `seen` kimg."""
+    return max((last for last, _ in phases if seen is not None and last < seen), default=0.0)
+
+
+def _left(phases: list[tuple[float, float]], seen: float) -> float:
+    """What is left after `seen` kimg, in kimg of the phase that led there."""
+    total, first, unit = 0.0, 0.0, next((work for last, work in phases if last >= seen), phases[-1][1])
+    for last, work in phases:
+        total += max(0.0, last - max(first, seen)) * work / unit
+        first = last
+    return total
+
+
+def _rate(lines: list[dict[str, Any]], *, since: float) -> float | None:
+    """kimg a second over the last ticks that lie beyond `since` kimg, since phases differ in speed."""
     places = [(_number(line.get("seconds")), _number(line.get("kimg"))) for line in lines[-20:]]
-    known = [(seconds, kimg) for seconds, kimg in places if seconds is not None and kimg is not None]
+    known = [(seconds, kimg) for seconds, kimg in places if seconds is not None and kimg is not None and kimg >= since]
     if len(known) > 1 and known[-1][0] > known[0][0] and known[-1][1] > known[0][1]:
         return (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
     rate = _number(lines[-1].get("images_per_second")) if lines else None

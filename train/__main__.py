@@ -17,7 +17,7 @@ def main() -> int:
     stop = Stop()
     with stop.listening():
         # Imported under the listening, since PyTorch takes seconds, in which a person may have changed their mind.
-        from core import command
+        from core import command, devices, errors
         from train import cli, processes
 
         def work() -> int:
@@ -33,6 +33,12 @@ def main() -> int:
                 return train(asked, stop=stop)
             except processes.Elsewhere:
                 return 2
+            except (MemoryError, RuntimeError) as wrong:
+                if not devices.out_of_memory(wrong):
+                    raise
+                raise errors.TrainingError(
+                    "memory ran out; take a smaller --size, --channel-base or --samples, or free some memory"
+                ) from wrong
 
         return command.run(work)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from core.command import Parser
 from core.errors import SettingError
 from core.numbers import natural
 from train import measuring
-from train.config import Config, Setting, settings
-from train.presets import PRESETS, preset
+from train.config import Config, Setting, parse_size, settings
+from train.presets import NOTHING, PRESETS, Follows, follows, preset
+from train.setting import is_size
 
 __all__ = ["Asked", "ask", "parser"]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a command line asks for."""
+    """What a command line asks for; `follows` is what of its preset fits the shape of the pictures."""
 
     config: Config
     out: Path | None
@@ -30,6 +32,7 @@ class Asked:
     grid: int | None
     anyway: bool = False
     burst: float | None = None
+    follows: Follows = NOTHING
 
 
 def parser() -> argparse.ArgumentParser:
@@ -86,21 +89,17 @@ def ask(arguments: list[str] | None = None) -> Asked:
         raise SettingError("out", "", "give --out a folder for the run")
     values: dict[str, Any] = {}
     resume = given["resume"] or given["resume_anyway"]
-    if given["preset"] is not None:
-        values |= preset(given["preset"])
-    elif resume and out is not None and runs.is_run(out):
+    if resume and out is not None and runs.is_run(out):
         values |= {name: value for name, value in runs.config(out).items() if name != "resolved"}
-    for setting in settings():
-        if setting.name in given:
-            values[setting.name] = _value(setting, given[setting.name])
+    flags = {one.name: _value(one, given[one.name]) for one in settings() if one.name in given}
+    follow = NOTHING
+    if given["preset"] is not None:
+        values |= _named(given["preset"], {**values, **flags}, given=flags)
+        follow = follows(given["preset"], flags)
+    values |= flags
     if values.get("loss") == "wgan-gp" and "gamma" not in given:
-        values.pop("gamma", None)  # a preset's weight of R1, which another loss asked for beside it has no use for
-    elsewhere = values.get("init") or values.get("labels")
-    if given["preset"] is not None and "reconstruct" not in given and elsewhere:
-        values.pop("reconstruct", None)  # a preset's head start is for its own networks, begun from nothing
-    if given["preset"] is not None and "hold" not in given and not values.get("reconstruct"):
-        values.pop("hold", None)
-    config = Config.read(values)
+        values.pop("gamma", None)  # a weight of R1, which another loss asked for has no use for
+    config = Config.read(values, fit=lambda one: _fitted(one, follow))
     if not config.data and resume:
         raise SettingError(
             "resume", out, "it is no run, since it has no config.json; name a run's folder, or give --data"
@@ -119,7 +118,26 @@ def ask(arguments: list[str] | None = None) -> Asked:
         grid=_grid(given["grid"]),
         anyway=given["resume_anyway"],
         burst=_minutes(given["burst"]),
+        follows=follow,
     )
+
+
+def _named(name: str, others: Mapping[str, Any], *, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the preset `name` sets beside `others`: the settings of a run that goes on, and what is `given`."""
+    values = preset(name)
+    # A head start is for the preset's own networks, begun from nothing.
+    if "reconstruct" not in given and (others.get("init") or others.get("labels")):
+        values.pop("reconstruct", None)
+    if "hold" not in given and not {**others, **values, **given}.get("reconstruct"):
+        values.pop("hold", None)
+    return values
+
+
+def _fitted(config: Config, follow: Follows) -> Config:
+    """What of a preset fits the size, where that is known by now."""
+    if config.size == "auto" or not all(map(is_size, (config.size, config.start, config.grow_from))):
+        return config
+    return follow.at_size(config, parse_size(config.size))
 
 
 def _inside(out: Path, data: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -352,8 +352,8 @@ class Config:
     )
 
     @classmethod
-    def read(cls, values: Mapping[str, Any]) -> Config:
-        """Build from a mapping, defaults filled in, everything checked. Raises SettingError naming the field."""
+    def read(cls, values: Mapping[str, Any], *, fit: Callable[[Config], Config] = lambda one: one) -> Config:
+        """Build from a mapping, defaults filled in, `fit`, everything checked. Raises SettingError naming the field."""
         known = {setting.name: setting for setting in settings()}
         for name in values:
             if name not in known:
@@ -363,7 +363,7 @@ class Config:
         preferred = dict(ARCHITECTURES.get(arch, {}) if isinstance(arch, str) else {})
         if values.get("loss") == "wgan-gp":  # which has no R1
             preferred.pop("gamma", None)
-        config = cls(**{**preferred, **values})
+        config = fit(cls(**{**preferred, **values}))
         config.check()
         return config
 

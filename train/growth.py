@@ -22,7 +22,7 @@ from train.setting import parse_size
 if TYPE_CHECKING:
     from train.config import Config
 
-__all__ = ["LONGEST", "Growth", "Stage", "is_batches", "is_lengths"]
+__all__ = ["LONGEST", "Growth", "Stage", "grown_sizes", "is_batches", "is_lengths"]
 
 Size = tuple[int, int]
 
@@ -87,9 +87,8 @@ class Growth:
         start, doublings = start_shape(size, config.start_for(size))
         if config.arch != "stylegan":
             return cls.single(size, level=doublings, batch=config.batch, end=config.images())
-        sizes = level_sizes(start, doublings)
-        first = _first_level(config.grow_from, sizes)
-        grown = sizes[first:]
+        grown = grown_sizes(config, size)
+        first = doublings + 1 - len(grown)
         batches = _one_a_size("batches", config.batches, grown, [config.batch] * len(grown))
         fades = _lengths("fade", config.fade, grown, pictures)
         stables = _lengths("stable", config.stable, grown, pictures)
@@ -229,6 +228,12 @@ def is_batches(value: object) -> bool:
     return isinstance(value, str) and (
         value == "auto" or re.fullmatch(r"[1-9][0-9]{0,4}(,[1-9][0-9]{0,4})*", value) is not None
     )
+
+
+def grown_sizes(config: Config, size: Size) -> list[Size]:
+    """Every size that a growing network of `size` is trained on, coarse to fine. Raises SettingError."""
+    sizes = level_sizes(*start_shape(size, config.start_for(size)))
+    return sizes[_first_level(config.grow_from, sizes) :]
 
 
 def _first_level(text: str, sizes: list[Size]) -> int:

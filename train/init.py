@@ -50,7 +50,7 @@ def _check(theirs: Any, ours: Any, *, name: str) -> None:
     if not 0 <= bigger <= (levels + bigger if grows else 1) or theirs.level_sizes != ours.level_sizes[:levels]:
         sizes = "x".join(map(str, theirs.size)), "x".join(map(str, ours.size))
         known = f"no size that {sizes[1]} grows through" if grows else f"neither {sizes[1]} nor half of it"
-        raise SettingError("init", name, f"its size is {sizes[0]}, which is {known}")
+        raise SettingError("init", name, f"its size is {sizes[0]}, which is {known}; {_fits(theirs, grows=grows)}")
     wrong = []
     if theirs.filters != ours.filters[:levels]:
         shown = ",".join(map(str, theirs.filters))
@@ -65,6 +65,14 @@ def _check(theirs: Any, ours: Any, *, name: str) -> None:
             wrong.append(f"its {field} is {a[field]}, and this run's is {b[field]}; give the same")
     if wrong:
         raise SettingError("init", name, "; ".join(wrong))
+
+
+def _fits(theirs: Any, *, grows: bool) -> str:
+    """What begins with a network, in words: a start shape is fixed, since its first layer is as large."""
+    start, sizes = theirs.level_sizes[0], [tuple(side << more for side in theirs.size) for more in (0, 1)]
+    shown = [f"{height}x{width}" for height, width in (start, *sizes)]
+    larger = f"{shown[2]} or any other doubling" if grows else f"{shown[2]}, twice that"
+    return f"it starts from {shown[0]}, so give --size {shown[1]} or {larger}, into which any pictures are fitted"
 
 
 @torch.no_grad()

@@ -340,8 +340,8 @@ class Trainer:
             try:
                 figures = gradients(part, count=count, micro=self.micro, processes=self.processes)
                 break
-            except UNCOMPILED as wrong:
-                full, why = isinstance(wrong, RuntimeError) and out_of_memory(wrong), brief(wrong)
+            except (MemoryError, *UNCOMPILED) as wrong:
+                full, why = isinstance(wrong, RuntimeError | MemoryError) and out_of_memory(wrong), brief(wrong)
                 if not full and not self.compiled:
                     raise
             # Outside the handler: until it is left, its traceback holds on to everything that was computed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from train.console import watched
 from train.data import Data, Frames, Phantoms, Survey, survey
 from train.growth import Growth
 from train.phantoms import SHAPE
+from train.presets import NOTHING, Follows
 from train.slicing import Slicing
 
 __all__ = ["Plan", "open_data", "plan"]
@@ -27,32 +28,48 @@ GLANCE = 48
 
 @dataclass(frozen=True)
 class Plan:
-    """What the headers of the pictures decide. `channels` is None until the pictures are read."""
+    """What the headers of the pictures decide. `channels` is None until the pictures are read.
 
+    `config` is what was asked, what of a preset follows the pictures' shape fitted to it.
+    """
+
+    config: Config
     frame: Frame
     channels: int | None
     found: Survey | None
-    labels: bool = False
 
 
-def plan(config: Config, *, check: Callable[[], None] = lambda: None) -> Plan:
-    """Look at the pictures' headers. Raises DataError, SettingError; `check` may raise to stop."""
-    size = None if config.size == "auto" else parse_size(config.size)
+def plan(
+    config: Config,
+    *,
+    follows: Follows = NOTHING,
+    like: Sequence[int] = (),
+    check: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Look at the pictures' headers. Raises DataError, SettingError; `check` may raise to stop.
+
+    `like` are the channels, coarse to fine, of the network that the training begins with.
+    """
     channels = None if config.channels == "auto" else int(config.channels)
     if config.data == "phantoms":
         if config.labels:
             raise DataError("phantoms have no classes; leave --labels out, or give --data a folder of class folders")
+        size = None if config.size == "auto" else parse_size(config.size)
         frame, found = Frame.of(size or SHAPE, size=size, fit=config.fit), None
         channels = channels or 1
     else:
         with bar("looking at the pictures") as progress:
             slicing = Slicing(axis=config.axis, slices=config.slices, window=config.window)
             found = survey(config.data, slicing=slicing, only=config.only, each=_both(progress, check))
+        config = follows.at_picture(config, found.picture)
+        size = None if config.size == "auto" else parse_size(config.size)
         frame = Frame.of(found.picture, size=size, fit=config.fit)
+    config = follows.at_size(config, frame.size, like=like)
+    config.check()
     config.filters_for(frame.size)
     # Whatever cannot be is refused before the pictures are read, which may take long; epochs need their number.
     Growth.of(config, frame.size, pictures=None if found is None else found.count)
-    return Plan(frame, channels, found, config.labels)
+    return Plan(config, frame, channels, found)
 
 
 def open_data(
@@ -67,7 +84,7 @@ def open_data(
             planned.found,
             frame=planned.frame,
             channels=planned.channels,
-            labels=planned.labels,
+            labels=planned.config.labels,
             folder=folder,
             each=each,
             sharing=sharing,

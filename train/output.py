@@ -161,6 +161,7 @@ class Run:
                 file.unlink()
         keep.forget_after(self.path, images)
         evolution.forget_after(self.path, images)
+        self._restore_sheet(images)
         for name, read in ((runs.LOG, runs.log), (runs.METRICS, runs.metrics)):
             file = self.path / name
             if not file.is_file():
@@ -171,6 +172,14 @@ class Run:
                 self._text(name, text)
         if (self.path / runs.CURVES).is_file():
             self._text(runs.CURVES, _table(runs.log(self.path)))
+
+    def _restore_sheet(self, images: int) -> None:
+        """Where a sheet drawn after `images` bears the same number of kimg, put the one before it back."""
+        sheet = runs.sample_path(self.path, images)
+        frame = next((file for seen, file in evolution.frames(self.path)[::-1] if seen == images), sheet)
+        if sheet.is_file() and frame.read_bytes() != sheet.read_bytes():
+            with writing(sheet) as temporary:
+                shutil.copyfile(frame, temporary)
 
     def set_aside(self) -> Path | None:
         """Where networks are left of a run that has lost its state, move what it made to before-1/, before-2/ ...
@@ -201,6 +210,8 @@ class Run:
         pictures.write_png(path, sheet)
         evolution.add(self.path, path, images=images)
         self._again.make(self.path / runs.EVOLUTION, lambda: evolution.draw(self.path))
+        if not (self.path / runs.LOG).is_file():  # before the first tick
+            return
         log, losses = functools.cache(lambda: runs.log(self.path)), self.path / runs.LOSSES  # read once, where at all
         self._again.make(self.path / runs.CURVES, lambda: self._text(runs.CURVES, _table(log())))
         self._again.make(losses, lambda: pictures.write_png(losses, plot.losses(log())))

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import core
 from core import pictures, runs
 from core.errors import TrainingError
-from train import facts, keep, machine, resume, state
+from train import estimate, facts, keep, machine, resume, state
 from train.board import Board
 from train.cli import Asked
-from train.console import command, images_bar, say
+from train.console import Bar, command, images_bar, say
 from train.data import Data, Frames
 from train.loop import Trainer
 from train.measuring import Measuring
 from train.networks import Shapes, build
 from train.opening import open_data, plan
 from train.output import Run, columns, draw, log_line
+from train.presets import NOTHING
 from train.processes import Missing, Processes, alike, check_batch, joined, launch
 from train.schedule import next_tick
 from train.stop import Stop, Stopped
@@ -31,6 +33,7 @@ from train.watch import Watch
 __all__ = ["train"]
 
 GRID_PSI = 0.7
+LOOK = 600.0  # seconds after which there is another sheet of samples, also between two ticks
 
 
 def train(asked: Asked, *, stop: Stop) -> int:
@@ -76,6 +79,7 @@ class _Session:
         self._over = began + asked.burst * 60 if asked.burst is not None else None
         self._kept = trainer.images
         self._phase: tuple[int, bool, bool] | None = None
+        self._looked = time.monotonic()
         self._before = seconds
         self._began = time.monotonic()
 
@@ -88,12 +92,22 @@ class _Session:
         if processes.first:
             Run.check(out, resume=goes_on)
         saved = state.latest(out / runs.STATE) if goes_on else None
+        like = None if saved is None else resume.shapes(saved, out / runs.STATE)
+        if like is not None:  # what of a preset follows the pictures' shape is what it was when the run began
+            config = asked.follows.at_size(config, like.g.size, like=like.g.filters)
         if saved is not None:
             resume.compare(config, saved.facts["settings"], anyway=asked.anyway)
         stop.check()
         machine.set_up(config, device)
         init = core.load(config.init) if config.init and saved is None else None
-        planned = plan(config, check=stop.check)
+        planned = plan(
+            config,
+            follows=asked.follows if saved is None else NOTHING,
+            like=init.generator.config.filters if init is not None else (),
+            check=stop.check,
+        )
+        config = planned.config
+        asked = dataclasses.replace(asked, config=config)
         with Run.beginning(out, resume=goes_on, first=processes.first) as run:
             processes.told("the folder is there", lambda: "yes")
             data, held = open_data(planned, folder=run.state, check=stop.check, sharing=processes.beside), None
@@ -102,11 +116,8 @@ class _Session:
             if saved is not None:
                 resume.same_pictures(data, saved, anyway=asked.anyway)
             shape = {"size": data.frame.size, "channels": data.channels, "classes": len(data.classes)}
-            like = None if saved is None else resume.shapes(saved, run.state)
             networks = build(config, **shape, device=device, init=init, like=like)  # type: ignore[arg-type]
-            # Of several processes, one that stops alone would leave the others waiting.
-            check = stop.check if processes.count == 1 else None
-            trainer = Trainer(config, networks, data, device=device, processes=processes, say=say, check=check)
+            trainer = Trainer(config, networks, data, device=device, processes=processes, say=say)
             if saved is not None:
                 trainer.restore(saved.tensors, saved.facts, micro=resume.same_micro(config, saved))
             precision = json.loads(processes.told("precision", lambda: _precision(asked, trainer, resumed=saved)))
@@ -118,6 +129,8 @@ class _Session:
                 session.watch.restore(saved.facts.get("watch", {}))
             says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
             for sentence in [*data.says, data.frame.says, says, *machine.doubts(trainer), *machine.compiled(trainer)]:
+                say(sentence)
+            for sentence in estimate.doubts(trainer) if saved is None else []:
                 say(sentence)
             if trainer.head_start.images >= session.end:
                 say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
@@ -140,7 +153,9 @@ class _Session:
             state.forget_others(self.run.state, images=trainer.images)
             self._prune()
         self.run.launched(launch())
-        self.run.asked(settings=self.config.values(), resolved=facts.resolved(trainer), command=command())
+        phases = [[images / 1000, round(work)] for images, work in estimate.phases(trainer)]
+        resolved = {**facts.resolved(trainer), "phases": phases}
+        self.run.asked(settings=self.config.values(), resolved=resolved, command=command())
         self.run.show_data(trainer.data)
         self.run.drawings(trainer.networks, trainer.growth)
         self.board = Board(self.run.path, images=trainer.images, say=say)
@@ -165,7 +180,10 @@ class _Session:
         self._measure()
         shown, since = trainer.images, time.monotonic()
         stopping = self.processes.any(self.stop.asked)  # not where the burst is over: one step at least is made
-        with images_bar(total=self.end, seen=min(trainer.images, self.end)) as progress:
+        if not trainer.images and self.processes.first and not stopping:
+            self._look()
+        with images_bar(seen=trainer.images, phases=estimate.phases(trainer)) as progress:
+            trainer.check = self._learning(progress)
             while trainer.images < self.end and not stopping:
                 self._announce(progress)
                 self._step()
@@ -174,6 +192,8 @@ class _Session:
                     rate = (trainer.images - shown) / max(time.monotonic() - since, 1e-9)
                     self._report(rate)
                     due, shown, since = next_tick(trainer.images, tick=self.tick), trainer.images, time.monotonic()
+                elif self.processes.first and time.monotonic() - self._looked >= LOOK:
+                    self._look()
                 stopping = self.processes.any(self._wants_to_stop())
         trainer.micro = self.processes.least(trainer.micro)
         if trainer.images > self._kept:
@@ -184,20 +204,47 @@ class _Session:
     def _wants_to_stop(self) -> bool:
         return self.stop.asked or (self._over is not None and time.monotonic() >= self._over)
 
-    def _announce(self, progress: tqdm) -> None:
-        """Of a growing network, what the next step trains: in the bar, and in a line where a phase begins."""
-        stage, growth = self.trainer.stage, self.trainer.growth
-        if not growth.grows:
+    def _learning(self, progress: Bar) -> Callable[[], None]:
+        """What is called at each step of the mapping's own training, before the first image: it shows how far it is."""
+        steps, done = estimate.mapping_steps(self.trainer), 0
+
+        def each() -> None:
+            nonlocal done
+            if self.processes.count == 1:  # of several processes, one that stops alone would leave the others waiting
+                self.stop.check()
+            done += 1
+            progress.set_description(f"the mapping learns, {min(100, 100 * done // steps)}%", refresh=False)
+            progress.update(0)
+            if done >= steps:
+                self._describe(progress)
+                progress.anew()
+
+        return each
+
+    def _describe(self, progress: Bar) -> None:
+        stage, start = self.trainer.stage, self.trainer.head_start
+        ahead = "head start" if start.on(self.trainer.images) else ""
+        progress.set_description(stage.says if self.trainer.growth.grows else ahead, refresh=False)
+
+    def _announce(self, progress: Bar) -> None:
+        """What the next step trains, where it is not all the same: in the bar, and in a line where a phase begins."""
+        stage, growth, start = self.trainer.stage, self.trainer.growth, self.trainer.head_start
+        if not growth.grows and not start.images:
             return
-        progress.set_description(stage.says, refresh=False)
-        phase = stage.level, stage.fading, stage.ahead
-        if phase != self._phase:
-            self._phase = phase
-            size, images = f"{stage.size[0]}x{stage.size[1]}", self.trainer.images
-            what = f"{size} fades in" if stage.fading else f"{size} is trained"
-            what = "all sizes learn to draw the pictures" if stage.ahead else what
-            last = stage.end if stage.end < growth.end else max(stage.end, self.end)
-            say(f"{images / 1000:g} kimg: {what} until {last / 1000:g} kimg, {stage.batch} images a step")
+        self._describe(progress)
+        images = self.trainer.images
+        phase = stage.level, stage.fading, start.on(images)
+        if phase == self._phase:
+            return
+        self._phase = phase
+        progress.anew()
+        size = f"{stage.size[0]}x{stage.size[1]}"
+        what = f"{size} fades in" if stage.fading else f"{size} is trained"
+        last = stage.end if stage.end < growth.end else max(stage.end, self.end)
+        if start.on(images):
+            who = "all sizes learn" if growth.grows else "the generator learns"
+            what, last = f"{who} to draw the pictures", start.images
+        say(f"{images / 1000:g} kimg: {what} until {last / 1000:g} kimg, {stage.batch} images a step")
 
     def _step(self) -> None:
         try:
@@ -210,6 +257,8 @@ class _Session:
     def _advised(self, wrong: TrainingError) -> TrainingError:
         last = runs.newest(self.run.path)
         where = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        if "memory ran out" in str(wrong):
+            return TrainingError(f"{wrong}; {where}")
         advice = "if it comes again after --resume, begin anew with half --g-lr and --d-lr or twice --gamma"
         return TrainingError(f"{wrong}; {where}; {advice}")
 
@@ -244,11 +293,18 @@ class _Session:
         if trainer.networks.g.grows:
             line |= _grown(trainer)
         self.run.log(line)
-        sheet = self._sheet(drawn, count=config.samples)
-        self.run.sample(sheet, images=trainer.images)
         if self.board is not None:
             self.board.figures(line, images=trainer.images)
-            self.board.sheet(sheet, images=trainer.images)
+        self._look(drawn)
+
+    def _look(self, drawn: list[np.ndarray] | None = None) -> None:
+        """Leave a sheet of samples; no bit of the training depends on it."""
+        count, images = self.config.samples, self.trainer.images
+        sheet = self._sheet(self._drawn(count, psi=1.0) if drawn is None else drawn, count=count)
+        self.run.sample(sheet, images=images)
+        if self.board is not None:
+            self.board.sheet(sheet, images=images)
+        self._looked = time.monotonic()
 
     def _measure(self) -> None:
         """Take the measures that are due, once everything else of the tick is on the disk."""

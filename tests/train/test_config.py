@@ -53,6 +53,7 @@ def test_the_presets_of_the_contract() -> None:
         (["--channels", "2"], "channels cannot be '2': 1 for gray, 3 for RGB"),
         (["--size", "100x7"], "size cannot be '100x7'"),
         (["--size", "2048"], "size cannot be '2048x2048'.*at most 1024"),
+        (["--size", "9"], "size cannot be '9x9': a size is 3 to 9 pixels a side, doubled once or more, at most 1024"),
         (["--size", "12by9"], "size cannot be '12by9'"),
         (["--size", "256", "--start", "5"], "start cannot be '5x5': 256x256 can start from 8x8, 4x4"),
         (["--batch", "2"], "batch cannot be '2': at least the minibatch group, 4"),

@@ -100,23 +100,31 @@ def test_what_a_loss_does_not_reach_has_a_gradient_of_zero() -> None:
     assert {value for name, value in steps.items() if name.startswith("d_adam")} == {2.0}
 
 
-def failing(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, *, above: int) -> None:
+FULL = torch.OutOfMemoryError("CUDA out of memory")
+
+
+def failing(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, *, above: int, wrong: Exception = FULL) -> None:
     """Memory runs out whenever the generator is asked for more than `above` pictures at once."""
     whole: Callable[[slice], tuple[Tensor, dict[str, Tensor]]] = trainer.generator_loss
 
     def short(part: slice) -> tuple[Tensor, dict[str, Tensor]]:
         if part.stop - part.start > above:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise wrong
         return whole(part)
 
     monkeypatch.setattr(trainer, "generator_loss", short)
 
 
-def test_out_of_memory_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [FULL, RuntimeError("could not create a primitive"), RuntimeError("std::bad_alloc"), MemoryError()],
+    ids=repr,
+)
+def test_out_of_memory_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch, wrong: Exception) -> None:
     said: list[str] = []
     trainer = make.trainer(batch=16)
     trainer.say = said.append
-    failing(trainer, monkeypatch, above=4)
+    failing(trainer, monkeypatch, above=4, wrong=wrong)
     trainer.step()
     assert trainer.micro == 4 and trainer.images == 16 and trainer.facts()["micro"] == 4
     assert [sentence.split(": ")[1].split(" from")[0] for sentence in said] == [
@@ -185,3 +193,10 @@ def test_bfloat16_learns_too() -> None:
         trainer.step()
     assert trainer.networks.g.synthesis.blocks[0].const.dtype == torch.float32
     assert abs(trainer.figures()["loss_d"]) < 10
+
+
+def test_an_operation_that_is_missing_is_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make.trainer()
+    failing(trainer, monkeypatch, above=1, wrong=RuntimeError("could not create a primitive descriptor for a sum"))
+    with pytest.raises(RuntimeError, match="descriptor"):
+        trainer.step()

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,7 +17,7 @@ import core
 from core import pictures, runs
 from core.errors import OutputError, SettingError
 from tests.train import make
-from train import output, resume
+from train import evolution, output, resume, session
 from train.__main__ import main
 from train.config import Config
 from train.loop import Trainer
@@ -151,6 +152,7 @@ def test_a_network_of_another_shape_is_no_beginning(
     file = runs.newest(tmp_path / "a")
     for flags, words in [
         (["--size", "64"], "its size is 16x16, which is neither 64x64 nor half of it"),
+        (["--size", "24x20"], "it starts from 4x4, so give --size 16x16 or 32x32, twice that"),
         (["--channel-base", "64"], "its channels are 16,16,8; give the same with --filters"),
         (["--z-dim", "32"], "its z_dim is 64, and this run's is 32"),
     ]:
@@ -327,3 +329,50 @@ def test_another_spelling_of_the_same_place_is_no_other_data(tmp_path: Path, mon
     resume.compare(config, before)
     with pytest.raises(SettingError, match="--data"):
         resume.compare(config, {**before, "data": str(tmp_path / "other")})
+
+
+def test_there_is_something_to_see_before_the_first_tick_and_between_ticks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, often = tmp_path / "plain", tmp_path / "often"
+    short = ["--data", "phantoms", *SHORT, "--kimg", "0.032", "--tick", "0.016"]
+    assert run(monkeypatch, *short, "--out", plain) == 0
+    assert [seen for seen, _ in evolution.frames(plain)] == [0, 16, 32]
+    monkeypatch.setattr(session, "LOOK", 0.0)
+    assert run(monkeypatch, *short, "--out", often) == 0
+    assert [seen for seen, _ in evolution.frames(often)] == [0, 4, 8, 12, 16, 20, 24, 28, 32]
+    a, b = states(plain), states(often)
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    assert [line["loss_g"] for line in runs.log(plain)] == [line["loss_g"] for line in runs.log(often)]
+
+
+def test_a_sheet_between_ticks_leaves_none_of_what_a_resumed_run_had(tmp_path: Path) -> None:
+    folder = Run(tmp_path)
+    for images, level in ((4000, 10), (4500, 20), (5000, 30)):
+        folder.sample(np.full((8, 8), level, np.uint8), images=images)
+    folder.forget_after(4000)
+    assert [file.stem for file in runs.samples(tmp_path)] == ["000004"]
+    assert int(pictures.read(runs.samples(tmp_path)[0])[0, 0]) == 10
+
+
+def test_memory_that_is_short_anywhere_ends_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(session, "draw", short)
+    assert run(monkeypatch, "--data", "phantoms", *SHORT, "--out", tmp_path / "run") == 2
+    assert "error: memory ran out; take a smaller --size" in capsys.readouterr().err
+
+
+def test_where_memory_ends_a_run_its_rates_are_not_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def short(self: Trainer, part: slice) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "generator_loss", short)
+    assert run(monkeypatch, "--data", "phantoms", *SHORT, "--out", tmp_path / "run") == 2
+    said = capsys.readouterr().err
+    assert "memory ran out with 4 images at once" in said and "--g-lr" not in said

@@ -96,4 +96,4 @@ def test_tensorboard_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert run(monkeypatch, "--data", "phantoms", *SHORT, "--out", tmp_path / "run") == 0
     calls = made.made[0].calls
     assert [call[2] for call in calls if call[0] == "loss_d"] == [4, 8, 12] and calls[-1] == ("close",)
-    assert [call[2] for call in calls if call[0] == "samples"] == [4, 8, 12]
+    assert [call[2] for call in calls if call[0] == "samples"] == [0, 4, 8, 12]

@@ -54,13 +54,12 @@ def _read(path: Path) -> tuple[dict[str, str], int]:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{path} is too large for a table of labels; give a CSV of names and classes")
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as wrong:
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if len(row) > 1 and row[0].strip()]
+    except (OSError, UnicodeDecodeError, csv.Error) as wrong:
         raise DataError(
             f"{path} cannot be read as a table of labels; give --labels folders or a CSV in UTF-8"
         ) from wrong
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if len(row) > 1 and row[0].strip()]
     if not rows:
         raise DataError(f"{path} has no rows of a name and a class; give two columns")
     head = [cell.strip().lower() for cell in rows[0]]

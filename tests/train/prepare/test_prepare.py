@@ -22,6 +22,7 @@ from train.data import Frames
 from train.opening import open_data, plan
 from train.prepare import work
 from train.prepare.__main__ import main
+from train.slicing import Slicing
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -288,3 +289,11 @@ def test_labels_of_other_tools(tmp_path: Path) -> None:
     part = json.dumps({"labels": labels[:2]}).encode()
     with pytest.raises(DataError, match="names no class for 2 pictures"):
         opened(make.archive(tmp_path / "d.zip", {**members, "dataset.json": part}), labels=True)
+
+
+def test_a_cell_that_no_table_has_is_told_as_a_table_that_cannot_be_read(tmp_path: Path) -> None:
+    make.folder(tmp_path / "in", count=2)
+    (tmp_path / "big.csv").write_text("name,label\n000.png," + "x" * 140_000 + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match="big.csv cannot be read as a table of labels"):
+        work.prepare(work.Asked(tmp_path / "in", tmp_path / "o.zip", Slicing(), labels=str(tmp_path / "big.csv")))
+    assert not (tmp_path / "o.zip").exists()
