@@ -150,10 +150,10 @@ class Trainer:
 
     def step(self) -> None:
         """Show one batch. Raises TrainingError where a loss is not finite."""
-        if self.head_start.on(self.images):
+        if self.head_start.reconstructs(self.images):
             self._reconstruct()
         else:
-            if self.head_start.leaves(self.images):
+            if self.head_start.finish(self.images):
                 nets.set_adam(self.networks.g_adam, nets.g_adam(self.config), forget=True)
             self._compete()
         self._average()
@@ -181,7 +181,7 @@ class Trainer:
         config, n, batch = self.config, self.networks, self.stage.batch
         number, reached = self.growth.step(self.images), self.reached
 
-        if not self.head_start.alone(self.images):
+        if not self.head_start.trains_discriminator_alone(self.images):
             with nets.frozen(n.d):
                 self._phase("generator", n.g_adam, batch, self.generator_loss, reached.g)
                 if config.path_weight and number % config.path_every == 0:
@@ -204,7 +204,7 @@ class Trainer:
             logits = self._logits("generator", part, drawn, made.labels)
         loss = (-logits if self.config.wasserstein else losses.generator_loss(logits)).mean()
         figures = {"loss_g": loss, "w": made.w.detach().float().mean(0)}
-        away = self.head_start.held(drawn, made.ws, made.w, full=self.networks.g.size)
+        away = self.head_start.hold_loss(drawn, made.ws, made.w, full=self.networks.g.size)
         if away is None:
             return loss, figures
         return loss + self.config.hold * away, {**figures, "held": away}
@@ -278,7 +278,7 @@ class Trainer:
         z, other, *noise, y = draws.normals(part, [g.z_dim, g.z_dim, *maps, last], device=self.device)
         if self.data.labels is not None and labels is None:
             labels = self._rows(draws.chosen(part, count=len(self.data)).numpy())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_start.holds):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_start.is_holding):
             w, w_other = g.mapping(z, labels), g.mapping(other, labels)
         rows = 2 * (stage.level + 1)  # of ws that this size looks at
         layer = sent(draws.layers(part, num_ws=rows, share=self.config.style_mixing), self.device)

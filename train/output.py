@@ -18,6 +18,7 @@ import torch
 
 import core
 from core import latents, pictures, runs
+from core.devices import full_float32
 from core.errors import OutputError
 from core.files import is_temporary, sweep, usable_folder, writing
 from core.lock import Lock
@@ -290,6 +291,7 @@ def log_line(
     }
 
 
+@full_float32()
 @torch.no_grad()
 def draw(
     g: core.Generator,

@@ -93,38 +93,38 @@ class HeadStart:
         self.width = width
         self.images = config.head_start()
         self.codes: Codes | None = None
-        self._over = False
+        self._finished = False
 
-    def on(self, images: int) -> bool:
+    def reconstructs(self, images: int) -> bool:
         """Whether the step that begins after `images` images is one of reconstruction."""
         return images < self.images
 
-    def alone(self, images: int) -> bool:
+    def trains_discriminator_alone(self, images: int) -> bool:
         """Whether it is one of those after it in which the discriminator learns alone."""
         return self.images <= images < self.images + self.config.alone()
 
-    def leaves(self, images: int) -> bool:
-        """Whether the step after `images` images is the first one after it, once; forget the codes unless they hold."""
-        if self.codes is None or self._over or self.on(images):
+    def finish(self, images: int) -> bool:
+        """End it, and forget the codes unless they hold; True once, at the first step after it."""
+        if self.codes is None or self._finished or self.reconstructs(images):
             return False
-        self._over = True
+        self._finished = True
         if not self.config.hold:
             self.codes = None
         return True
 
     @property
-    def holds(self) -> bool:
+    def is_holding(self) -> bool:
         """Whether generated pictures are held to what their w says, and the mapping stays as it is."""
-        return self.config.hold > 0 and self._over and self.codes is not None
+        return self.config.hold > 0 and self._finished and self.codes is not None
 
-    def held(self, images: Tensor, ws: Tensor, w: Tensor, *, full: tuple[int, int]) -> Tensor | None:
+    def hold_loss(self, images: Tensor, ws: Tensor, w: Tensor, *, full: tuple[int, int]) -> Tensor | None:
         """Mean squared difference of the codes of generated pictures [N, C, h, w] from their w [N, w_dim].
 
         Those of two styles count 0 in it. None where nothing holds, and for pictures of a size, other than the `full`
         one, that is smaller than what the codes are of.
         """
         smaller = (full[0] // images.shape[2]).bit_length() - 1
-        if not self.holds or self.codes is None or smaller > self.codes.shrink:
+        if not self.is_holding or self.codes is None or smaller > self.codes.shrink:
             return None
         codes = replace(self.codes, shrink=self.codes.shrink - smaller)
         alone = (ws == w[:, None]).all(dim=2).all(dim=1)
@@ -198,18 +198,20 @@ class HeadStart:
         """What the rest of the head start depends on."""
         if self.codes is None:
             return {}
-        shrink, over = torch.tensor(float(self.codes.shrink)), torch.tensor(float(self._over))
+        shrink, over = torch.tensor(float(self.codes.shrink)), torch.tensor(float(self._finished))
         found = {"codes.mean": self.codes.mean, "codes.basis": self.codes.basis, "codes.shrink": shrink}
-        return found | ({"codes.over": over} if self._over else {})
+        return found | ({"codes.over": over} if self._finished else {})
 
     def restore(self, tensors: dict[str, Tensor], *, images: int, device: torch.device) -> None:
         """Put back what `tensors` gave after `images` images."""
         if "codes.mean" in tensors:
             mean, basis = (tensors[f"codes.{name}"].to(device) for name in ("mean", "basis"))
             self.codes = Codes(mean, basis, int(tensors["codes.shrink"]))
-            self._over = "codes.over" in tensors
-        if self._over and (not self.config.hold or self.on(images)):  # other settings: held no longer, or begun again
-            self.codes, self._over = None, False
+            self._finished = "codes.over" in tensors
+        if self._finished and (
+            not self.config.hold or self.reconstructs(images)
+        ):  # other settings: held no longer, or begun again
+            self.codes, self._finished = None, False
 
 
 # --- the mapping -------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ class _Session:
                 say(sentence)
             if trainer.head_start.images >= session.end:
                 say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
-            if config.hold and not trainer.head_start.on(trainer.images) and trainer.head_start.codes is None:
+            if config.hold and not trainer.head_start.reconstructs(trainer.images) and trainer.head_start.codes is None:
                 say("nothing is held: the head start was over, and its codes forgotten, before --hold was asked for")
             if isinstance(data, Frames) and data.move(device):
                 say("the pictures lie on the device")
@@ -223,7 +223,7 @@ class _Session:
 
     def _describe(self, progress: Bar) -> None:
         stage, start = self.trainer.stage, self.trainer.head_start
-        ahead = "head start" if start.on(self.trainer.images) else ""
+        ahead = "head start" if start.reconstructs(self.trainer.images) else ""
         progress.set_description(stage.says if self.trainer.growth.grows else ahead, refresh=False)
 
     def _announce(self, progress: Bar) -> None:
@@ -233,7 +233,7 @@ class _Session:
             return
         self._describe(progress)
         images = self.trainer.images
-        phase = stage.level, stage.fading, start.on(images)
+        phase = stage.level, stage.fading, start.reconstructs(images)
         if phase == self._phase:
             return
         self._phase = phase
@@ -241,7 +241,7 @@ class _Session:
         size = f"{stage.size[0]}x{stage.size[1]}"
         what = f"{size} fades in" if stage.fading else f"{size} is trained"
         last = stage.end if stage.end < growth.end else max(stage.end, self.end)
-        if start.on(images):
+        if start.reconstructs(images):
             who = "all sizes learn" if growth.grows else "the generator learns"
             what, last = f"{who} to draw the pictures", start.images
         say(f"{images / 1000:g} kimg: {what} until {last / 1000:g} kimg, {stage.batch} images a step")

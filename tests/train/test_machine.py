@@ -10,6 +10,7 @@ from torch._dynamo.utils import counters
 
 from tests.train import make
 from train import machine
+from train.output import draw
 
 
 def test_only_the_passes_differentiated_once_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,3 +167,22 @@ def test_what_cannot_be_compared_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     trainer.device = torch.device("meta")
     monkeypatch.setattr(machine, "_judged", missing)
     assert machine.doubts(trainer) == ["the gradients on meta could not be compared with the CPU's (no such operation)"]
+
+
+def test_sheets_are_drawn_in_whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    g, seen = make.trainer().networks.g_ema, []
+    synthesis = g.synthesis.forward
+
+    def forward(*args: Any, **kwargs: Any) -> torch.Tensor:
+        seen.append((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        return synthesis(*args, **kwargs)
+
+    monkeypatch.setattr(g.synthesis, "forward", forward)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")  # as a training on a GPU sets it
+    try:
+        assert len(draw(g, count=2, psi=0.7, crop=[0, 0, *g.size])) == 2
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == [("highest", False)] * 2

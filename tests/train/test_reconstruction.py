@@ -167,7 +167,7 @@ def test_who_learns_when() -> None:
             if name in learnt:
                 learnt[name].add(step)
     assert learnt == {"reconstruction": set(range(100)), "loss_d": set(range(100, 105)), "loss_g": {102, 103, 104}}
-    assert start.codes is None and not start.leaves(400)
+    assert start.codes is None and not start.finish(400)
     group = trainer.networks.g_adam.param_groups[0]
     assert (group["lr"], group["betas"]) == (pytest.approx(0.0025 * 0.8), (0.0, pytest.approx(0.99**0.8)))
 
@@ -177,7 +177,7 @@ def test_the_rate_rises_and_falls() -> None:
     rates = [start.adam(images).lr for images in (0, 100, 5000, 9999)]
     assert rates[0] < 0.02 * rates[1] and rates[1] > rates[2] > 10 * rates[3] > 0
     off = HeadStart(Config.read({}), width=8)
-    assert not (off.on(0) or off.alone(0) or off.leaves(0)) and off.tensors() == {}
+    assert not (off.reconstructs(0) or off.trains_discriminator_alone(0) or off.finish(0)) and off.tensors() == {}
 
 
 def test_a_network_that_grows_learns_all_its_sizes_at_once() -> None:
@@ -237,18 +237,18 @@ def test_samples_are_held_to_what_their_w_says(more: dict[str, object]) -> None:
     ws, w = torch.randn(4, g.num_ws, 8), torch.randn(4, 8)
     ws[:2] = w[:2, None]
     images = torch.randn(4, 1, 16, 16)
-    assert not start.holds and start.held(images, ws, w, full=full) is None, "not while it lasts"
+    assert not start.is_holding and start.hold_loss(images, ws, w, full=full) is None, "not while it lasts"
     codes = start.codes
     mapping = {name: value.clone() for name, value in g.mapping.state_dict().items() if name != "w_avg"}
     trainer.step()
-    assert start.holds and codes is not None and start.codes is codes
+    assert start.is_holding and codes is not None and start.codes is codes
     errors = (codes(images) - w).square().mean(dim=1)
-    held = start.held(images, ws, w, full=full)
+    held = start.hold_loss(images, ws, w, full=full)
     assert held is not None and torch.allclose(held, errors[:2].sum() / 4), "two styles say two things"
-    assert start.held(images[:, :, :8, :8], ws, w, full=full) is None, "smaller than what the codes are of"
+    assert start.hold_loss(images[:, :, :8, :8], ws, w, full=full) is None, "smaller than what the codes are of"
     start.codes = Codes(torch.zeros(64), torch.randn(64, 8), 1)
     small = torch.nn.functional.avg_pool2d(images, 2)
-    ours, theirs = (start.held(one, ws, w, full=full) for one in (small, images))
+    ours, theirs = (start.hold_loss(one, ws, w, full=full) for one in (small, images))
     assert ours is not None and theirs is not None and torch.allclose(ours, theirs)
     start.codes = codes
     stepped(trainer, 8)
@@ -315,7 +315,7 @@ def test_other_settings_end_a_hold_or_begin_again(hold: float, reconstruct: floa
     held = stepped(make.trainer(reconstruct=0.04, hold=3.0), 12)
     other = make.trainer(reconstruct=reconstruct, hold=hold)
     other.restore({name: value.clone() for name, value in held.tensors().items()}, held.facts())
-    assert other.head_start.codes is None and not other.head_start.holds
+    assert other.head_start.codes is None and not other.head_start.is_holding
     mapping = {name: value.clone() for name, value in other.networks.g.mapping.state_dict().items()}
     stepped(other, 12)
     moved = [
@@ -324,7 +324,7 @@ def test_other_settings_end_a_hold_or_begin_again(hold: float, reconstruct: floa
     assert "layers.0.weight" in moved
     group = other.networks.g_adam.param_groups[0]
     assert group["betas"][0] == 0.0, "after a second head start the generator learns as ever"
-    assert other.head_start.holds == bool(hold)
+    assert other.head_start.is_holding == bool(hold)
 
 
 def test_what_came_too_late_is_said(
