@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,31 @@ def test_small_pictures_that_failed_are_drawn_by_hand(tab: Any) -> None:
     again.click()
     until(lambda: not again.is_displayed() and "does not answer" not in words(tab, "#map-work"))
     until(lambda: len(set(tab.execute_script(COLOURS))) > 1)
+
+
+def test_what_failed_is_offered_again_on_the_way_back(tab: Any) -> None:
+    """The work of another map leaves nothing to read in the box, in which the button stands."""
+    ready(tab)
+    tab.execute_script("stage.set({ checkpoint: 'classes', label: 1 })")
+    until(lambda: words(tab, "#map-panel .classes"))
+    tab.execute_script(PRESS, "#map-classes", "one")
+    until(lambda: not words(tab, "#map-panel .classes"))
+    tab.execute_cdp_cmd("Network.enable", {})
+    tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/jobs"]})
+    try:
+        pick(tab, "Colour by", "Brightness")
+        until(lambda: "does not answer" in words(tab, "#map-work"))
+    finally:
+        tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    again = next(one for one in tab.find_elements("css selector", "#map-work button") if "small pictures" in one.text)
+    tab.execute_script("stage.set({ label: 2 })")
+    until(lambda: tab.execute_script("return arguments[0].hidden", again))
+    for colour in ("Distance from average", "Brightness"):
+        pick(tab, "Colour by", colour)
+    told = "return document.querySelector(\"#map-work\").innerHTML"
+    print(words(tab, "#map-work"), words(tab, "#map-panel .scale"), tab.execute_script("return stage.recipe.label"))
+    time.sleep(10)
+    print(words(tab, "#map-work"), words(tab, "#map-panel .scale"), words(tab, STATUS))
+    until(lambda: not words(tab, "#map-work") and tab.execute_script("return arguments[0].hidden", again))
+    tab.execute_script("stage.set({ label: 1 })")
+    until(lambda: again.is_displayed())

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("gradio")
 
 from core import pictures
 from tests.browser.conftest import complaints, recipe_of, shown
-from tests.browser.test_panels import find, open_tab, until
+from tests.browser.test_open import DROP
+from tests.browser.test_panels import find, open_tab, until, words
+from tests.browser.test_stage import error
 
 TOLD = ".project-told"
 
@@ -89,6 +94,10 @@ def test_a_picture_is_watched_stopped_and_kept(tab: Any, picture: Path) -> None:
     press(tab, "To the stage", TOLD)
     shown(tab, point="my-scan", psi=1)
     assert complaints(tab) == []
+    tab.execute_script("stage.set({ point: null })")
+    press(tab, "my-scan: forget")
+    press(tab, "my-scan: press once more to forget it")
+    until(lambda: names(tab) == [])
 
 
 def test_points_are_kept_from_the_stage_renamed_and_forgotten(tab: Any) -> None:
@@ -131,6 +140,102 @@ def test_points_are_kept_from_the_stage_renamed_and_forgotten(tab: Any) -> None:
     press(tab, "other: press once more to forget it")
     until(lambda: "other" not in names(tab))
     assert complaints(tab) == []
+
+
+def drop(tab: Any, name: str, data: bytes) -> None:
+    """Drop a file on the stage."""
+    tab.execute_script(DROP, name, b64encode(data).decode())
+
+
+def test_an_ordinary_picture_on_the_stage_may_be_projected(tab: Any, picture: Path) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    offer, start = find(tab, "#stage-offer"), "return document.activeElement.textContent"
+    asked = "own.png carries no recipe. Find it in this network?"
+    drop(tab, "notes.txt", b"nothing")
+    assert "not a picture" in error(tab, part="notes.txt")
+    drop(tab, "own.png", picture.read_bytes())
+    until(lambda: offer.is_displayed() and asked in offer.text)
+    assert not error(tab) and asked in words(tab, "#stage-said")
+    ActionChains(tab).send_keys(Keys.ESCAPE).perform()
+    assert not offer.is_displayed()
+    coded = BytesIO()
+    Image.new("L", (44, 52), 90).save(coded, "JPEG")
+    drop(tab, "own.jpg", coded.getvalue())
+    until(lambda: offer.is_displayed() and "own.jpg" in offer.text)
+    tab.execute_script("stage.set({ seed: 5 })")
+    shown(tab, seed=5)
+    until(lambda: not offer.is_displayed())
+    drop(tab, "own.png", picture.read_bytes()[:100])
+    assert "own.png carries no recipe" in error(tab, part="own.png") and not offer.is_displayed()
+    drop(tab, "own.png", picture.read_bytes())
+    until(lambda: offer.is_displayed())
+    # The next stop of the keyboard after the picture.
+    find(tab, "#stage").send_keys(Keys.TAB)
+    assert tab.execute_script(start) == "Project it"
+    ActionChains(tab).send_keys(Keys.ENTER).perform()
+    until(lambda: "own.png is ready" in words(tab, TOLD))
+    until(lambda: tab.execute_script(start) == "Start")
+    assert not offer.is_displayed() and not find(tab, "#project-panel .job-working").is_displayed()
+    assert tab.execute_script("return document.querySelector('.project-figure img').naturalWidth") == 44
+    press(tab, "Start")
+    until(lambda: find(tab, "#project-panel .job-working").is_displayed())
+    press(tab, "Cancel")
+    until(lambda: not find(tab, "#project-panel .job-working").is_displayed())
+    assert names(tab) == [] and complaints(tab) == []
+
+
+RENAME = """
+const [old, name] = arguments;
+const field = document.querySelector(`[aria-label='Name of ${old}']`);
+field.value = name;
+field.dispatchEvent(new Event("change", { bubbles: true }));
+"""
+KEPT = "return stage.shelf.map(({ name, recipe }) => [name, recipe.point, recipe.mix[0]?.point ?? null])"
+KEYS = "return JSON.parse(localStorage.getItem('styloscope.timeline')).keys.map(({ recipe }) => recipe.point)"
+
+
+def test_a_renamed_point_is_found_by_what_was_kept_of_it(tab: Any) -> None:
+    request = "const done = arguments[3]; fetch(arguments[0], { method: arguments[1], body: arguments[2] }).then("
+    ask = f"{request}(all) => done(all.status))"
+    body = '{"name": "first", "recipe": {"checkpoint": "brain", "seed": 12, "psi": 1}}'
+    assert tab.execute_async_script(ask, "/points", "POST", body) == 200
+    try:
+        open_tab(tab, "Project")
+        until(lambda: names(tab) == ["first"])
+        tab.execute_script(
+            "stage.keep({ ...stage.recipe, point: 'first' }); stage.keep({ ...stage.recipe, point: 'first' }, 'mine');"
+            "stage.keep({ ...stage.recipe, mix: [{ point: 'first', layers: '0-1', amount: 1 }] }, 'mixed');"
+            "stage.keep({ ...stage.recipe, checkpoint: 'classes', point: 'first' }, 'elsewhere');"
+            "for (const { recipe } of stage.shelf.slice(0, 2)) stage.receivers.get('Timeline')({ recipe })"
+        )
+        until(lambda: tab.execute_script(KEYS) == ["first", "first"])
+        tab.execute_script("stage.set({ toward: { point: 'first', t: 0.5 } })")
+        shown(tab)
+        tab.execute_script(RENAME, "first", "second")
+        until(lambda: names(tab) == ["second"])
+        until(lambda: tab.execute_script(KEYS) == ["second", "second"])
+        assert tab.execute_script(KEPT) == [
+            ["second", "second", None],
+            ["mine", "second", None],
+            ["mixed", None, "second"],
+            ["elsewhere", "first", None],
+        ]
+        assert recipe_of(tab)["toward"]["point"] == "second"
+        tab.execute_script("document.querySelector('#shelf-list li .picture').click()")
+        shown(tab, point="second")
+        tab.execute_script("[...document.querySelectorAll('#shelf-list li .picture')][2].click()")
+        shown(tab, mix=[{"point": "second", "layers": "0-1", "amount": 1}])
+        missing = "return [...document.querySelectorAll('#shelf-list li .picture')].map((e) => e.matches('.missing'))"
+        until(lambda: tab.execute_script(missing) == [False, False, False, True])
+        # What has no point any more is left as it is.
+        press(tab, "second: forget")
+        press(tab, "second: press once more to forget it")
+        until(lambda: names(tab) == [])
+        assert tab.execute_script(KEYS) == ["second", "second"]
+    finally:
+        for name in ("first", "second"):
+            tab.execute_async_script(ask, f"/points/{name}?checkpoint=brain", "DELETE", None)
 
 
 def test_cancel_leaves_nothing(tab: Any, picture: Path) -> None:

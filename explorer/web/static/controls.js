@@ -25,7 +25,7 @@ export function goTo(seed) {
   return { seed, point: null, blend: [], toward: null };
 }
 
-export function rollDice() {
+function rollDice() {
   return Math.floor(Math.random() * DICE);
 }
 

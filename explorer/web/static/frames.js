@@ -9,7 +9,7 @@ function tabName() {
 
 export const SILENT = "The explorer does not answer; is it still running?";
 
-export class FrameError extends Error {}
+class FrameError extends Error {}
 
 /** Fetch one picture. Returns {blob, milliseconds, precision, device}; throws FrameError with the server's sentence. */
 export async function fetchFrame(recipe, { format, size, client, precision, signal }) {

@@ -6,7 +6,7 @@ import { fetchFrame } from "./frames.js";
 import { addressOf } from "./history.js";
 import { isNetwork, mountOpen } from "./opening.js";
 import { architectureOf, hand, offered } from "./panel_kit.js";
-import { recipeOfFile } from "./png.js";
+import { isPicture, recipeOfFile } from "./png.js";
 import { full, same, short } from "./recipe.js";
 import { timelineOfFile } from "./timeline_file.js";
 
@@ -191,6 +191,15 @@ export async function restore(stage, file) {
       stage.tell(`Restored from ${file.name}`);
     }
   } catch (wrong) {
-    stage.say(wrong.message);
+    if (wrong.bare && stage.network && (await isPicture(file))) offerToProject(stage, file);
+    else stage.say(wrong.message);
   }
+}
+
+/** A picture that nothing of ours is in may be somebody's own. */
+function offerToProject(stage, file) {
+  stage.offer(`${file.name} carries no recipe. Find it in this network?`, {
+    words: "Project it",
+    act: () => document.dispatchEvent(new CustomEvent("project-offered", { detail: file })),
+  });
 }

@@ -49,6 +49,7 @@ class Walk {
     this.stage = stage;
     this.base = likeStage(stage.recipe);
     stage.subscribe((recipe, network) => this.#follow(recipe, network));
+    document.addEventListener("point-renamed", ({ detail }) => this.#renamed(detail));
   }
 
   begin() {
@@ -104,6 +105,12 @@ class Walk {
       this.points = this.points.filter((point) => !point.recipe || point.recipe.checkpoint === base.checkpoint);
     }
     if (network) this.points = this.points.map((point) => (point.label >= network.classes ? { seed: point.seed } : point));
+    this.#tell();
+  }
+
+  /** Kept pictures keep the names that they stand under here; `follow` gives back their recipes as they are now. */
+  #renamed(follow) {
+    this.points = this.points.map((point) => (point.recipe ? { ...point, recipe: follow(point.recipe) } : point));
     this.#tell();
   }
 

@@ -19,7 +19,7 @@ export function colourOf(index, count, dark) {
 }
 
 /** The colour of a share, 0 to 1, of the way from the lowest to the highest value. */
-export function rampColour(share, dark) {
+function rampColour(share, dark) {
   const stops = dark ? RAMP.dark : RAMP.light;
   const at = Math.min(1, Math.max(0, share)) * (stops.length - 1);
   const [low, high] = [stops[Math.floor(at)], stops[Math.ceil(at)]];

@@ -10,9 +10,9 @@ const LIMIT = 64 * 2 ** 20; // bytes
 const FREEDOM = "One w a layer comes closer to the picture; one w stays closer to what the network knows.";
 const PARTS = ["#project-picture", "#points-rest", "#project-nearest", "#project-space [type=radio]", "#project-steps [type=radio]", "#project-noise [type=radio]", "#points-name input, #points-name textarea", "#points-keep", "#points-open"];
 
-/** Whatever hands over a picture from elsewhere finds this panel, also before its tab was first opened. */
+/** A picture that came another way is handed over to this panel, also before its tab was first opened. */
 export function announce() {
-  document.addEventListener("project-file", ({ detail }) => {
+  document.addEventListener("project-offered", ({ detail }) => {
     openTab("Project");
     hand("project-picture", detail);
   });
@@ -38,14 +38,14 @@ class Project {
     this.#mountSettings();
     this.points = new Points(stage);
     document.getElementById("project-nearest").append(new Nearest(stage).root);
-    take("project-picture", (file) => this.take(file));
+    take("project-picture", (file) => this.#lay(file));
     stage.subscribe((_recipe, network) => this.#follow(network));
   }
 
   #mountPicture() {
     this.input = h("input", { type: "file", accept: "image/*,.tif,.tiff", hidden: true, "aria-label": "Picture to project", onchange: () => (this.take(this.input.files[0]), (this.input.value = "")) });
     this.choose = button("Choose a picture…", { press: () => this.input.click(), kind: "plain strong" });
-    this.again = button("Again", { press: () => this.#run(), title: "The same picture by these settings" });
+    this.again = button("Again", { press: () => this.#run() });
     this.again.hidden = true;
     this.classes = h("select", { "aria-label": "Class to project into", hidden: true });
     this.theirs = figure("Your picture");
@@ -95,10 +95,36 @@ class Project {
   /** Project this file, in place of what is under way. */
   take(file) {
     if (!file) return;
-    if (file.size > LIMIT) return this.#say(`${file.name} has ${Math.round(file.size / 2 ** 20)} MB; a picture has at most 64.`, true);
+    if (file.size > LIMIT) return this.#say(tooLarge(file), true);
     this.#file = file;
-    this.again.hidden = false;
     this.#run();
+  }
+
+  /** Lay a picture out that is looked for once somebody says so: by which settings is theirs to choose. */
+  #lay(file) {
+    if (file.size > LIMIT) return this.#say(tooLarge(file), true);
+    this.#file = file;
+    this.#word("Start", `Look for ${file.name} by these settings`);
+    this.#say(`${file.name} is ready. Choose below how it is looked for, then press Start.`);
+    // What is under way keeps its pictures.
+    if (!this.job.busy) this.#lie(file, "Not looked for yet");
+    focusOnceSeen(this.again);
+  }
+
+  /** What the button says that runs: Start before the first time, Again after it. */
+  #word(word, title) {
+    this.again.textContent = word;
+    this.again.title = title;
+    this.again.classList.toggle("strong", word === "Start");
+    this.again.hidden = false;
+  }
+
+  /** Put a picture on the left, and words where the network's will be. */
+  #lie(file, words) {
+    this.theirs.url(URL.createObjectURL(file));
+    this.theirs.caption("Your picture");
+    this.ours.clear(words);
+    this.pair.hidden = false;
   }
 
   async #run() {
@@ -108,9 +134,8 @@ class Project {
     const query = new URLSearchParams({ ...this.#settings, checkpoint: name, name: file.name, ...(this.classes.value && !this.classes.hidden ? { label: this.classes.value } : {}) });
     const { grown } = this.stage.recipe;
     if (grown) query.set("grown", `${grown.size.join("x")}:${grown.alpha ?? 1}`);
-    this.theirs.url(URL.createObjectURL(file));
-    this.ours.clear();
-    this.pair.hidden = false;
+    this.#word("Again", "The same picture by these settings");
+    this.#lie(file, "Opening the network");
     this.told.replaceChildren();
     this.#stopping = false;
     this.stopButton.disabled = true;
@@ -182,6 +207,19 @@ class Project {
   }
 }
 
+function tooLarge({ name, size }) {
+  return `${name} has ${Math.round(size / 2 ** 20)} MB; a picture has at most 64.`;
+}
+
+/** Give a button the keyboard, at once or when the tab that it is in is shown. */
+function focusOnceSeen(element) {
+  new ResizeObserver((_, watch) => {
+    if (!element.checkVisibility()) return;
+    watch.disconnect();
+    element.focus();
+  }).observe(element);
+}
+
 function sentence(words) {
   return words ? words[0].toUpperCase() + words.slice(1) : "";
 }
@@ -197,7 +235,7 @@ function figure(label) {
   return {
     root,
     url: (address) => (image.src === address ? null : (drop(), (image.src = address))),
-    clear: () => (drop(), image.removeAttribute("src"), (line.textContent = "Opening the network")),
+    clear: (words) => (drop(), image.removeAttribute("src"), (line.textContent = words)),
     caption: (words) => (line.textContent = words),
   };
 }

@@ -1,6 +1,7 @@
 // The points that are kept beside the stage's network: to the stage, on the shelf, another name, a file, away.
 
 import { button, h, likeStage, shaped, Thumbs } from "./panel_kit.js";
+import { renamed } from "./recipe.js";
 
 const SIZE = 160; // pixels of a thumbnail's longer side
 
@@ -153,9 +154,15 @@ export class Points {
     const wished = title.value.trim();
     if (!wished || wished === old) return (title.value = old);
     this.#renamed.set(old, wished);
-    const kept = await this.#act(async () => asked(await post("/points/rename", { checkpoint: this.stage.network.name, old, new: wished })));
-    if (!kept) title.value = old;
-    else if (this.stage.recipe.point === old) this.stage.set({ point: wished });
+    const { stage } = this;
+    const { name } = stage.network;
+    const kept = await this.#act(async () => asked(await post("/points/rename", { checkpoint: name, old, new: wished })));
+    if (!kept) return (title.value = old);
+    // The shelf, the timeline and the walk keep recipes of their own, perhaps under another name of the network.
+    const follow = (recipe) => (stage.find(recipe.checkpoint)?.name === name ? renamed(recipe, old, wished) : recipe);
+    document.dispatchEvent(new CustomEvent("point-renamed", { detail: follow }));
+    const now = follow(stage.recipe);
+    if (now !== stage.recipe) stage.set(now);
   }
 
   /** The first press asks, the second one means it: a point has no other copy. */

@@ -57,7 +57,7 @@ export function mountTable(stage, directions, found) {
 }
 
 /** The columns of a table that may hold values; what counts is what the server says of it. */
-export function columnsOf(text) {
+function columnsOf(text) {
   const head = text.replace(/^\ufeff/, "").trimStart().split(/\r?\n/, 1)[0];
   const mark = [",", ";", "\t"].reduce((best, one) => (head.split(one).length > head.split(best).length ? one : best));
   const cells = head.split(mark).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));

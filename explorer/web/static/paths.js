@@ -6,7 +6,7 @@ const SHARED = ["label", "psi", "cutoff", "noise", "mix", "steer"];
 export const MOST_FRAMES = 5000;
 
 /** How much of the way is behind after the share t of a stretch's time; 0 and 1 stay 0 and 1. */
-export function eased(t, how) {
+function eased(t, how) {
   if (how === "smooth") return t * t * (3 - 2 * t);
   if (how === "in") return t * t;
   if (how === "out") return t * (2 - t);
@@ -42,7 +42,7 @@ export function secondsOf({ keys, loop, duration }) {
 }
 
 /** A walk as a timeline, whose keys stand `steps` frames apart; a timeline as it is. */
-export function timelineOf(walk) {
+function timelineOf(walk) {
   if (walk.keys) return walk;
   const { recipes, steps, loop, ease, space, fps = 24 } = walk;
   const keys = recipes.map((recipe, index) => ({ recipe, time: (index * steps) / fps, ease }));
@@ -84,7 +84,7 @@ function within(line, spots, index, t) {
 }
 
 /** Weights of four keys at the share u between the second and the third: explorer/timeline.py says which curve that is. */
-export function splineWeights(u, [before, here, there, after]) {
+function splineWeights(u, [before, here, there, after]) {
   const square = u * u;
   const cube = square * u;
   const leaving = cube - 2 * square + u;

@@ -1,14 +1,17 @@
 // Reading a recipe out of a PNG: the text chunk named "styloscope", as tEXt, zTXt or iTXt.
 
+import { decoded } from "./frames.js";
+
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const KEY = "styloscope";
+const TIFF = ["II*\0", "MM\0*"];
 
-/** The recipe in a dropped file (PNG or JSON) as {recipe, sha}; throws an Error with one sentence. */
+/** The recipe in a dropped file (PNG or JSON) as {recipe, sha}; throws an Error with one sentence, `bare` where nothing of ours is in it. */
 export async function recipeOfFile(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const isPNG = SIGNATURE.every((byte, index) => bytes[index] === byte);
   const text = isPNG ? await textChunk(bytes) : new TextDecoder().decode(bytes.subarray(0, 1 << 20));
-  if (text === null) throw new Error(`${file.name} carries no recipe; only pictures that Styloscope saved do.`);
+  if (text === null) throw Object.assign(new Error(`${file.name} carries no recipe; only pictures that Styloscope saved do.`), { bare: true });
   let told;
   try {
     told = JSON.parse(text);
@@ -16,10 +19,22 @@ export async function recipeOfFile(file) {
     told = null;
   }
   if (!told || typeof told !== "object" || Array.isArray(told)) {
-    throw new Error(`${file.name} is not a picture or a recipe that Styloscope saved.`);
+    throw Object.assign(new Error(`${file.name} is not a picture or a recipe that Styloscope saved.`), { bare: !isPNG });
   }
   const { sha = null, ...recipe } = told;
   return { recipe, sha };
+}
+
+/** Whether a file is a picture. Browsers do not show TIFF, which the explorer reads. */
+export async function isPicture(file) {
+  if (TIFF.includes(new TextDecoder("latin1").decode(await file.slice(0, 4).arrayBuffer()))) return true;
+  try {
+    (await decoded(file)).close();
+    return true;
+  } catch (wrong) {
+    console.debug(wrong.message);
+    return false;
+  }
 }
 
 async function textChunk(bytes) {

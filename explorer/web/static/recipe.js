@@ -28,6 +28,15 @@ export function short(recipe) {
   return Object.fromEntries(told);
 }
 
+/** The recipe with its point `old` called `now` wherever it stands in it; the recipe itself where it stands nowhere. */
+export function renamed(recipe, old, now) {
+  const called = (one) => (one.point === old ? { ...one, point: now } : one);
+  const entry = (one) => one && { ...called(one), ...(one.mix ? { mix: one.mix.map(called) } : {}) };
+  const whole = full(recipe);
+  const next = { ...entry(whole), toward: entry(whole.toward), blend: whole.blend.map(entry) };
+  return same(next, whole) ? recipe : full(next);
+}
+
 /** Whether a value from storage has a recipe's shape, so that it can be described; what may be in it, the server says. */
 export function isRecipe(value) {
   const isObject = (one) => one !== null && typeof one === "object" && !Array.isArray(one);

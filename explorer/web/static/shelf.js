@@ -1,6 +1,6 @@
 // The shelf: pictures a person has kept, as recipes in this browser's storage.
 
-import { describe, full, isRecipe, place, short } from "./recipe.js";
+import { describe, full, isRecipe, place, same, short } from "./recipe.js";
 
 const KEY = "styloscope.shelf";
 const MOST = 200;
@@ -18,6 +18,7 @@ export class Shelf {
       this.#read();
       this.#tell();
     });
+    document.addEventListener("point-renamed", ({ detail }) => this.follow(detail));
   }
 
   get items() {
@@ -58,6 +59,16 @@ export class Shelf {
     this.#change(items);
   }
 
+  /** Put every recipe through `follow`, which gives back itself or what it is now; a name that says where it is says so still. */
+  follow(follow) {
+    const items = this.#items.map((item) => {
+      const recipe = follow(item.recipe);
+      if (recipe === item.recipe) return item;
+      return { ...item, recipe, name: item.name === place(item.recipe) ? place(recipe) : item.name };
+    });
+    if (items.some((item, index) => item !== this.#items[index])) this.#change(items);
+  }
+
   #change(items) {
     this.#items = items;
     try {
@@ -95,13 +106,12 @@ export function mountShelf(stage, shelf) {
     empty.hidden = items.length > 0;
     for (const [id, card] of shown) {
       if (!items.some((item) => item.id === id)) {
-        card.stop.abort();
-        card.element.remove();
+        card.leave();
         shown.delete(id);
       }
     }
     items.forEach((item, index) => {
-      if (!shown.has(item.id)) shown.set(item.id, makeCard(stage, shelf, item));
+      if (!shown.has(item.id)) shown.set(item.id, new Card(stage, shelf, item));
       const card = shown.get(item.id);
       card.update(item, { first: index === 0, last: index === items.length - 1 });
       if (list.children[index] !== card.element) list.insertBefore(card.element, list.children[index] ?? null);
@@ -120,84 +130,127 @@ export function mountShelf(stage, shelf) {
   });
 }
 
-function makeCard(stage, shelf, item) {
-  const element = document.createElement("li");
-  const stop = new AbortController();
-  const picture = button("picture", "", () => stage.show(shelf.items.find(({ id }) => id === item.id).recipe));
-  const image = Object.assign(document.createElement("img"), { alt: "", width: SIZE, height: SIZE, decoding: "async" });
-  picture.append(image);
-  // The timeline takes what is dragged there; "Use in…" does the same without a mouse.
-  picture.draggable = true;
-  picture.addEventListener("dragstart", ({ dataTransfer }) => {
-    dataTransfer.setData("application/x-styloscope-kept", item.id);
-    dataTransfer.effectAllowed = "copy";
-  });
-  const name = Object.assign(document.createElement("input"), { className: "name", value: item.name, maxLength: 80 });
-  name.setAttribute("aria-label", "Name");
-  name.addEventListener("change", () => shelf.rename(item.id, name.value));
-  const left = button("icon", "i-left", () => refocus(left, right, () => shelf.move(item.id, -1)));
-  const right = button("icon", "i-right", () => refocus(right, left, () => shelf.move(item.id, 1)));
-  const remove = button("icon", "i-close", () => {
+/** A kept picture in the page: the picture itself, its name, and the tools that move it, use it and take it away. */
+class Card {
+  #stop = new AbortController();
+  #made = null; // the network file that the picture is asked of
+  #unanswered = false;
+  #wrong = ""; // why there is no picture
+
+  constructor(stage, shelf, item) {
+    Object.assign(this, { stage, shelf, item });
+    this.element = document.createElement("li");
+    this.image = Object.assign(document.createElement("img"), { alt: "", width: SIZE, height: SIZE, decoding: "async" });
+    this.picture = this.#makePicture();
+    this.name = this.#makeName();
+    this.left = button("icon", "i-left", () => refocus(this.left, this.right, () => shelf.move(item.id, -1)));
+    this.right = button("icon", "i-right", () => refocus(this.right, this.left, () => shelf.move(item.id, 1)));
+    this.away = button("icon", "i-close", () => this.#remove());
+    this.into = this.#makeInto();
+    const tools = Object.assign(document.createElement("div"), { className: "tools" });
+    tools.append(this.left, this.right, this.into, this.away);
+    this.element.append(this.picture, this.name, tools);
+    this.look();
+    this.receivers();
+  }
+
+  #makePicture() {
+    const picture = button("picture", "", () => this.stage.show(this.item.recipe));
+    picture.append(this.image);
+    // The timeline takes what is dragged there; "Use in…" does the same without a mouse.
+    picture.draggable = true;
+    picture.addEventListener("dragstart", ({ dataTransfer }) => {
+      dataTransfer.setData("application/x-styloscope-kept", this.item.id);
+      dataTransfer.effectAllowed = "copy";
+    });
+    return picture;
+  }
+
+  #makeName() {
+    const name = Object.assign(document.createElement("input"), { className: "name", value: this.item.name, maxLength: 80 });
+    name.setAttribute("aria-label", "Name");
+    name.addEventListener("change", () => this.shelf.rename(this.item.id, name.value));
+    return name;
+  }
+
+  #makeInto() {
+    const into = Object.assign(document.createElement("select"), { className: "into" });
+    into.addEventListener("change", () => {
+      this.stage.receivers.get(into.value)?.({ ...this.item });
+      into.value = "";
+    });
+    return into;
+  }
+
+  #remove() {
     // The keyboard stays on the shelf: at the next picture's button, or at the one that keeps.
-    const next = element.nextElementSibling ?? element.previousElementSibling;
-    shelf.remove(item.id);
+    const next = this.element.nextElementSibling ?? this.element.previousElementSibling;
+    this.shelf.remove(this.item.id);
     (next?.querySelector(".tools button:last-child") ?? document.querySelector("[data-do=keep]"))?.focus();
-  });
-  const into = document.createElement("select");
-  into.className = "into";
-  into.addEventListener("change", () => {
-    stage.receivers.get(into.value)?.(shelf.items.find(({ id }) => id === item.id));
-    into.value = "";
-  });
-  const tools = Object.assign(document.createElement("div"), { className: "tools" });
-  tools.append(left, right, into, remove);
-  element.append(picture, name, tools);
-  let made = null; // the network file that the picture is asked of
-  let unanswered = false;
-  let wrongWords = "";
+  }
+
   /** Ask for the picture, once of each file that has the network's name. */
-  const look = async () => {
-    const sha = stage.find(item.recipe.checkpoint)?.sha ?? "";
-    if (!stage.networks.length || made === sha) return;
-    made = sha;
-    unanswered = false;
+  async look() {
+    const { recipe } = this.item;
+    const sha = this.stage.find(recipe.checkpoint)?.sha ?? "";
+    if (!this.stage.networks.length || this.#made === sha) return;
+    this.#made = sha;
+    this.#unanswered = false;
+    const stale = () => this.#made !== sha || this.item.recipe !== recipe || this.#stop.signal.aborted;
     try {
-      const blob = await stage.picture(item.recipe, { size: 2 * SIZE, signal: stop.signal });
-      if (made !== sha || stop.signal.aborted) return;
-      const before = image.src;
-      image.src = URL.createObjectURL(blob);
+      const blob = await this.stage.picture(recipe, { size: 2 * SIZE, signal: this.#stop.signal });
+      if (stale()) return;
+      const before = this.image.src;
+      this.image.src = URL.createObjectURL(blob);
       if (before) URL.revokeObjectURL(before);
-      wrongWords = "";
+      this.#wrong = "";
     } catch (wrong) {
-      if (made !== sha || stop.signal.aborted) return;
-      unanswered = !wrong.refused;
-      wrongWords = wrong.message;
+      if (stale()) return;
+      this.#unanswered = !wrong.refused;
+      this.#wrong = wrong.message;
     }
-    picture.classList.toggle("missing", Boolean(wrongWords));
-    picture.title = wrongWords || describe(item.recipe);
-  };
-  const lookAgain = () => {
-    if (!unanswered) return;
-    made = null;
-    look();
-  };
-  look();
-  const receivers = () => {
-    into.replaceChildren(new Option("Use in…", ""), ...[...stage.receivers.keys()].map((title) => new Option(title, title)));
-    into.hidden = stage.receivers.size === 0;
-  };
-  receivers();
-  const update = (now, { first, last }) => {
-    if (document.activeElement !== name) name.value = now.name;
-    picture.title = wrongWords || describe(now.recipe);
-    picture.setAttribute("aria-label", `${now.name}: to the stage`);
-    into.setAttribute("aria-label", `${now.name}: into a panel`);
-    label(left, `${now.name}: move left`);
-    label(right, `${now.name}: move right`);
-    label(remove, `${now.name}: remove`);
-    [left.disabled, right.disabled] = [first, last];
-  };
-  return { element, stop, update, receivers, look, lookAgain };
+    this.#say();
+  }
+
+  lookAgain() {
+    if (!this.#unanswered) return;
+    this.#made = null;
+    this.look();
+  }
+
+  #say() {
+    this.picture.classList.toggle("missing", Boolean(this.#wrong));
+    this.picture.title = this.#wrong || describe(this.item.recipe);
+  }
+
+  /** Offer the panels that take kept pictures. */
+  receivers() {
+    const { receivers } = this.stage;
+    this.into.replaceChildren(new Option("Use in…", ""), ...[...receivers.keys()].map((title) => new Option(title, title)));
+    this.into.hidden = receivers.size === 0;
+  }
+
+  update(item, { first, last }) {
+    const other = !same(item.recipe, this.item.recipe);
+    // The recipe that a picture is under way for stays the one it is compared with.
+    this.item = other ? item : { ...item, recipe: this.item.recipe };
+    if (document.activeElement !== this.name) this.name.value = item.name;
+    this.#say();
+    this.picture.setAttribute("aria-label", `${item.name}: to the stage`);
+    this.into.setAttribute("aria-label", `${item.name}: into a panel`);
+    label(this.left, `${item.name}: move left`);
+    label(this.right, `${item.name}: move right`);
+    label(this.away, `${item.name}: remove`);
+    [this.left.disabled, this.right.disabled] = [first, last];
+    if (!other) return;
+    this.#made = null;
+    this.look();
+  }
+
+  leave() {
+    this.#stop.abort();
+    this.element.remove();
+  }
 }
 
 function refocus(own, other, act) {

@@ -9,6 +9,7 @@
 //   walk                                 {recipes, steps, loop, ease, space, fps}, or null: what "Play" and "Save as" take
 //   menus                                Gradio's dropdowns: mount(id, choose), show(id, {choices, value})
 //   say(sentence)                        an error over the picture, until the next good one
+//   offer(sentence, {words, act})        a question there instead, with a button that bears `words`
 //   tell(words)  remark(words)           what just happened, for screen readers; for everybody, where the page shows it nowhere else
 //   download(blobOrURL, filename)  play()
 
@@ -49,6 +50,7 @@ class Stage {
   #answered = true;
   #again = 0;
   #remarked = 0;
+  #offered = null; // what the question over the picture leads to
   walk = null;
   menus = new Menus();
   receivers = new Map();
@@ -150,6 +152,37 @@ class Stage {
     const place = find("stage-error");
     place.textContent = sentence;
     place.hidden = !sentence;
+    if (this.#offered) this.#answer();
+  }
+
+  /** Ask over the picture whether to `act`; the question goes by its buttons, by Escape, and as a sentence goes. */
+  offer(sentence, { words, act }) {
+    this.player.stop(); // or the next frame of what plays would wipe it away
+    this.say("");
+    this.tell(`${sentence} ${words}?`);
+    this.#offered = act;
+    find("stage-offer-words").textContent = sentence;
+    find("stage-offer").querySelector("[data-offer=take]").textContent = words;
+    find("stage-offer").hidden = false;
+  }
+
+  /** The question goes; `taken` where its button was pressed. */
+  #answer({ taken = false } = {}) {
+    const [place, act] = [find("stage-offer"), this.#offered];
+    this.#offered = null;
+    // The keyboard stays at the picture, not at what is gone.
+    if (place.contains(document.activeElement)) this.view.canvas.focus();
+    place.hidden = true;
+    if (taken) act?.();
+  }
+
+  #mountOffer() {
+    const place = find("stage-offer");
+    place.addEventListener("click", ({ target }) => {
+      const pressed = target.closest("[data-offer]")?.dataset.offer;
+      if (pressed) this.#answer({ taken: pressed === "take" });
+    });
+    addEventListener("keydown", ({ key, target }) => key === "Escape" && !target.closest?.(".menu, dialog") && this.#offered && this.#answer());
   }
 
   tell(words) {
@@ -215,6 +248,7 @@ class Stage {
     this.view = new View({ canvas: find("stage"), frame: find("stage-frame"), view: find("stage-view"), drag: (way) => this.#drag(way), spare });
     this.#mountTools(mountKeys(this));
     this.#canGo({ undo: false, redo: false });
+    this.#mountOffer();
     mountControls(this);
     mountHeader(this);
     mountShelf(this, this.keeper);

@@ -78,7 +78,7 @@ function complain(stage, sentence) {
   if (place) place.textContent = sentence;
 }
 
-export const KEPT = "application/x-styloscope-kept";
+const KEPT = "application/x-styloscope-kept";
 
 /** Keyframes of another panel, such as a path drawn over the map, in the place of what is here. */
 function fromElsewhere(stage, model, { recipes, times, spline = "catmull-rom", loop = false }) {

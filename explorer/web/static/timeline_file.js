@@ -10,12 +10,12 @@ const BOXES = ["moov", "udta", "meta", "ilst", "\u00a9cmt", "data"];
 export const MOST_KEYS = 256;
 export const EASES = { linear: "even", smooth: "rests at both", in: "starts slowly", out: "ends slowly", hold: "waits, then jumps" };
 
-/** {line, shas} of a film or of a timeline's JSON; null for any other file; throws a sentence for a film without one. */
+/** {line, shas} of a film or of a timeline's JSON; null for any other file; throws a sentence for a film without one, `bare` as in png.js. */
 export async function timelineOfFile(file) {
   const kind = kindOf(await piece(file, 0, 12));
   if (!kind && file.size > MOST_TEXT) return null;
   const text = kind ? await carried(file, kind) : await file.text();
-  if (text === null) throw new Error(`${file.name} carries no timeline; only films that Styloscope saved do.`);
+  if (text === null) throw Object.assign(new Error(`${file.name} carries no timeline; only films that Styloscope saved do.`), { bare: true });
   const told = parsed(text);
   if (!kind && !Array.isArray(told?.keys)) return null;
   return read(told, file.name);

@@ -32,6 +32,7 @@ export class TimelineModel {
       this.#load();
       this.#tell();
     });
+    document.addEventListener("point-renamed", ({ detail }) => this.#follow(detail));
   }
 
   heard(fn) {
@@ -165,6 +166,25 @@ export class TimelineModel {
     to.push(this.line);
     this.line = line;
     this.chosen = line.keys[Math.min(place, line.keys.length - 1)] ?? null;
+    this.#store();
+    this.#tell();
+  }
+
+  /** Put every key's recipe through `follow`, which gives back itself or what it is now; what undo leads to as well. */
+  #follow(follow) {
+    const through = (line) => {
+      const keys = line.keys.map((key) => {
+        const recipe = follow(key.recipe);
+        return recipe === key.recipe ? key : { ...key, recipe };
+      });
+      return keys.some((key, index) => key !== line.keys[index]) ? { ...line, keys } : line;
+    };
+    const [line, place] = [through(this.line), this.place];
+    [this.#back, this.#on] = [this.#back.map(through), this.#on.map(through)];
+    this.#before &&= through(this.#before);
+    if (line === this.line) return;
+    this.line = line;
+    this.chosen = line.keys[place] ?? null;
     this.#store();
     this.#tell();
   }
