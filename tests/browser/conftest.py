@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,13 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the running app."""
-    runs = tmp_path_factory.mktemp("runs")
-    with RunningApp("--checkpoints", str(networks), "--runs", str(runs)) as address:
+    """The address of the running app, which knows nothing of an earlier session."""
+    runs, cache = (tmp_path_factory.mktemp(name) for name in ("runs", "cache"))
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+                patch.setenv(name, str(cache))
+            address = stack.enter_context(RunningApp("--checkpoints", str(networks), "--runs", str(runs)))
         yield address
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +162,6 @@ def test_what_failed_is_offered_again_on_the_way_back(tab: Any) -> None:
     until(lambda: tab.execute_script("return arguments[0].hidden", again))
     for colour in ("Distance from average", "Brightness"):
         pick(tab, "Colour by", colour)
-    told = "return document.querySelector(\"#map-work\").innerHTML"
-    print(words(tab, "#map-work"), words(tab, "#map-panel .scale"), tab.execute_script("return stage.recipe.label"))
-    time.sleep(10)
-    print(words(tab, "#map-work"), words(tab, "#map-panel .scale"), words(tab, STATUS))
     until(lambda: not words(tab, "#map-work") and tab.execute_script("return arguments[0].hidden", again))
     tab.execute_script("stage.set({ label: 1 })")
     until(lambda: again.is_displayed())
