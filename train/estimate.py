@@ -7,7 +7,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,13 +96,13 @@ def tell(asked: Asked) -> int:
     print(f"{'runs on:':18} {machine.says(device, bfloat16=trainer.bfloat16, why=why)}")
     costs = {size: _measured(trainer, size) for size in growth.sizes}
     ahead = _ahead(trainer)
-    held = max(costs[stage.size].activations * _at_once(trainer, stage) for stage in growth.stages())
-    print(f"{'memory:':18} {_memory(planned, trainer, held)}")
+    waiting = [(costs[stage.size].activations, _at_once(trainer, stage)) for stage in growth.stages()]
+    print(f"{'memory:':18} {_memory(planned, trainer, _peak(waiting))}")
     print(f"{'disk:':18} {_disk(trainer)}")
     seconds = _seconds(trainer, costs, ahead)
     print(f"{'time:':18} {_time(trainer, seconds)}")
     more = _weights(trainer) + _pixels(planned, trainer)
-    for sentence in _doubts(trainer, hours=seconds / 3600, held=held, more=more):
+    for sentence in _doubts(trainer, hours=seconds / 3600, waiting=waiting, more=more):
         print(f"{'note:':18} {sentence}")
     if trainer.networks.g.grows:
         print("\n".join(table(trainer, costs, ahead)))
@@ -365,16 +365,21 @@ def doubts(trainer: Trainer) -> list[str]:
         work += (last - first) * one
         first = last
     seconds = work * SLOWER * _multiply_add() * (BFLOAT16 if trainer.bfloat16 else 1.0)
-    held = max(_held(trainer, stage) for stage in trainer.growth.stages())
-    return _doubts(trainer, hours=seconds / 3600, held=held, more=_weights(trainer))
+    waiting = [(_held(trainer, stage), _at_once(trainer, stage)) for stage in trainer.growth.stages()]
+    return _doubts(trainer, hours=seconds / 3600, waiting=waiting, more=_weights(trainer))
 
 
 def _held(trainer: Trainer, stage: Stage) -> int:
-    """Bytes that the gradients of a stage wait on."""
+    """Bytes that the gradients of a stage wait on for one image."""
     config, g = trainer.config, trainer.networks.g.config
     passed = sum(c * math.prod(size) for c, size in list(zip(g.filters, g.level_sizes, strict=True))[: stage.level + 1])
     each = HELD_BY_PATHS if config.path_weight else HELD[config.arch]
-    return round(passed * each * _at_once(trainer, stage) / (2 if trainer.bfloat16 else 1))
+    return round(passed * each / (2 if trainer.bfloat16 else 1))
+
+
+def _peak(waiting: Sequence[tuple[int, int]], *, most: int | None = None) -> int:
+    """Bytes held at the worst stage, where no more than `most` images are computed at once."""
+    return max(each * (count if most is None else min(count, most)) for each, count in waiting)
 
 
 def _multiply_add() -> float:
@@ -388,8 +393,8 @@ def _multiply_add() -> float:
     return took / (images.numel() * weights[0].numel())
 
 
-def _doubts(trainer: Trainer, *, hours: float, held: int, more: int) -> list[str]:
-    """`held` bytes are those of all images at once, `more` those of everything else."""
+def _doubts(trainer: Trainer, *, hours: float, waiting: Sequence[tuple[int, int]], more: int) -> list[str]:
+    """`waiting` are the bytes held for one image at each stage, and its images at once; `more` are all other bytes."""
     said, free = [], _free()
     if trainer.device.type != "cpu":
         return []
@@ -399,9 +404,10 @@ def _doubts(trainer: Trainer, *, hours: float, held: int, more: int) -> list[str
             f"this takes about {hours:.0f} hours on this CPU, and {_disk(trainer).partition(':')[0]}; made for a CPU "
             f"are --preset {named}; --keep 5 keeps five network files"
         )
+    held = _peak(waiting)
     if free is not None and held + more > free:
-        micro = max(_at_once(trainer, stage) for stage in trainer.growth.stages())
-        fits = [one for one in _micro_batches(trainer.config, below=micro) if more + held * one / micro <= free]
+        allowed = _micro_batches(trainer.config, below=max(count for _, count in waiting))
+        fits = [one for one in allowed if more + _peak(waiting, most=one) <= free]
         advice = f"give --micro-batch {fits[-1]}" if fits else "take a smaller --size or --channel-base"
         need = f"this takes about {(held + more) / GIB:.1f} GiB of memory beside Python itself"
         said.append(f"{need}, and {free / GIB:.1f} GiB are free; {advice}")

@@ -74,7 +74,7 @@ def test_a_training_that_takes_days_on_a_cpu_is_doubted(monkeypatch: pytest.Monk
 
 def test_memory_that_will_not_do_is_said_with_a_micro_batch_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make.trainer(batch=32, kimg=0.1)
-    held = estimate._held(trainer, trainer.growth.final)
+    held = 32 * estimate._held(trainer, trainer.growth.final)
     monkeypatch.setattr(estimate, "_free", lambda: estimate._weights(trainer) + held // 2)
     (said,) = estimate.doubts(trainer)
     assert "GiB of memory" in said and said.endswith("give --micro-batch 16")
@@ -84,12 +84,18 @@ def test_memory_that_will_not_do_is_said_with_a_micro_batch_that_does(monkeypatc
     assert estimate.doubts(trainer) == []
 
 
+def test_the_micro_batch_that_fits_is_looked_for_in_every_size() -> None:
+    """A network that grows computes many small pictures at once, and few large ones, which take the most."""
+    waiting = [(1, 32), (4, 16), (16, 8)]
+    assert [estimate._peak(waiting, most=most) for most in (None, 16, 8, 4, 2)] == [128, 128, 128, 64, 32]
+
+
 @pytest.mark.parametrize("more", [{}, {"path_weight": 0.0}, GROWS])
 def test_guessed_memory_is_like_the_measured(more: dict[str, object]) -> None:
     big = {"channel_base": 1024, "channel_max": 64}
     trainer = make.trainer(**{**big, **more})
     trainer.images = trainer.growth.end if trainer.growth.grows else 0
-    measured = estimate.measure(trainer).activations * trainer.micro
+    measured = estimate.measure(trainer).activations
     assert 0.5 < estimate._held(trainer, trainer.growth.final) / measured < 2
 
 

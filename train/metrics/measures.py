@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -207,12 +208,16 @@ def _over_held(
 
 
 def _nearer(one: np.ndarray, held: np.ndarray) -> float:
-    """Share of pictures nearer to a training picture than 99 in 100 held-out pictures are."""
+    """Share of pictures nearer to a training picture than 99 in 100 held-out pictures are; NaN of none."""
+    if not len(one) or not len(held):
+        return math.nan
     return float((one < np.quantile(held, 0.01)).mean())
 
 
 def _nearest(one: np.ndarray, held: np.ndarray) -> float:
-    """Median distance to the nearest training picture, over a held-out picture's."""
+    """Median distance to the nearest training picture, over a held-out picture's; NaN of none."""
+    if not len(one) or not len(held):
+        return math.nan
     return _over(float(np.median(one)), float(np.median(held)))
 
 
@@ -254,6 +259,8 @@ def _sharp(band: int) -> Run:
 
 
 def _strength(one: np.ndarray, real: np.ndarray) -> float:
+    if not len(one) or not len(real):
+        return math.nan
     return _over(float(np.sqrt(one.mean())), float(np.sqrt(real.mean())))
 
 

@@ -188,3 +188,15 @@ def test_the_error_of_a_figure_shrinks_with_more_pictures() -> None:
 
 def test_whether_a_run_was_mirrored_stands_in_every_row() -> None:
     assert measured(names="spread", count=12, mirrored=True)["spread"]["mirrored"] is True
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_person_who_is_nearly_everybody(tmp_path: Any) -> None:
+    for number in range(33):
+        person = 3 if number == 32 else number // 16
+        make.save(tmp_path / f"person{person:03}_slice{number:02}.png", make.picture("L", (16, 16), seed=number))
+    data = open_data(plan(Config.read({"data": str(tmp_path), "size": "16"})))
+    for seed in range(3):
+        found = measured(data=data, names="nearer,nearest,sharpness_fine,spread", seed=seed)
+        assert set(found) == {"nearer", "nearest", "sharpness_fine", "spread"}
+        assert all(math.isfinite(one["value"]) for one in found.values())
