@@ -18,7 +18,10 @@ __all__ = ["depthwise"]
 
 
 def depthwise(x: Tensor, kernel: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:
-    """Convolve each channel of x [N, C, H, W] with its own kernel of [C, 1, k, k], which gets no gradient."""
+    """Convolve each channel of x [N, C, H, W] with its own kernel of [C, 1, k, k], which gets no gradient.
+
+    In the precision that both are of: autocast has to be off.
+    """
     return _Depthwise.apply(x, kernel, stride, padding)
 
 
@@ -27,8 +30,7 @@ class _Depthwise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(kernel)
         ctx.how, ctx.laid = (stride, padding), (x.shape, x.stride())
-        with torch.autocast(x.device.type, enabled=False):
-            return F.conv2d(x, kernel, stride=stride, padding=padding, groups=len(kernel))
+        return F.conv2d(x, kernel, stride=stride, padding=padding, groups=len(kernel))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -51,14 +53,15 @@ class _Transposed(torch.autograd.Function):
         ctx.how = (stride, padding)
         # Of the picture only its shape and layout count: its numbers are for the kernel's gradient.
         blank = gradient.new_empty_strided(shape, strides)
-        wanted = (True, False, False)
-        with torch.autocast(gradient.device.type, enabled=False):
-            found: Tensor = torch.ops.aten.convolution_backward(
-                gradient, blank, kernel, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], len(kernel), wanted
-            )[0]
+        wanted, sides = (True, False, False), ([stride, stride], [padding, padding], [1, 1], False, [0, 0])
+        found: Tensor = torch.ops.aten.convolution_backward.default(
+            gradient, blank, kernel, None, *sides, len(kernel), wanted
+        )[0]
         return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (kernel,) = ctx.saved_tensors
-        return _Depthwise.apply(gradients[0], kernel, *ctx.how), None, None, None, None, None
+        # Autocast may be on where a derivative is taken; the one before it is of the pictures' own precision.
+        with torch.autocast(kernel.device.type, enabled=False):
+            return _Depthwise.apply(gradients[0], kernel, *ctx.how), None, None, None, None, None

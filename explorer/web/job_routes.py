@@ -129,13 +129,19 @@ def _asked(settings: Mapping[str, Any], *, check: Check) -> Asked:
         clean["timeline"], timeline = _timeline(clean, base=given)
         points = list(timeline.recipes)
         given.setdefault("checkpoint", points[0].checkpoint)
+    if "recipes" in clean:
+        listed = enumerate(_listed(clean["recipes"]))
+        points = [Recipe.parse(inner(point, f"recipes[{place}]")) for place, point in listed]
+        if "recipe" not in clean:
+            given.setdefault("checkpoint", points[0].checkpoint)
     base = Recipe.parse({**Recipe.parse(inner(clean.get("recipe", {}), "recipe")).to_dict(), **given})
     network = check(base)
     if "grown" in clean:
         clean["grown"] = str(base.grown)
-    if "recipes" in clean:
-        listed = enumerate(_listed(clean["recipes"]))
-        points = [Recipe.parse(inner(point, f"recipes[{place}]")) for place, point in listed]
+    for place, point in enumerate(points):
+        if "checkpoint" not in clean and point.checkpoint is not None and check(point).path != network.path:
+            where = f"recipes[{place}].checkpoint"
+            raise SettingError(where, point.checkpoint, f"a walk keeps one network, here {network.name}")
     points = [replace(point, checkpoint=network.name) for point in points]
     for point in points:
         check(point)

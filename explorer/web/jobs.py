@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,7 @@ class Job:
     process: subprocess.Popen[str] | None = None
     started: tuple[float, int] | None = None
     touched: float = field(default_factory=time.monotonic)
+    names: Mapping[str, str] = field(default_factory=dict)  # of absolute paths, as the page may read them
 
     @property
     def lane(self) -> str:
@@ -224,7 +225,10 @@ class Jobs:
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in network)
         name = f"{stem[:60].strip('-')}-{verb}{made.suffix or '.zip'}"
         command = [*self._program, *line[:1], *self._places, *line[1:]]
-        return Job(id=identity, verb=verb, name=name, folder=folder, command=command, made=made)
+        return Job(
+            id=identity, verb=verb, name=name, folder=folder, command=command, made=made,
+            names=_names([*settings.values(), *self._places], folder=folder),
+        )  # fmt: skip
 
     def touch(self, folder: Path) -> None:
         """Say that a folder of `hold` is still being written to."""
@@ -378,6 +382,8 @@ class Jobs:
         error = None
         if job.process.returncode != 0 or not job.made.exists():
             error = said.removeprefix("error: ") or f"the job ended with status {job.process.returncode}"
+            for path, called in job.names.items():  # where files lie is nobody's business but this machine's
+                error = error.replace(path, called)
         elif job.made.is_dir():
             try:
                 job.made = _zipped(job.made)
@@ -391,6 +397,14 @@ class Jobs:
             self._changed.notify_all()
         if job.state != "done":
             shutil.rmtree(job.folder, ignore_errors=True)
+
+
+def _names(told: Iterable[object], *, folder: Path) -> dict[str, str]:
+    """What absolute paths of a command are called where anybody may read it, longer paths first."""
+    words = [one.partition("=")[2] if one.startswith("--") else one for one in told if isinstance(one, str)]
+    paths = {word for word in words if os.path.isabs(word)}
+    names = {path: name_of(Path(path)) if path.endswith(".safetensors") else Path(path).name for path in paths}
+    return dict(sorted({**names, str(folder): "the job's folder"}.items(), key=lambda one: -len(one[0])))
 
 
 def _no_place(wrong: OSError) -> OutputError:

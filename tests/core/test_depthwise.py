@@ -47,9 +47,12 @@ def test_it_and_its_derivatives_are_the_convolutions(size: tuple[int, int], stri
 
 def test_layouts_and_precisions_are_kept() -> None:
     x = torch.randn(2, 8, 6, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
-        y = filtered(x, stride=1, padding=2)
-        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    y = filtered(x, stride=1, padding=2)
+    with torch.autocast("cpu", torch.bfloat16):  # as where R1 takes its derivative
+        (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.square().sum(), x, retain_graph=True)
+    (plain,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    assert torch.equal(slope, plain) and torch.equal(bend, torch.autograd.grad(plain.square().sum(), x)[0])
     assert y.dtype == slope.dtype == torch.float32
     assert y.is_contiguous(memory_format=torch.channels_last)
     assert slope.is_contiguous(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ out = pathlib.Path(given["out"])
 seeds = given.get("seeds", "")
 if seeds == "wrong":
     sys.exit(print("error: seeds cannot be 'wrong': try 3,9", file=sys.stderr) or 2)
+if seeds == "gone":
+    sys.exit(print(f"error: nothing at {given['checkpoint']}, see {out.parent}", given["runs"], file=sys.stderr) or 2)
 if seeds == "stubborn":
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -92,6 +95,13 @@ def test_the_sentence_of_the_command_comes_back(jobs: Jobs) -> None:
     with pytest.raises(StyloscopeError, match="^seeds cannot be 'wrong': try 3,9$"):
         waited(jobs, name)
     assert jobs.status(name)["state"] == "failed"
+
+
+def test_where_files_lie_is_not_told(tmp_path: Path) -> None:
+    file, places = str(tmp_path / "runs" / "mine" / "gone.safetensors"), (f"--runs={tmp_path / 'runs'}",)
+    made = Jobs(program=(sys.executable, "-c", VERB), most=3, places=places)
+    with closing(made), pytest.raises(StyloscopeError, match="^nothing at gone, see the job's folder runs$"):
+        waited(made, made.submit("interpolate", {"checkpoint": file, "seeds": "gone"}))
 
 
 @pytest.mark.parametrize("how", ["slow", "stubborn"])

@@ -16,6 +16,7 @@ pytest.importorskip("gradio")
 from starlette.testclient import TestClient
 
 from core import pictures
+from core.errors import CheckpointError, SettingError
 from explorer.recipe import Recipe
 from explorer.studio import Studio
 from explorer.web import build
@@ -119,3 +120,20 @@ def test_names_of_files_beyond_the_folders(house: Path, far: Path, monkeypatch: 
     assert (first, second) == ("cls/000000", "again/cls/000000")
     assert beside.network(first).sha != beside.network(second).sha
     assert Studio(far / "checkpoints", house / "runs").admit(str(file)) == "000000"  # as it is listed there
+
+
+def test_a_walk_of_recipes_keeps_their_network(house: Path, far: Path) -> None:
+    studio = studio_of(house, far)
+
+    def of(*recipes: dict[str, Any], **more: Any) -> str:
+        return str(looked_at("interpolate", {"recipes": list(recipes), **more}, check=studio.check)["checkpoint"])
+
+    mine, brain = {"checkpoint": "cls/000000", "seed": 1}, {"checkpoint": "brain", "seed": 2}
+    assert (
+        of(mine, {"seed": 3}) == of(mine, {**mine, "checkpoint": "cls"}) == str(far / "checkpoints/000000.safetensors")
+    )
+    assert of(mine, brain, checkpoint="brain").endswith("brain.safetensors"), "as --checkpoint over --recipes"
+    with pytest.raises(SettingError, match=r"recipes\[1\].checkpoint cannot be 'brain': a walk keeps one network"):
+        of(mine, brain)
+    with pytest.raises(CheckpointError, match="nope"):
+        of(mine, {"checkpoint": "nope"})
