@@ -65,7 +65,7 @@ def main(kills: int = 20, seed: int = 0) -> int:
     """Returns 0 where both runs are the same to the bit."""
     chance, done, moments = random.Random(seed), 0, list[str]()
     with tempfile.TemporaryDirectory() as folder:
-        data = make.folder(Path(folder) / "in", count=40)
+        data = make.folder(Path(folder) / "in", count=80)
         whole, cut = Path(folder) / "whole", Path(folder) / "cut"
         kimg = f"{kills * 0.16:g}"
         took = []
