@@ -11,13 +11,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch.nn import functional
 
 import core
-from core.devices import out_of_memory
 from core.errors import SettingError
 from train import machine
 from train.cli import Asked
@@ -45,7 +43,6 @@ HELD = {"stylegan2": 74.0, "stylegan": 54.0}  # bytes that gradients wait on for
 HELD_BY_PATHS = 140.0
 
 Size = tuple[int, int]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -142,25 +139,7 @@ def _measured(trainer: Trainer, size: Size) -> Cost:
     """What a size costs, its newest level blended in where it fades."""
     stage = next(stage for stage in trainer.growth.stages() if stage.size == size)
     with machine.grown(trainer, stage):
-        return _fitting(trainer, lambda: measure(trainer))
-
-
-def _fitting(trainer: Trainer, measured: Callable[[], T]) -> T:
-    """What `measured` gives, with fewer images at once where memory runs out. Raises TrainingError."""
-    while True:
-        try:
-            return measured()
-        except (MemoryError, RuntimeError) as wrong:
-            if not out_of_memory(wrong):
-                raise
-        # Outside the handler: until it is left, its traceback holds on to everything that was computed.
-        _forget(trainer)
-        trainer.halve()
-
-
-def _forget(trainer: Trainer) -> None:
-    for network in (trainer.networks.g, trainer.networks.d):
-        network.zero_grad(set_to_none=True)
+        return machine.fitting(trainer, lambda: measure(trainer))
 
 
 def _part(trainer: Trainer) -> slice:
@@ -182,7 +161,7 @@ def _ahead(trainer: Trainer) -> float:
         return _timed(trainer, lambda: trainer.reconstruction_loss(part, real), count=length(part))[0]
 
     try:
-        return _fitting(trainer, measured)
+        return machine.fitting(trainer, measured)
     finally:
         start.codes = None
 
@@ -222,7 +201,7 @@ def _timed(trainer: Trainer, phase: Callable[[], tuple[torch.Tensor, object]], *
         loss = phase()[0]
     loss.backward()
     machine.wait(trainer.device)
-    _forget(trainer)
+    machine.forget(trainer)
     return (time.perf_counter() - began) / count, held // count
 
 

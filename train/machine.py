@@ -9,9 +9,10 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -31,6 +32,8 @@ __all__ = [
     "device",
     "doubts",
     "few",
+    "fitting",
+    "forget",
     "grown",
     "memory",
     "name",
@@ -39,6 +42,8 @@ __all__ = [
     "set_up",
     "wait",
 ]
+
+T = TypeVar("T")
 
 GAIN = 1.1
 SLOW = 4.0
@@ -138,11 +143,11 @@ def compiled(trainer: Trainer) -> list[str]:
         _allow(programs=8 * len(trainer.growth.sizes))
         trainer.synthesis = torch.compile(networks.g.synthesis, dynamic=False)
         trainer.discriminator = torch.compile(networks.d, dynamic=False)
-        _rehearsed(trainer)
+        fitting(trainer, lambda: _rehearse(trainer))
     except (*UNCOMPILED, TrainingError) as wrong:
         trainer.plain()
         trainer.micro = micro
-        _forget(trainer)
+        forget(trainer)
         return [f"not compiled, which only makes it slower ({brief(wrong)})"]
     return [f"compiled in {time.perf_counter() - began:.0f} s"]
 
@@ -154,19 +159,21 @@ def _allow(*, programs: int) -> None:
     setattr(config, name, max(programs, getattr(config, name)))
 
 
-def _rehearsed(trainer: Trainer) -> None:
-    """As `_rehearse`, with fewer pictures where memory is short."""
+def fitting(trainer: Trainer, work: Callable[[], T]) -> T:
+    """What `work` gives, with fewer images at once where memory runs out. Raises TrainingError."""
     while True:
         try:
-            return _rehearse(trainer)
-        except RuntimeError as wrong:
+            return work()
+        except (MemoryError, RuntimeError) as wrong:
             if not out_of_memory(wrong):
                 raise
-        _forget(trainer)
+        # Outside the handler: until it is left, its traceback holds on to everything that was computed.
+        forget(trainer)
         trainer.halve()
 
 
-def _forget(trainer: Trainer) -> None:
+def forget(trainer: Trainer) -> None:
+    """Drop the gradients of both networks."""
     for network in (trainer.networks.g, trainer.networks.d):
         network.zero_grad(set_to_none=True)
 
@@ -183,7 +190,7 @@ def _rehearse(trainer: Trainer) -> None:
         with frozen(trainer.networks.d):
             trainer.generator_loss(part)[0].backward()
         trainer.discriminator_loss(part, trainer.reals())[0].backward()
-    _forget(trainer)
+    forget(trainer)
 
 
 def _pass(trainer: Trainer) -> float:
@@ -191,7 +198,7 @@ def _pass(trainer: Trainer) -> float:
     began = time.perf_counter()
     trainer.discriminator_loss(part, trainer.reals())[0].backward()
     trainer.generator_loss(part)[0].backward()
-    _forget(trainer)
+    forget(trainer)
     return time.perf_counter() - began
 
 

@@ -128,8 +128,8 @@ def test_a_drawn_line_becomes_keyframes_among_kept_pictures(tab: Any) -> None:
         tab.execute_async_script("fetch('/points/mine?checkpoint=brain', { method: 'DELETE' }).then(arguments[0])")
 
 
-def test_small_pictures_that_failed_are_drawn_by_hand(tab: Any) -> None:
-    ready(tab)
+def drawing_failed(tab: Any) -> Any:
+    """Let the drawing of small pictures fail; returns the button that offers it again."""
     tab.execute_cdp_cmd("Network.enable", {})
     tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/jobs"]})
     try:
@@ -137,7 +137,12 @@ def test_small_pictures_that_failed_are_drawn_by_hand(tab: Any) -> None:
         until(lambda: "does not answer" in words(tab, "#map-work"))
     finally:
         tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
-    again = next(one for one in tab.find_elements("css selector", "#map-work button") if "small pictures" in one.text)
+    return next(one for one in tab.find_elements("css selector", "#map-work button") if "small pictures" in one.text)
+
+
+def test_small_pictures_that_failed_are_drawn_by_hand(tab: Any) -> None:
+    ready(tab)
+    again = drawing_failed(tab)
     again.click()
     until(lambda: not again.is_displayed() and "does not answer" not in words(tab, "#map-work"))
     until(lambda: len(set(tab.execute_script(COLOURS))) > 1)
@@ -150,14 +155,7 @@ def test_what_failed_is_offered_again_on_the_way_back(tab: Any) -> None:
     until(lambda: words(tab, "#map-panel .classes"))
     tab.execute_script(PRESS, "#map-classes", "one")
     until(lambda: not words(tab, "#map-panel .classes"))
-    tab.execute_cdp_cmd("Network.enable", {})
-    tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/jobs"]})
-    try:
-        pick(tab, "Colour by", "Brightness")
-        until(lambda: "does not answer" in words(tab, "#map-work"))
-    finally:
-        tab.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
-    again = next(one for one in tab.find_elements("css selector", "#map-work button") if "small pictures" in one.text)
+    again = drawing_failed(tab)
     tab.execute_script("stage.set({ label: 2 })")
     until(lambda: tab.execute_script("return arguments[0].hidden", again))
     for colour in ("Distance from average", "Brightness"):
