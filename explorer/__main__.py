@@ -55,7 +55,7 @@ def parser() -> Parser:
     _directions(verb("directions", "directions in W: finds, lists, names, shares and draws them"))
     _layers(verb("layers", "what a network makes on the way to a picture: a list, or one layer as a picture"))
     _project(verb("project", "a picture of your own as a point of a network; of a folder a table and a sheet"))
-    _convert(verb("convert", "a network of another program as a file of ours"))
+    _convert(verb("convert", "a network of another program as a file of ours, or ours as one of theirs"))
     _map(verb("map", "seed, x, y of many seeds as CSV, and the picture of the map beside it"))
     _nearest(verb("nearest", "the nearest real pictures, and how near held-out ones come: is this a copy?"))
     return top
@@ -233,8 +233,10 @@ def _project(made: argparse.ArgumentParser) -> None:
 
 def _convert(made: argparse.ArgumentParser) -> None:
     read = place("IN", "the path of a network file")
-    made.add_argument("source", type=lambda text: str(read(text)), metavar="IN", help="a file of another program")
+    made.add_argument("source", type=lambda text: str(read(text)), metavar="IN", help="a network file")
     made.add_argument("target", type=place("OUT", "X.safetensors"), metavar="OUT.safetensors", help="where to")
+    words = "nvidia or rosinality: OUT.pt, a torch file of weights under the names of that program"
+    made.add_argument("--as", dest="program", metavar="PROGRAM", help=words)
     made.add_argument(
         "--dtype", default="float32", metavar="NAME", help="float32, or float16 for half the size and coarser weights"
     )

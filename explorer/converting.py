@@ -1,4 +1,4 @@
-"""Somebody else's network file as ours: python -m explorer convert IN OUT.safetensors, and what the page opens."""
+"""Somebody else's network file as ours and ours as theirs: python -m explorer convert, and what the page opens."""
 
 from __future__ import annotations
 
@@ -24,47 +24,64 @@ from explorer.networks import SUFFIX, Network
 
 __all__ = ["DTYPES", "CancelledOpening", "claim", "convert", "do_convert", "safe_stem", "take_in"]
 
+TORCH_SUFFIX = ".pt"
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 
 def do_convert(flags: argparse.Namespace) -> None:
-    """Write a network file of any program that is read here as one of ours."""
+    """Write a network file of any program that is read here as one of ours, or as one of another program."""
     target: Path = flags.target
-    if target.suffix != SUFFIX:
-        raise SettingError("OUT", target, f"a network of ours is written as X{SUFFIX}")
+    if flags.program is None and target.suffix != SUFFIX:
+        raise SettingError("OUT", target, f"a network of ours is written as X{SUFFIX}, another program's with --as")
+    if flags.program is not None and flags.program not in foreign.PROGRAMS:
+        raise SettingError("as", flags.program, " or ".join(foreign.PROGRAMS))
+    if flags.program is not None and target.suffix != TORCH_SUFFIX:
+        raise SettingError("OUT", target, f"another program's network is written as X{TORCH_SUFFIX}")
     if flags.dtype not in DTYPES:
         raise SettingError("dtype", flags.dtype, " or ".join(DTYPES))
     place_for(target)
     _free(target)
-    opened = convert(file_of(flags, flags.source), target, dtype=DTYPES[flags.dtype])
-    provenance = opened.about.get("provenance") or {}
+    opened, written = convert(file_of(flags, flags.source), target, dtype=DTYPES[flags.dtype], program=flags.program)
     generator = opened.generator
     say(
         flags,
         [target],
         architecture=generator.arch,
         size=list(generator.size),
-        networks=["g_ema", *(["g"] if opened.live else []), *(["d"] if opened.discriminator else [])],
-        provenance=provenance,
+        networks=written.networks,
+        provenance=opened.about.get("provenance") or {},
+        notes=written.notes,
     )
-    for sentence in provenance.get("notes") or () if not flags.json else ():
+    for sentence in written.notes if not flags.json else ():
         print(f"note: {sentence}", file=sys.stderr)
 
 
-def convert(source: Path, target: Path, *, dtype: torch.dtype = torch.float32) -> Opened:
+def convert(
+    source: Path, target: Path, *, dtype: torch.dtype = torch.float32, program: str | None = None
+) -> tuple[Opened, foreign.Written]:
     """Open `source`, of whatever program, and write all its networks to `target`, which must not be there yet.
 
-    Where it came from stands in the header. Returns what was opened. Raises CheckpointError for a file that does not
-    open, OutputError for a place that cannot be written or is taken: what is there stays.
+    As a file of ours, where it came from stands in the header; `program` makes it one of another program, as
+    `foreign.write_foreign` does. Returns what was opened and what was written. Raises CheckpointError for a file that
+    does not open or that the program cannot have, OutputError for a place that cannot be written or is taken: what is
+    there stays.
     """
     opened = core.load(source)
+    notes = list((opened.about.get("provenance") or {}).get("notes") or ())
     beside = temporary_beside(target)
     try:
-        core.save(beside, opened.generator, opened.discriminator, opened.about, live=opened.live, dtype=dtype)
+        if program is None:
+            core.save(beside, opened.generator, opened.discriminator, opened.about, live=opened.live, dtype=dtype)
+            parts = {"g_ema": True, "g": opened.live, "d": opened.discriminator}
+            written = foreign.Written([key for key, network in parts.items() if network is not None])
+        else:
+            written = foreign.write_foreign(beside, opened, program, dtype=dtype)
         claim(beside, target)
+    except CheckpointError as wrong:
+        raise CheckpointError(str(wrong).replace(str(beside), str(target))) from wrong
     finally:
         beside.unlink(missing_ok=True)
-    return opened
+    return opened, foreign.Written(written.networks, notes + written.notes)
 
 
 def claim(written: Path, target: Path) -> None:

@@ -53,18 +53,17 @@ def _describe(source: Source, root: Any, found: dict[str, Any]) -> None:
     """Fill in what the object in a file says."""
     if isinstance(root, dict):
         found["keys"] = [str(plain(key))[:80] for key in list(root)[:40]]
-    if found["kind"] == "nvidia-pickle":
-        _describe_pickle(source, root, found)
+    if found["kind"] == "nvidia-pickle" or nvidia.is_table(root):
+        _describe_nvidia(source, root, found)
     else:
         _describe_torch(source, root, found)
 
 
-def _describe_pickle(source: Source, root: Any, found: dict[str, Any]) -> None:
-    parts = nvidia.parts_of(root)
-    flat = {key: nvidia.taken_apart(source, key, top) for key, top in parts.items()}
+def _describe_nvidia(source: Source, root: Any, found: dict[str, Any]) -> None:
+    flat = nvidia.apart(source, root)
     for key, network in flat.items():
-        settings = plain(network.settings())
-        found["networks"].append(_network(key, parts[key].kind, network.tensors.values()) | {"settings": settings})
+        kind, settings = network.modules[""].kind, plain(network.settings())
+        found["networks"].append(_network(key, kind, network.tensors.values()) | {"settings": settings})
     modules = [*_modules_beside(root), *(module for network in flat.values() for module in network.modules.values())]
     texts = [module.meta.get("module_src") for module in modules]
     sources = {id(text): len(text) for text in texts if isinstance(text, str | Text)}  # one for all layers of a file

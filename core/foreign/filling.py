@@ -64,10 +64,11 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Piece:
-    """One of our tensors: the name of theirs, and what is done to it."""
+    """One of our tensors: the name of theirs, what is done to it, and what undoes that where theirs is written."""
 
     name: str
     turn: Callable[[Tensor], Tensor] | None = None
+    back: Callable[[Tensor], Tensor] | None = None
 
 
 Plan = dict[str, Piece | Tensor]

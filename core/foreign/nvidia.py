@@ -1,7 +1,8 @@
 """StyleGAN2 networks in the pickles of stylegan2-ada-pytorch and of the stylegan3 repository -> ours.
 
 What a network is stands in its tensors and in the attributes of its layers, which are what its program computes with;
-the settings it was made with are asked only for an attribute that is not there.
+the settings it was made with are asked only for an attribute that is not there. Tables of tensors under the same names,
+as `core.foreign.writing` makes them, have the settings alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from core.foreign.filling import Networks
 from core.foreign.inert import Module, Stored, holds_tensors, plain
 from core.foreign.source import Source
 
-__all__ = ["Network", "check_kind", "networks", "parts_of", "program", "taken_apart", "unknown"]
+__all__ = ["Network", "apart", "check_kind", "is_table", "networks", "parts_of", "program", "unknown"]
 
 _DEEPEST = 8
 _MOST_MODULES = 4000
@@ -56,7 +57,7 @@ class Network:
         return state[key] if key in state else self.settings(name).get(key, default)
 
 
-def taken_apart(source: Source, label: str, top: Module) -> Network:
+def _taken_apart(source: Source, label: str, top: Module) -> Network:
     """The tensors and modules of a network. Raises CheckpointError where they are nested as no network's are."""
     network = Network(source, label)
     waiting = [("", top, 0)]
@@ -95,10 +96,48 @@ def parts_of(root: Any) -> dict[str, Module]:
     return {key: root[key] for key in ("G_ema", "G", "D") if type(root.get(key)) is Module}
 
 
+def is_table(root: Any) -> bool:
+    """Whether this is a table of tables of tensors under these names, with the settings beside them."""
+    return isinstance(root, dict) and all(isinstance(root.get(key), dict) for key in ("G_ema", "G_kwargs"))
+
+
+def apart(source: Source, root: Any) -> dict[str, Network]:
+    """The networks of a file by their keys, flat. Raises CheckpointError where they are none."""
+    if not is_table(root):
+        return {key: _taken_apart(source, key, top) for key, top in parts_of(root).items()}
+    return {key: _from_table(source, key, root) for key in ("G_ema", "G", "D") if isinstance(root.get(key), dict)}
+
+
+def _from_table(source: Source, label: str, root: dict[Any, Any]) -> Network:
+    """A network of a table of tensors, whose modules say what the settings in the file do."""
+    network = Network(source, label)
+    for name, value in root[label].items():
+        if type(name) is not str or type(value) is not Stored:
+            raise source.damaged(f"not everything in {label} is a tensor with a name")
+        network.tensors[name] = value
+    settings = _table(root, f"{label[0]}_kwargs")
+
+    def module(kind: str, **attributes: Any) -> Module:
+        return Module({"class_name": kind, "state": attributes})
+
+    network.modules[""] = module("", _init_kwargs=settings)
+    network.modules["mapping"] = module("MappingNetwork", _init_kwargs=_table(settings, "mapping_kwargs"))
+    deviation = _table(settings, "epilogue_kwargs")
+    few = deviation.get("mbstd_num_channels", 1)
+    if few != 0:
+        group = deviation.get("mbstd_group_size", 4)
+        network.modules["b4.mbstd"] = module("MinibatchStdLayer", group_size=group, num_channels=few)
+    return network
+
+
+def _table(root: dict[Any, Any], key: str) -> dict[Any, Any]:
+    found = root.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def check_kind(source: Source, root: Any) -> None:
     """Raise CheckpointError for networks that are recognised and cannot be built here."""
-    for label, top in parts_of(root).items():
-        network = taken_apart(source, label, top)
+    for network in apart(source, root).values():
         kinds = {module.kind for module in network.modules.values()}
         if "SynthesisInput" in kinds or any(map(_STYLEGAN3.fullmatch, [*network.tensors, *network.modules])):
             raise CheckpointError(
@@ -115,20 +154,21 @@ def unknown(source: Source, root: Any) -> CheckpointError:
 
 def program(network: Network) -> str:
     """Whose generator it is, in words."""
+    if "synthesis" not in network.modules:
+        return "StyleGAN2 under NVIDIA's names"
     return "StyleGAN2 of the stylegan3 repository" if network.later else "stylegan2-ada-pytorch"
 
 
 def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
-    """What a pickle holds, checked and not read. Raises CheckpointError."""
-    parts = parts_of(root)
-    shown = next((key for key in ("G_ema", "G") if key in parts), None)
+    """What a file holds, checked and not read. Raises CheckpointError."""
+    flat = apart(source, root)
+    shown = next((key for key in ("G_ema", "G") if key in flat), None)
     if shown is None:
         raise unknown(source, root)
     if isinstance(root, dict):
-        rest = [str(plain(k)) for k, v in root.items() if k not in {*parts, *_BESIDE} and holds_tensors(v)]
+        rest = [str(plain(k)) for k, v in root.items() if k not in {*flat, *_BESIDE} and holds_tensors(v)]
         if rest:
             raise source.damaged(f"it holds tensors that belong to no network known here, in {', '.join(rest)[:200]}")
-    flat = {key: taken_apart(source, key, top) for key, top in parts.items()}
     for network in flat.values():
         strange = {str(plain(m.kind)) for path, m in network.modules.items() if path and m.kind not in _KNOWN}
         if strange:

@@ -17,8 +17,17 @@ from core.generator import Generator
 if TYPE_CHECKING:
     from core.foreign.nvidia import Network
 
-__all__ = ["discriminator", "generator", "planned_discriminator", "planned_generator"]
+__all__ = [
+    "DEFAULT_FILTER",
+    "discriminator",
+    "generator",
+    "named_discriminator",
+    "named_generator",
+    "planned_discriminator",
+    "planned_generator",
+]
 
+DEFAULT_FILTER = (1, 3, 3, 1)  # of layers that were given none, and of those that never apply theirs
 _MOST_LAYERS = 64
 _FINEST = 1 << 13
 _ROOT2, _ROOT_HALF = math.sqrt(2), math.sqrt(0.5)
@@ -39,7 +48,8 @@ class Layers:
             found = self.network.attribute(layer, key, wanted)
             number = type(found) in (int, float) and type(wanted) in (int, float)
             if found != wanted and not (number and math.isclose(found, wanted, rel_tol=1e-5)):
-                raise refuse(self.tensors, [f"{layer} has {key} {_said(found)} where {_said(wanted)} is known"])
+                name = layer or "the whole"
+                raise refuse(self.tensors, [f"{name} has {key} {_said(found)} where {_said(wanted)} is known"])
 
     def one(self, what: str, found: dict[str, Any]) -> Any:
         """The value on which all agree."""
@@ -72,7 +82,7 @@ class Layers:
             found.setdefault(taps, name)
         if len(found) > 1:
             raise two_filters(self.tensors, *list(found.values())[:2])
-        return next(iter(found), (1, 3, 3, 1))
+        return next(iter(found), DEFAULT_FILTER)
 
     def fully_connected(self, layer: str, *, activation: str, default_lr: float = 1.0) -> float:
         """Check a fully connected layer; return its lr."""
@@ -103,12 +113,12 @@ class Layers:
             found["hidden_dim"] = tensors.size("mapping.fc0.weight", 2)[0]
         return found
 
-    def name_mapping(self, plan: Plan, layers: int) -> None:
-        """Our names of the mapping's tensors."""
-        for k in range(layers):
-            _pair(plan, f"mapping.layers.{k}", f"mapping.fc{k}")
-        if "mapping.embed.weight" in self.tensors:
-            _pair(plan, "mapping.embed", "mapping.embed")
+
+def _name_mapping(plan: Plan, config: stylegan2.GeneratorConfig | stylegan2.DiscriminatorConfig) -> None:
+    for k in range(config.mapping_layers):
+        _pair(plan, f"mapping.layers.{k}", f"mapping.fc{k}")
+    if config.num_classes:
+        _pair(plan, "mapping.embed", "mapping.embed")
 
 
 def _pair(plan: Plan, ours: str, theirs: str, *, bias: bool = True) -> None:
@@ -153,6 +163,9 @@ def planned_generator(network: Network) -> tuple[stylegan2.GeneratorConfig, Plan
     if architecture == "skip":
         doubling += blocks[1:]
     mapping = layers.mapping()
+    # What lacks at the end of a row of tensors shows only here.
+    layers.expect("mapping", num_layers=mapping["mapping_layers"])
+    layers.expect("", img_resolution=finest)
     w_dim = tensors.size(f"{blocks[0]}.conv1.affine.weight", 2)[1]
     embedded = mapping.get("embed_dim", 0)
     entry = tensors.size("mapping.fc0.weight", 2)[1] if mapping["mapping_layers"] else w_dim
@@ -173,20 +186,28 @@ def planned_generator(network: Network) -> tuple[stylegan2.GeneratorConfig, Plan
     network_z = network.attribute("", "z_dim", config.z_dim)
     if network_z != config.z_dim:
         raise refuse(tensors, ["mapping.fc0.weight does not take z of the width that z_dim says"])
-    estimated = "mapping.w_avg" not in tensors
-    plan: Plan = {"mapping.w_avg": torch.zeros(w_dim) if estimated else Piece("mapping.w_avg")}
-    layers.name_mapping(plan, config.mapping_layers)
-    for level, block in enumerate(blocks):
-        ours = f"synthesis.blocks.{level}"
-        if not level:
-            plan[f"{ours}.const"] = Piece(f"{block}.const")
-        for j in (0, 1) if level else (1,):
-            _styled(plan, f"{ours}.conv{j}", f"{block}.conv{j}", noise=config.use_noise)
-        if f"{block}.torgb" in rgbs:
-            _styled(plan, f"{ours}.torgb", f"{block}.torgb", noise=False)
-        if f"{block}.skip" in skips:
-            _pair(plan, f"{ours}.skip", f"{block}.skip", bias=False)
+    plan = named_generator(config)
+    if "mapping.w_avg" not in tensors:
+        plan["mapping.w_avg"] = torch.zeros(w_dim)
     return config, plan
+
+
+def named_generator(config: stylegan2.GeneratorConfig) -> Plan:
+    """Which tensor of theirs is which of ours, in a generator of this configuration."""
+    plan: Plan = {"mapping.w_avg": Piece("mapping.w_avg")}
+    _name_mapping(plan, config)
+    last = len(config.filters) - 1
+    for level, (side, _) in enumerate(config.level_sizes):
+        ours, theirs = f"synthesis.blocks.{level}", f"synthesis.b{side}"
+        if not level:
+            plan[f"{ours}.const"] = Piece(f"{theirs}.const")
+        for j in (0, 1) if level else (1,):
+            _styled(plan, f"{ours}.conv{j}", f"{theirs}.conv{j}", noise=config.use_noise)
+        if config.architecture == "skip" or level == last:
+            _styled(plan, f"{ours}.torgb", f"{theirs}.torgb", noise=False)
+        if config.architecture == "resnet" and level:
+            _pair(plan, f"{ours}.skip", f"{theirs}.skip", bias=False)
+    return plan
 
 
 def _default_clamp(network: Network) -> Any:
@@ -273,17 +294,26 @@ def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConf
         map_dim=None if map_dim == width else map_dim,
         **(_usual(mapping, map_dim or 0) if mapping["num_classes"] else {}),
     )
+    return config, named_discriminator(config)
+
+
+def named_discriminator(config: stylegan2.DiscriminatorConfig) -> Plan:
+    """Which tensor of theirs is which of ours, in a discriminator of this configuration."""
     plan: Plan = {}
-    layers.name_mapping(plan, config.mapping_layers if config.num_classes else 0)
-    for index, block in enumerate(reversed(blocks[1:])):
-        for part in ("fromrgb", "conv0", "conv1", "skip"):
-            if f"{block}.{part}.weight" in tensors:
-                _pair(plan, f"blocks.{index}.{part}", f"{block}.{part}", bias=part != "skip")
-    if "b4.fromrgb.weight" in tensors:
+    if config.num_classes:
+        _name_mapping(plan, config)
+    for index, (side, _) in enumerate(reversed(config.level_sizes[1:])):
+        if not index or config.architecture == "skip":
+            _pair(plan, f"blocks.{index}.fromrgb", f"b{side}.fromrgb")
+        for part in ("conv0", "conv1"):
+            _pair(plan, f"blocks.{index}.{part}", f"b{side}.{part}")
+        if config.architecture == "resnet":
+            _pair(plan, f"blocks.{index}.skip", f"b{side}.skip", bias=False)
+    if config.architecture == "skip":
         _pair(plan, "epilogue.fromrgb", "b4.fromrgb")
     for ours, theirs in (("conv", "conv"), ("linear", "fc"), ("out", "out")):
         _pair(plan, f"epilogue.{ours}", f"b4.{theirs}")
-    return config, plan
+    return plan
 
 
 def _said(value: Any) -> str:

@@ -109,8 +109,9 @@ def _found(source: Source, *, generator_only: bool) -> tuple[Networks, dict[str,
     """The networks of a file, checked and not read, and the header that our own file of them would have."""
     budget = Budget(source.path)
     kind, root = contents(source, budget)
-    read = nvidia.networks if kind == "nvidia-pickle" else rosinality.networks
-    if kind == "nvidia-pickle":
+    theirs = kind == "nvidia-pickle" or nvidia.is_table(root)
+    read = nvidia.networks if theirs else rosinality.networks
+    if theirs:
         nvidia.check_kind(source, root)
     check_known(budget)
     found = read(source, root, generator_only=generator_only)

@@ -18,7 +18,15 @@ from core.foreign.inert import Stored
 from core.foreign.taps import taps_of
 from core.generator import Generator
 
-__all__ = ["discriminator", "generator", "is_generator", "planned_discriminator", "planned_generator"]
+__all__ = [
+    "discriminator",
+    "generator",
+    "is_generator",
+    "named_discriminator",
+    "named_generator",
+    "planned_discriminator",
+    "planned_generator",
+]
 
 _MOST_LAYERS = 64
 _MOST_LEVELS = 16
@@ -41,6 +49,18 @@ def _map(x: Tensor) -> Tensor:
 
 def _scalar(x: Tensor) -> Tensor:
     return x.reshape(())
+
+
+def _before(x: Tensor) -> Tensor:
+    return x[None]
+
+
+def _as_map(x: Tensor) -> Tensor:
+    return x[None, None]
+
+
+def _as_colours(x: Tensor) -> Tensor:
+    return x.reshape(1, -1, 1, 1)
 
 
 def _filter(tensors: Tensors, doubled: str) -> tuple[float, ...]:
@@ -91,27 +111,31 @@ def planned_generator(tensors: Tensors, average: Stored | None) -> tuple[stylega
         mapping_layers=min(layers, _MOST_LAYERS),
         resample_filter=_filter(tensors, r"(convs\.\d+\.conv\.blur|to_rgbs\.\d+\.upsample)\.kernel"),
     )
-    plan: Plan = {
-        "synthesis.blocks.0.const": Piece("input.input", _first),
-        "mapping.w_avg": torch.zeros(w_dim) if average is None else average.read(tensors.source).flatten(),
-    }
-    for k in range(config.mapping_layers):
-        for leaf in ("weight", "bias"):
-            plan[f"mapping.layers.{k}.{leaf}"] = Piece(f"style.{k + 1}.{leaf}")
-    _layer(plan, "synthesis.blocks.0.conv1", "conv1", "noises.noise_0")
-    _to_rgb(plan, "synthesis.blocks.0.torgb", "to_rgb1")
-    for j in range(doublings):
-        block = f"synthesis.blocks.{j + 1}"
-        _layer(plan, f"{block}.conv0", f"convs.{2 * j}", f"noises.noise_{2 * j + 1}")
-        _layer(plan, f"{block}.conv1", f"convs.{2 * j + 1}", f"noises.noise_{2 * j + 2}")
-        _to_rgb(plan, f"{block}.torgb", f"to_rgbs.{j}")
+    plan = named_generator(config)
+    plan["mapping.w_avg"] = torch.zeros(w_dim) if average is None else average.read(tensors.source).flatten()
     if not any(name.startswith("noises.") for name in tensors.table):  # files before that program kept them
         _own_noise(plan, config.level_sizes)
     return config, plan
 
 
+def named_generator(config: stylegan2.GeneratorConfig) -> Plan:
+    """Which tensor of theirs is which of ours, in a generator of this configuration; w_avg is not among them."""
+    plan: Plan = {"synthesis.blocks.0.const": Piece("input.input", _first, _before)}
+    for k in range(config.mapping_layers):
+        for leaf in ("weight", "bias"):
+            plan[f"mapping.layers.{k}.{leaf}"] = Piece(f"style.{k + 1}.{leaf}")
+    _layer(plan, "synthesis.blocks.0.conv1", "conv1", "noises.noise_0")
+    _to_rgb(plan, "synthesis.blocks.0.torgb", "to_rgb1")
+    for j in range(len(config.filters) - 1):
+        block = f"synthesis.blocks.{j + 1}"
+        _layer(plan, f"{block}.conv0", f"convs.{2 * j}", f"noises.noise_{2 * j + 1}")
+        _layer(plan, f"{block}.conv1", f"convs.{2 * j + 1}", f"noises.noise_{2 * j + 2}")
+        _to_rgb(plan, f"{block}.torgb", f"to_rgbs.{j}")
+    return plan
+
+
 def _modulated(plan: Plan, ours: str, theirs: str) -> None:
-    plan[f"{ours}.conv.weight"] = Piece(f"{theirs}.conv.weight", _first)
+    plan[f"{ours}.conv.weight"] = Piece(f"{theirs}.conv.weight", _first, _before)
     for leaf in ("weight", "bias"):
         plan[f"{ours}.conv.affine.{leaf}"] = Piece(f"{theirs}.conv.modulation.{leaf}")
 
@@ -119,13 +143,13 @@ def _modulated(plan: Plan, ours: str, theirs: str) -> None:
 def _layer(plan: Plan, ours: str, theirs: str, noise: str) -> None:
     _modulated(plan, ours, theirs)
     plan[f"{ours}.bias"] = Piece(f"{theirs}.activate.bias")
-    plan[f"{ours}.strength"] = Piece(f"{theirs}.noise.weight", _scalar)
-    plan[f"{ours}.noise"] = Piece(noise, _map)
+    plan[f"{ours}.strength"] = Piece(f"{theirs}.noise.weight", _scalar, torch.flatten)
+    plan[f"{ours}.noise"] = Piece(noise, _map, _as_map)
 
 
 def _to_rgb(plan: Plan, ours: str, theirs: str) -> None:
     _modulated(plan, ours, theirs)
-    plan[f"{ours}.bias"] = Piece(f"{theirs}.bias", torch.flatten)
+    plan[f"{ours}.bias"] = Piece(f"{theirs}.bias", torch.flatten, _as_colours)
 
 
 def _own_noise(plan: Plan, sizes: list[tuple[int, int]]) -> None:
@@ -159,6 +183,11 @@ def planned_discriminator(tensors: Tensors) -> tuple[stylegan2.DiscriminatorConf
         channels=tensors.size("convs.0.0.weight", 4)[1],
         resample_filter=_filter(tensors, r"(?!)"),
     )
+    return config, named_discriminator(config)
+
+
+def named_discriminator(config: stylegan2.DiscriminatorConfig) -> Plan:
+    """Which tensor of theirs is which of ours, in a discriminator of this configuration."""
     plan: Plan = {}
 
     def pair(ours: str, weight: str, bias: str | None) -> None:
@@ -167,7 +196,7 @@ def planned_discriminator(tensors: Tensors) -> tuple[stylegan2.DiscriminatorConf
             plan[f"{ours}.bias"] = Piece(f"{bias}.bias")
 
     pair("blocks.0.fromrgb", "convs.0.0", "convs.0.1")
-    for j in range(halvings):
+    for j in range(len(config.filters) - 1):
         ours, theirs = f"blocks.{j}", f"convs.{j + 1}"
         pair(f"{ours}.conv0", f"{theirs}.conv1.0", f"{theirs}.conv1.1")
         pair(f"{ours}.conv1", f"{theirs}.conv2.1", f"{theirs}.conv2.2")
@@ -175,4 +204,4 @@ def planned_discriminator(tensors: Tensors) -> tuple[stylegan2.DiscriminatorConf
     pair("epilogue.conv", "final_conv.0", "final_conv.1")
     pair("epilogue.linear", "final_linear.0", "final_linear.0")
     pair("epilogue.out", "final_linear.1", "final_linear.1")
-    return config, plan
+    return plan

@@ -107,8 +107,40 @@ def test_convert(say: Any, tmp_path: Path, classes: int) -> None:
     assert 0 < (ours - theirs).abs().max() < 0.02
 
 
+@pytest.mark.parametrize(("program", "keys"), [("nvidia", ["G_ema", "G", "D"]), ("rosinality", ["g_ema", "g"])])
+def test_a_network_of_ours_for_another_program(say: Any, tmp_path: Path, program: str, keys: list[str]) -> None:
+    convert(foreign_file(tmp_path / "toy.pkl"), tmp_path / "toy.safetensors")
+    target = tmp_path / "new" / "theirs.pt"
+    told = json.loads(say("convert", tmp_path / "toy.safetensors", target, "--as", program, "--json")[1])
+    assert told["written"] == [str(target)] and told["networks"][: len(keys)] == keys
+    assert [path.name for path in target.parent.iterdir()] == ["theirs.pt"]
+    ours, theirs = outputs(core.load(tmp_path / "toy.pkl")), outputs(core.load(target))
+    assert torch.allclose(theirs["g_ema"], ours["g_ema"].expand_as(theirs["g_ema"]), rtol=1e-4, atol=1e-4)
+    status, out, err = say(
+        "convert", tmp_path / "toy.safetensors", tmp_path / "half.pt", "--as", program, "--dtype", "float16"
+    )
+    assert (status, out) == (0, f"{tmp_path / 'half.pt'}\n") and ("note: it is built there as" in err) == (
+        program == "rosinality"
+    )
+    assert (tmp_path / "half.pt").stat().st_size < 0.85 * target.stat().st_size
+    status, out, err = say("convert", tmp_path / "toy.safetensors", target, "--as", program)
+    assert (status, out) == (2, "") and "theirs.pt is there already; name another place" in err
+
+
+def test_a_weight_too_large_is_told_by_the_name_that_was_given(say: Any, tmp_path: Path) -> None:
+    path = toy(tmp_path / "toy.safetensors", size=(16, 16))
+    opened = core.load(path)
+    with torch.no_grad():
+        opened.generator.synthesis.blocks[0].const.fill_(1e6)  # type: ignore[operator,union-attr]
+    core.save(path, opened.generator)
+    for target, how in (("x.pt", ["--as", "nvidia"]), ("x.safetensors", [])):
+        status, _, err = say("convert", path, tmp_path / target, "--dtype", "float16", *how)
+        assert status == 2 and f"{tmp_path / target} was not written: " in err
+    assert [one.name for one in tmp_path.iterdir()] == ["toy.safetensors"]
+
+
 def test_training_goes_on_from_it(tmp_path: Path) -> None:
-    opened = convert(foreign_file(tmp_path / "toy.pkl"), tmp_path / "toy.safetensors")
+    opened, _ = convert(foreign_file(tmp_path / "toy.pkl"), tmp_path / "toy.safetensors")
     assert opened.discriminator is not None
     g, g_ema = (core.build_generator(opened.generator.config) for _ in range(2))
     d = core.build_discriminator(opened.discriminator.config)
@@ -133,6 +165,13 @@ def test_what_is_there_stays(say: Any, tmp_path: Path) -> None:
     ("arguments", "part"),
     [
         (["{source}", "out.pkl"], "OUT cannot be 'out.pkl': a network of ours is written as X.safetensors"),
+        (
+            ["{source}", "out.pkl", "--as", "nvidia"],
+            "OUT cannot be 'out.pkl': another program's network is written as X.pt",
+        ),
+        (["{source}", "out.safetensors", "--as", "nvidia"], "another program's network is written as X.pt"),
+        (["{source}", "out.pt"], "a network of ours is written as X.safetensors, another program's with --as"),
+        (["{source}", "out.pt", "--as", "tensorflow"], "as cannot be 'tensorflow': nvidia or rosinality"),
         (["{source}", "out.safetensors", "--dtype", "int8"], "dtype cannot be 'int8': float32 or float16"),
         (["{bad}", "out.safetensors"], "asks for posix.system, which no network file needs"),
         (["nowhere.pkl", "out.safetensors"], "there is no network"),
