@@ -77,8 +77,8 @@ def convert(
         else:
             written = foreign.write_foreign(beside, opened, program, dtype=dtype)
         claim(beside, target)
-    except CheckpointError as wrong:
-        raise CheckpointError(str(wrong).replace(str(beside), str(target))) from wrong
+    except (CheckpointError, OutputError) as wrong:
+        raise type(wrong)(str(wrong).replace(str(beside), str(target))) from wrong
     finally:
         beside.unlink(missing_ok=True)
     return opened, foreign.Written(written.networks, notes + written.notes)

@@ -75,11 +75,14 @@ def _describe_nvidia(source: Source, root: Any, found: dict[str, Any]) -> None:
     if isinstance(root, dict) and isinstance(root.get("training_set_kwargs"), dict):
         found["training"] = {"settings": plain(root["training_set_kwargs"])}
     nvidia.check_kind(source, root)
+    nvidia.check_rest(source, root, flat)
     shown = next((key for key in ("G_ema", "G") if key in flat), None)
     if shown is None:
         raise nvidia.unknown(source, root)
     found["program"] = nvidia.program(flat[shown])
     config, _ = nvidia_names.planned_generator(flat[shown])
+    if "G" in flat and shown != "G":
+        nvidia_names.planned_generator(flat["G"])
     critic = nvidia_names.planned_discriminator(flat["D"])[0] if "D" in flat else None
     _configured(found, "stylegan2", config, critic)
 
@@ -88,6 +91,7 @@ def _describe_torch(source: Source, root: Any, found: dict[str, Any]) -> None:
     parts = rosinality.parts_of(source, root)
     for key, tensors in parts.items():
         found["networks"].append(_network(key, "", tensors.table.values()))
+    nvidia.check_kind(source, root)
     chosen = rosinality.chosen(source, root, parts)
     arguments = root.get("args")
     if isinstance(arguments, Namespace):

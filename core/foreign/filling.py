@@ -83,11 +83,11 @@ def refuse(tensors: Tensors, problems: list[str]) -> CheckpointError:
 
 
 def two_filters(tensors: Tensors, one: str, other: str) -> CheckpointError:
-    """The error for a network whose levels are resampled by more than one filter, which its program never builds."""
+    """The error for a network whose levels are resampled by more than one filter."""
     names = f"{printable(one[:80])} and {printable(other[:80])}"
     return CheckpointError(
-        f"{tensors.source.path} has different filters in {tensors.label} at {names}; its program gives a network one, "
-        "for all its sizes, and so does this version"
+        f"{tensors.source.path} has different filters in {tensors.label} at {names}; this version gives a network one, "
+        "for all its sizes"
     )
 
 
@@ -148,6 +148,7 @@ class Networks:
     live: Blank | None
     training: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    credit: str = ""
 
 
 def blank(

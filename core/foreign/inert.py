@@ -22,6 +22,7 @@ __all__ = [
     "Ordered",
     "Storage",
     "Stored",
+    "credit_of",
     "holds_tensors",
     "plain",
     "printable",
@@ -41,6 +42,7 @@ STORAGES = {
     "BoolStorage": torch.bool,
 }
 _MOST_AXES = 8
+_MOST_CREDIT = 10_000  # characters
 _MOST_SIDE = 1 << 40
 
 
@@ -186,6 +188,12 @@ def _plain(value: Any, left: list[int], *, deep: int) -> Any:
 def printable(text: str) -> str:
     """The text on one line, with a question mark for each character that cannot be shown."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def credit_of(root: Any) -> str:
+    """The credit that stands in a table beside its networks, line by line; empty where there is none."""
+    found = root.get("credit") if isinstance(root, dict) else None
+    return "\n".join(map(printable, found[:_MOST_CREDIT].splitlines())) if type(found) is str else ""
 
 
 def holds_tensors(value: Any) -> bool:

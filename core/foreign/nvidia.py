@@ -8,16 +8,17 @@ as `core.foreign.writing` makes them, have the settings alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import CheckpointError
 from core.foreign import nvidia_names as names
 from core.foreign.filling import Networks
-from core.foreign.inert import Module, Stored, holds_tensors, plain
+from core.foreign.inert import Module, Stored, credit_of, holds_tensors, plain
 from core.foreign.source import Source
 
-__all__ = ["Network", "apart", "check_kind", "is_table", "networks", "parts_of", "program", "unknown"]
+__all__ = ["Network", "apart", "check_kind", "check_rest", "is_table", "networks", "parts_of", "program", "unknown"]
 
 _DEEPEST = 8
 _MOST_MODULES = 4000
@@ -38,6 +39,7 @@ class Network:
     label: str
     tensors: dict[str, Stored] = field(default_factory=dict)
     modules: dict[str, Module] = field(default_factory=dict)
+    bare: bool = False  # a table of tensors, whose layers say nothing of themselves
 
     @property
     def later(self) -> bool:
@@ -49,6 +51,11 @@ class Network:
         module = self.modules.get(name)
         found = module.state.get("_init_kwargs") if module is not None else None
         return found if isinstance(found, dict) else {}
+
+    def inner_settings(self) -> list[dict[str, Any]]:
+        """The tables that the network as a whole was made with, those inside it too."""
+        top = self.settings()
+        return [top, *(table for key, table in top.items() if str(key).endswith("_kwargs") and isinstance(table, dict))]
 
     def attribute(self, name: str, key: str, default: Any) -> Any:
         """An attribute of a module; where it has none, what it was made with; else `default`."""
@@ -110,7 +117,7 @@ def apart(source: Source, root: Any) -> dict[str, Network]:
 
 def _from_table(source: Source, label: str, root: dict[Any, Any]) -> Network:
     """A network of a table of tensors, whose modules say what the settings in the file do."""
-    network = Network(source, label)
+    network = Network(source, label, bare=True)
     for name, value in root[label].items():
         if type(name) is not str or type(value) is not Stored:
             raise source.damaged(f"not everything in {label} is a tensor with a name")
@@ -137,13 +144,33 @@ def _table(root: dict[Any, Any], key: str) -> dict[Any, Any]:
 
 def check_kind(source: Source, root: Any) -> None:
     """Raise CheckpointError for networks that are recognised and cannot be built here."""
-    for network in apart(source, root).values():
+    found = _is_stylegan3(_names_in(root))
+    for network in () if found else apart(source, root).values():
         kinds = {module.kind for module in network.modules.values()}
-        if "SynthesisInput" in kinds or any(map(_STYLEGAN3.fullmatch, [*network.tensors, *network.modules])):
-            raise CheckpointError(
-                f"{source.path} is a StyleGAN3 network, whose layers this version does not have; "
-                "only StyleGAN2 networks of that repository can be read"
-            )
+        found = found or "SynthesisInput" in kinds or _is_stylegan3([*network.tensors, *network.modules])
+    if found:
+        raise CheckpointError(
+            f"{source.path} is a StyleGAN3 network, whose layers this version does not have; "
+            "only StyleGAN2 networks of that repository can be read"
+        )
+
+
+def _is_stylegan3(names: Iterable[str]) -> bool:
+    return any(map(_STYLEGAN3.fullmatch, names))
+
+
+def _names_in(root: Any) -> list[str]:
+    """The names in a table, and in the tables in it; one that is there under many names is looked at once."""
+    tables = {id(one): one for one in (root, *root.values()) if isinstance(one, dict)} if isinstance(root, dict) else {}
+    return [name for table in tables.values() for name in table if type(name) is str]
+
+
+def check_rest(source: Source, root: Any, flat: dict[str, Network]) -> None:
+    """Raise CheckpointError where tensors lie in something else than the networks."""
+    if isinstance(root, dict):
+        rest = [str(plain(k)) for k, v in root.items() if k not in {*flat, *_BESIDE} and holds_tensors(v)]
+        if rest:
+            raise source.damaged(f"it holds tensors that belong to no network known here, in {', '.join(rest)[:200]}")
 
 
 def unknown(source: Source, root: Any) -> CheckpointError:
@@ -154,7 +181,7 @@ def unknown(source: Source, root: Any) -> CheckpointError:
 
 def program(network: Network) -> str:
     """Whose generator it is, in words."""
-    if "synthesis" not in network.modules:
+    if network.bare:
         return "StyleGAN2 under NVIDIA's names"
     return "StyleGAN2 of the stylegan3 repository" if network.later else "stylegan2-ada-pytorch"
 
@@ -165,10 +192,7 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
     shown = next((key for key in ("G_ema", "G") if key in flat), None)
     if shown is None:
         raise unknown(source, root)
-    if isinstance(root, dict):
-        rest = [str(plain(k)) for k, v in root.items() if k not in {*flat, *_BESIDE} and holds_tensors(v)]
-        if rest:
-            raise source.damaged(f"it holds tensors that belong to no network known here, in {', '.join(rest)[:200]}")
+    check_rest(source, root, flat)
     for network in flat.values():
         strange = {str(plain(m.kind)) for path, m in network.modules.items() if path and m.kind not in _KNOWN}
         if strange:
@@ -177,7 +201,7 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
     generator = names.generator(flat[shown])
     live = names.generator(flat["G"]) if shown != "G" and "G" in flat and not generator_only else None
     critic = names.discriminator(flat["D"]) if "D" in flat and not generator_only else None
-    halves = sum(module.state.get("use_fp16") is True for module in flat[shown].modules.values())
+    halves = _halves(flat[shown])
     notes = [f"its program computes {halves} of its sizes in float16; here they are float32"] if halves else []
     settings = plain(root.get("training_set_kwargs")) if isinstance(root, dict) else None
     training = {}
@@ -185,4 +209,13 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
         training = {"settings": settings}
         if isinstance(settings.get("path"), str):
             training["data"] = settings["path"]
-    return Networks(program(flat[shown]), generator, critic, live, training=training, notes=notes)
+    credit = credit_of(root)
+    return Networks(program(flat[shown]), generator, critic, live, training=training, notes=notes, credit=credit)
+
+
+def _halves(network: Network) -> int:
+    """How many of its sizes a network computes in float16."""
+    if network.bare:
+        told = [table.get("num_fp16_res") for table in network.inner_settings()]
+        return max([number for number in told if type(number) is int and 0 < number < 64], default=0)
+    return sum(module.state.get("use_fp16") is True for module in network.modules.values())

@@ -51,6 +51,16 @@ class Layers:
                 name = layer or "the whole"
                 raise refuse(self.tensors, [f"{name} has {key} {_said(found)} where {_said(wanted)} is known"])
 
+    def agree(self, architecture: str) -> None:
+        """Raise CheckpointError where a table's settings say what our layers do not do; in a pickle, layers do."""
+        if not self.network.bare:
+            return
+        for settings in self.network.inner_settings():
+            for key, wanted in (("architecture", architecture), ("activation", "lrelu")):
+                found = settings.get(key, wanted)
+                if found != wanted:
+                    raise refuse(self.tensors, [f"the settings say {key} {_said(found)} where {wanted} is known"])
+
     def one(self, what: str, found: dict[str, Any]) -> Any:
         """The value on which all agree."""
         values = list(found.values())
@@ -165,7 +175,8 @@ def planned_generator(network: Network) -> tuple[stylegan2.GeneratorConfig, Plan
     mapping = layers.mapping()
     # What lacks at the end of a row of tensors shows only here.
     layers.expect("mapping", num_layers=mapping["mapping_layers"])
-    layers.expect("", img_resolution=finest)
+    layers.expect("", img_resolution=finest, c_dim=mapping["num_classes"])
+    layers.agree(architecture)
     w_dim = tensors.size(f"{blocks[0]}.conv1.affine.weight", 2)[1]
     embedded = mapping.get("embed_dim", 0)
     entry = tensors.size("mapping.fc0.weight", 2)[1] if mapping["mapping_layers"] else w_dim
@@ -213,10 +224,10 @@ def named_generator(config: stylegan2.GeneratorConfig) -> Plan:
 def _default_clamp(network: Network) -> Any:
     """The clamp that a generator was made with; the stylegan3 repository says it at the top and has another default."""
     settings = network.settings()
-    if network.later and "synthesis_kwargs" not in settings:
-        return settings.get("conv_clamp", 256)
     inner = settings.get("synthesis_kwargs")
-    return inner.get("conv_clamp") if isinstance(inner, dict) else None
+    if isinstance(inner, dict):
+        return inner.get("conv_clamp")
+    return settings.get("conv_clamp", 256 if network.later else None)
 
 
 def _styled(plan: Plan, ours: str, theirs: str, *, noise: bool) -> None:
@@ -277,6 +288,10 @@ def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConf
         halving += blocks[1:]
     clamped = [*convs, "b4.conv", *(layer for layer in rgbs if layer != "b4.fromrgb")]
     mapping = layers.mapping()
+    layers.expect("", img_resolution=sides[-1], c_dim=mapping["num_classes"])
+    if mapping["num_classes"]:
+        layers.expect("mapping", num_layers=mapping["mapping_layers"])
+    layers.agree(architecture)
     width = tensors.size("b4.conv.weight", 4)[0]
     map_dim = tensors.size("b4.out.weight", 2)[0] if mapping["num_classes"] else None
     std = "b4.mbstd" in network.modules
@@ -289,7 +304,7 @@ def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConf
         architecture=architecture,
         resample_filter=layers.filter(halving),
         conv_clamp=layers.clamp(clamped, network.settings().get("conv_clamp")),
-        group_size=_whole(layers, "group_size", 4) if std else 4,
+        group_size=_whole(layers, "group_size", 4, whole_batch=True) if std else 4,
         std_channels=_whole(layers, "num_channels", 1) if std else 0,
         map_dim=None if map_dim == width else map_dim,
         **(_usual(mapping, map_dim or 0) if mapping["num_classes"] else {}),
@@ -321,9 +336,11 @@ def _said(value: Any) -> str:
     return str(plain(value, most=4))[:20]
 
 
-def _whole(layers: Layers, key: str, default: int) -> int | None:
-    """A whole number, or None, that the minibatch deviation says of itself."""
+def _whole(layers: Layers, key: str, default: int, *, whole_batch: bool = False) -> int | None:
+    """A whole number that the minibatch deviation says of itself, or None where that may stand for the whole batch."""
     found = layers.network.attribute("b4.mbstd", key, default)
-    if found is not None and (type(found) is not int or not 0 < found <= 1 << 14):
+    if whole_batch and found is None:
+        return None
+    if type(found) is not int or not 0 < found <= 1 << 14:
         raise refuse(layers.tensors, [f"b4.mbstd has {key} {_said(found)}"])
     return found

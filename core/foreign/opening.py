@@ -111,8 +111,7 @@ def _found(source: Source, *, generator_only: bool) -> tuple[Networks, dict[str,
     kind, root = contents(source, budget)
     theirs = kind == "nvidia-pickle" or nvidia.is_table(root)
     read = nvidia.networks if theirs else rosinality.networks
-    if theirs:
-        nvidia.check_kind(source, root)
+    nvidia.check_kind(source, root)
     check_known(budget)
     found = read(source, root, generator_only=generator_only)
     return found, _about(source, kind, found)
@@ -136,7 +135,7 @@ def _about(source: Source, kind: str, found: Networks) -> dict[str, Any]:
         "config": config,
         "training": found.training,
         "picture": {"crop": [0, 0, *found.generator.config.size]},
-        "credit": "",
+        "credit": found.credit,
         "provenance": {
             "source": plain(source.path.name),
             "sha256": source.sha256(),

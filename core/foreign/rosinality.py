@@ -10,7 +10,7 @@ from typing import Any
 from core.errors import CheckpointError
 from core.foreign import progressive, rosinality2
 from core.foreign.filling import Blank, Networks, Tensors
-from core.foreign.inert import Stored, holds_tensors, plain
+from core.foreign.inert import Stored, credit_of, holds_tensors, plain
 from core.foreign.source import Source
 
 __all__ = ["Chosen", "Kind", "chosen", "networks", "parts_of"]
@@ -133,4 +133,5 @@ def networks(source: Source, root: Any, *, generator_only: bool) -> Networks:
         None if critic is None else which.kind.discriminator(parts[critic]),
         None if live is None else which.kind.generator(parts[live], which.average),
         training={"settings": settings} if isinstance(settings, dict) else {},
+        credit=credit_of(root),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ __all__ = ["PROGRAMS", "Written", "write_foreign"]
 
 _START = (4, 4)
 _LONG = 8  # taps from which on NVIDIA's layers keep a filter as one row
-_USUAL_RATE = 0.01  # of the mapping, which rosinality's program takes no other of in its networks
+_USUAL_RATE = 0.01  # of the mapping in rosinality's program, unless it is told otherwise
+_TAPS = 4  # of every filter in rosinality's program: its colours and its discriminator take no others
 _LEVELS = {64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}  # channels there, times a multiplier; below 64 they are 512
 
 State = dict[str, Tensor]
@@ -61,10 +63,10 @@ def write_foreign(path: str | Path, opened: Opened, program: str, *, dtype: torc
     if not isinstance(config, stylegan2.GeneratorConfig):
         raise CheckpointError(f"{opened.path} is a StyleGAN of 2019; only StyleGAN2 networks are written for others")
     if config.level_sizes[0] != _START:
-        height, width = config.size
+        (height, width), (top, left) = config.size, config.level_sizes[0]
         raise CheckpointError(
-            f"{opened.path} is {height}x{width}, and other programs build only squares that start at 4x4, "
-            "such as 256x256; train with such a --size for them"
+            f"{opened.path} is {height}x{width} and starts at {top}x{left}, and other programs build only squares that "
+            "start at 4x4, such as 256x256; train with such a --size for them"
         )
     made = _Made()
     PROGRAMS[program](opened, config, made)
@@ -77,12 +79,16 @@ def write_foreign(path: str | Path, opened: Opened, program: str, *, dtype: torc
         key: {name: _stored(path, f"{key}.{name}", tensor, dtype) for name, tensor in state.items()}
         for key, state in made.networks.items()
     }
+    buffer = io.BytesIO()  # a full disk is an error of the file's, which torch's own writer would hide in another
+    torch.save(tables | made.beside, buffer)
     with writing(path) as temporary:
-        torch.save(tables | made.beside, temporary)
+        temporary.write_bytes(buffer.getbuffer())
     return Written(list(tables), made.notes)
 
 
 def _stored(path: str | Path, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if name.endswith((".resample_filter", ".kernel")):
+        dtype = torch.float32  # rounded they would be no filter any more, and they are small
     stored = tensor.detach().to("cpu", dtype, copy=True).contiguous()
     if not is_finite(stored):
         raise CheckpointError(f"{path} was not written: {name} is not finite as {dtype}")
@@ -214,12 +220,13 @@ def _rosinality(opened: Opened, config: stylegan2.GeneratorConfig, made: _Made) 
     for what, wanted in (
         (f"the {config.architecture} architecture", config.architecture == "skip"),
         (f"{config.num_classes} classes", not config.num_classes),
+        (f"a filter of {len(config.resample_filter)} taps", len(config.resample_filter) <= _TAPS),
         (f"a z of {config.z_dim} and a w of {config.w_dim}{behind}", config.z_dim == wide == config.w_dim),
     ):
         if not wanted:
             raise CheckpointError(
                 f"{opened.path} has {what}, and rosinality's program builds skip generators without classes alone, "
-                "whose z and w are equally wide; write it --as nvidia"
+                "of at most 4 taps, whose z and w are equally wide; write it --as nvidia"
             )
     plan = rosinality2.named_generator(config)
     for key, network in (("g_ema", opened.generator), ("g", opened.live)):
@@ -228,8 +235,7 @@ def _rosinality(opened: Opened, config: stylegan2.GeneratorConfig, made: _Made) 
             made.networks[key] = state | ({} if config.use_noise else _silence(config))
     made.beside["latent_avg"] = opened.generator.w_avg.detach().cpu().float().clone()
     made.notes.append(_built(config))
-    if config.conv_clamp is not None:
-        made.notes.append(f"that program has no clamp; values beyond {config.conv_clamp:g} are cut off here")
+    _note_clamp(config, made)
     if config.channels == 1:
         made.notes.append("that program has RGB alone; the pictures have three equal planes")
     if opened.discriminator is not None:
@@ -248,20 +254,30 @@ def _as_rgb(config: stylegan2.GeneratorConfig) -> Callable[[str, Tensor], Tensor
     return shaped
 
 
+def _note_clamp(config: stylegan2.GeneratorConfig | stylegan2.DiscriminatorConfig, made: _Made) -> None:
+    if config.conv_clamp is not None:
+        made.notes.append(f"that program has no clamp; values beyond {config.conv_clamp:g} are cut off here")
+
+
 def _silence(config: stylegan2.GeneratorConfig) -> State:
-    """Noise of no strength, in all the layers that have to have one."""
-    named = rosinality2.named_generator(replace(config, use_noise=True))
-    sizes = [size for size in config.level_sizes for _ in range(2)][1:]
-    names = [piece.name for name, piece in named.items() if name.endswith(".noise") and isinstance(piece, Piece)]
-    state = {name: torch.zeros(1, 1, *size) for name, size in zip(names, sizes, strict=True)}
-    strengths = [p.name for name, p in named.items() if name.endswith(".strength") and isinstance(p, Piece)]
-    return state | {name: torch.zeros(1) for name in strengths}
+    """Noise of no strength, for layers that have to have one there."""
+    state = {}
+    for j, (height, width) in enumerate([size for size in config.level_sizes for _ in range(2)][1:]):
+        state[f"noises.noise_{j}"] = torch.zeros(1, 1, height, width)
+        state[f"convs.{j - 1}.noise.weight" if j else "conv1.noise.weight"] = torch.zeros(1)
+    return state
 
 
 def _rosinality_kernels(config: stylegan2.GeneratorConfig) -> State:
     doublings = range(len(config.filters) - 1)
     names = [f"convs.{2 * j}.conv.blur.kernel" for j in doublings] + [f"to_rgbs.{j}.upsample.kernel" for j in doublings]
-    return dict.fromkeys(names, _kernel(config.resample_filter, 4.0))
+    return dict.fromkeys(names, _kernel(_padded(config.resample_filter), 4.0))
+
+
+def _padded(taps: tuple[float, ...]) -> tuple[float, ...]:
+    """The same filter with four taps, in the place where that program's padding expects its middle."""
+    before = (_TAPS + 1 - len(taps)) // 2
+    return (*[0.0] * before, *taps, *[0.0] * (_TAPS - len(taps) - before))
 
 
 def _built(config: stylegan2.GeneratorConfig) -> str:
@@ -272,8 +288,6 @@ def _built(config: stylegan2.GeneratorConfig) -> str:
     )
     words = [str(config.size[0]), str(config.w_dim), str(config.mapping_layers)]
     words += [f"channel_multiplier={multiplier or 2}"]
-    if tuple(config.resample_filter) != DEFAULT_FILTER:
-        words += [f"blur_kernel={list(config.resample_filter)}"]
     line = f"it is built there as Generator({', '.join(words)})"
     if multiplier:
         return line
@@ -284,10 +298,12 @@ def _built(config: stylegan2.GeneratorConfig) -> str:
 def _rosinality_discriminator(discriminator: Any, shown: stylegan2.GeneratorConfig, made: _Made) -> None:
     config: stylegan2.DiscriminatorConfig = discriminator.config
     known = (config.architecture, config.num_classes, config.group_size, config.std_channels) == ("resnet", 0, 4, 1)
-    if not known or config.level_sizes[0] != _START:
-        words = "residual discriminators without classes alone, with minibatch deviations of groups of 4"
+    if not known or config.level_sizes[0] != _START or len(config.resample_filter) > _TAPS:
+        words = "residual ones without classes alone, of at most 4 taps, with minibatch deviations of groups of 4"
         made.notes.append(f"the discriminator is left out: rosinality's program has {words}")
         return
+    if config.conv_clamp != shown.conv_clamp:
+        _note_clamp(config, made)
     if config.filters != shown.filters:
         made.notes.append(f"its discriminator has other channels: {', '.join(map(str, config.filters))} from 4x4 on")
 
@@ -297,7 +313,7 @@ def _rosinality_discriminator(discriminator: Any, shown: stylegan2.GeneratorConf
 
     plan = rosinality2.named_discriminator(config)
     state = _renamed(discriminator, plan, shaped) if config.channels == 1 else _renamed(discriminator, plan)
-    kernel = _kernel(config.resample_filter)
+    kernel = _kernel(_padded(config.resample_filter))
     for j in range(1, len(config.filters)):
         state |= {f"convs.{j}.conv2.0.kernel": kernel, f"convs.{j}.skip.0.kernel": kernel}
     made.networks["d"] = state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import core
-from core.errors import CheckpointError, SettingError
+from core.errors import CheckpointError, OutputError, SettingError
 from core.foreign import facts, write_foreign
 from tests.interop import FOLDER, needs_interop
 
@@ -119,7 +120,10 @@ ROSINALITY: dict[str, dict[str, Any]] = {
     "gray": {},
     "no noise": {"use_noise": False},
     "another rate": {"mapping_lr": 0.1, "channels": 3},
-    "its own filter": {"resample_filter": (1, 2, 4), "channels": 3},
+    "one tap": {"resample_filter": (1,), "channels": 3},
+    "two taps": {"resample_filter": (1, 2), "channels": 3},
+    "three taps": {"resample_filter": (1, 2, 4)},
+    "four taps": {"resample_filter": (1, 2, 4, 3), "channels": 3},
 }
 
 
@@ -131,7 +135,10 @@ def test_the_same_pictures_in_rosinalitys(kind: str, tmp_path: Path) -> None:
     opened = made(config, {"channels": channels, "resample_filter": config.get("resample_filter", (1, 3, 3, 1))})
     table, _ = written(tmp_path / "x.pt", opened, "rosinality")
     assert table["latent_avg"].shape == (6,) and not any("bias" in n and t.ndim == 3 for n, t in table["g"].items())
+    kernels = {tuple(t.shape) for key in ("g_ema", "d") for n, t in table[key].items() if n.endswith("kernel")}
+    assert kernels == {(4, 4)}  # which that program's colours and discriminator always have
     again = core.load(tmp_path / "x.pt")
+    assert again.about["credit"] == "CC0 toys"
     assert again.generator.channels == 3 and again.generator.config.mapping_lr == 0.01
     ws, z = torch.randn(2, opened.generator.num_ws, 6), torch.randn(3, 6)
     for one, other in ((again.generator, opened.generator), (again.live, opened.live)):
@@ -155,7 +162,7 @@ def test_how_it_is_built_there(tmp_path: Path) -> None:
     small = made({"channels": 3, **usual}, picture={"crop": [1, 2, 100, 120]})
     _, notes = written(tmp_path / "2.pt", small, "rosinality")
     assert notes == [
-        "it is built there as Generator(128, 6, 2, channel_multiplier=1, blur_kernel=[1, 2, 1])",
+        "it is built there as Generator(128, 6, 2, channel_multiplier=1)",
         "pictures are shown cut to 100x120 here; the other program shows them whole",
     ]
     gray, other = made({}, {"architecture": "skip"}), made({"channels": 3}, {"channels": 3, "filters": (8, 6, 4)})
@@ -163,15 +170,28 @@ def test_how_it_is_built_there(tmp_path: Path) -> None:
     assert "the discriminator is left out" in written(tmp_path / "3.pt", gray, "rosinality")[1][2]
     assert "d" not in torch.load(tmp_path / "3.pt", weights_only=True)
     assert written(tmp_path / "4.pt", other, "rosinality")[1][1].endswith("other channels: 8, 6, 4 from 4x4 on")
+    clamped = made({"channels": 3}, {"channels": 3, "conv_clamp": 2.0})
+    assert written(tmp_path / "5.pt", clamped, "rosinality")[1][1].endswith("values beyond 2 are cut off here")
+    long = made({"channels": 3}, {"channels": 3, "resample_filter": (1, 2, 3, 2, 1)})
+    assert "the discriminator is left out" in written(tmp_path / "6.pt", long, "rosinality")[1][1]
 
 
 @pytest.mark.parametrize(
     ("program", "config", "words"),
     [
-        ("nvidia", {"size": (16, 12), "start": (4, 3)}, "is 16x12, and other programs build only squares"),
-        ("rosinality", {"size": (24, 24), "filters": (8, 8, 4, 4)}, "is 24x24, and other programs build only squares"),
+        (
+            "nvidia",
+            {"size": (16, 12), "start": (4, 3)},
+            "is 16x12 and starts at 4x3, and other programs build only squares",
+        ),
+        (
+            "rosinality",
+            {"size": (24, 24), "filters": (8, 8, 4, 4)},
+            "is 24x24 and starts at 3x3, and other programs build only squares",
+        ),
         ("nvidia", {"filters": (8, 9, 4)}, "has the channels 8, 9, 4, and NVIDIA's program"),
         ("rosinality", {"architecture": "resnet"}, "has the resnet architecture, and rosinality's program"),
+        ("rosinality", {"resample_filter": (1, 2, 3, 2, 1)}, "has a filter of 5 taps, and rosinality's program"),
         ("rosinality", {"num_classes": 2}, "has 2 classes, and rosinality's program"),
         ("rosinality", {"w_dim": 7}, "has a z of 6 and a w of 7, and rosinality's program"),
         ("rosinality", {"hidden_dim": 7}, "has a z of 6 and a w of 6 behind layers of 7, and rosinality's program"),
@@ -200,13 +220,34 @@ def test_other_refusals(tmp_path: Path) -> None:
     assert torch.equal(core.load(tmp_path / "x.pt").generator.w_avg, large.generator.w_avg)
 
 
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match=r"x\.pt could not be written \(No space left on device\)"):
+        write_foreign(tmp_path / "x.pt", made({}), "nvidia")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_discriminator_that_nvidias_program_has_not(tmp_path: Path) -> None:
     table, notes = written(tmp_path / "x.pt", made({}, {"filters": (8, 9, 4)}), "nvidia")
     assert "D" not in table and notes == [
         "the discriminator is left out: NVIDIA's program has none with its channels and sizes"
     ]
-    half = written(tmp_path / "y.pt", made({}, {}), "nvidia", dtype=torch.float16)[0]
-    assert {tensor.dtype for tensor in half["D"].values()} == {torch.float16}
+
+
+@pytest.mark.parametrize("program", ["nvidia", "rosinality"])
+def test_half_the_size(program: str, tmp_path: Path) -> None:
+    """Filters stay as they are: rounded they would be none any more."""
+    opened = made({"resample_filter": (1, 2, 2)}, {"resample_filter": (1, 1, 1)})
+    table, _ = written(tmp_path / "x.pt", opened, program, dtype=torch.float16)
+    for name, tensor in table["D" if program == "nvidia" else "d"].items():
+        assert tensor.dtype == (torch.float32 if name.endswith(("filter", "kernel")) else torch.float16)
+    again = core.load(tmp_path / "x.pt")
+    ws = torch.randn(1, opened.generator.num_ws, 6)
+    ours, theirs = (g.synthesis(ws).mean(1) for g in (opened.generator, again.generator))
+    assert (ours - theirs).abs().max() < 0.02 * ours.abs().max()
 
 
 def stranger(table: dict[str, Any]) -> list[dict[str, Any]]:
@@ -220,6 +261,12 @@ def stranger(table: dict[str, Any]) -> list[dict[str, Any]]:
         found.append({**table, "G_kwargs": {**g, "mapping_kwargs": {"lr_multiplier": value}}})
         found.append({**table, "D_kwargs": {**d, "epilogue_kwargs": {"mbstd_group_size": value}}})
         found.append({**table, "D_kwargs": {**d, "conv_clamp": value}})
+    inner = g["synthesis_kwargs"]
+    found.append({**table, "D_kwargs": {**d, "epilogue_kwargs": {"mbstd_num_channels": None}}})
+    found.append({**table, "D_kwargs": {**d, "block_kwargs": {"activation": "relu"}}})
+    found.append({**table, "G_kwargs": {**g, "synthesis_kwargs": {**inner, "activation": "relu"}}})
+    found.append({**table, "G_kwargs": {**g, "synthesis_kwargs": {**inner, "architecture": "orig"}}})
+    found.append({**table, "G_kwargs": {**g, "c_dim": 4, "inside": torch.zeros(2)}})
     few: dict[Any, Any] = dict(list(state.items())[5:])
     found += [{**table, "G_ema": one} for one in ({}, few, {**state, "more": torch.zeros(3)}, {**state, 3: 4})]
     found.append({**table, "more": {"inside": torch.zeros(3)}})
@@ -236,7 +283,8 @@ def test_a_table_that_says_something_else(tmp_path: Path) -> None:
         torch.save(case, tmp_path / "y.pt")
         with pytest.raises(CheckpointError, match="y.pt"):
             core.load(tmp_path / "y.pt")
-        facts(tmp_path / "y.pt")
+        # What is left over shows only where a network is built.
+        assert (facts(tmp_path / "y.pt")["refused"] is None) == ("more" in case["G_ema"])
 
 
 def test_a_table_that_lacks_its_end(tmp_path: Path) -> None:
@@ -251,6 +299,28 @@ def test_a_table_that_lacks_its_end(tmp_path: Path) -> None:
         torch.save({**table, "G_ema": state}, tmp_path / "y.pt")
         with pytest.raises(CheckpointError, match=words):
             core.load(tmp_path / "y.pt")
+
+
+def test_settings_of_the_stylegan3_repository_lie_flat(tmp_path: Path) -> None:
+    write_foreign(tmp_path / "x.pt", made({"conv_clamp": 3.0}), "nvidia")
+    table = torch.load(tmp_path / "x.pt", weights_only=True)
+    flat = dict(table["G_kwargs"])
+    flat |= {**flat.pop("synthesis_kwargs"), "num_fp16_res": 2}
+    torch.save({**table, "G_kwargs": flat}, tmp_path / "y.pt")
+    again = core.load(tmp_path / "y.pt")
+    assert again.generator.config.conv_clamp == 3.0  # type: ignore[union-attr]
+    assert again.about["provenance"]["notes"] == [
+        "its program computes 2 of its sizes in float16; here they are float32"
+    ]
+
+
+@pytest.mark.parametrize("table", [{"G": 1}, {"G_ema": 1}, {}])
+def test_weights_of_a_stylegan3_say_what_they_are(table: dict[str, Any], tmp_path: Path) -> None:
+    state = {"synthesis.input.freqs": torch.zeros(4, 2), "mapping.w_avg": torch.zeros(3)}
+    torch.save(dict.fromkeys(table, state) if table else state, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="is a StyleGAN3 network, whose layers this version does not have"):
+        core.load(tmp_path / "x.pt")
+    assert "is a StyleGAN3 network" in facts(tmp_path / "x.pt")["refused"]
 
 
 def test_one_of_theirs_without_settings_says_so(tmp_path: Path) -> None:
