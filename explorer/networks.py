@@ -95,10 +95,24 @@ class Network:
 
 def name_of(path: Path) -> str:
     """What a file is called that was named by its path: RUN/000012 where it lies in a run, else its stem."""
-    folder = Path(os.path.abspath(path)).parent  # as it is spelled, links and all, like the names of a listing
+    folder = _whole(path).parent
     if folder.name == runs.CHECKPOINTS and runs.is_run(folder.parent):
         return f"{folder.parent.name}/{path.stem}"
     return path.stem
+
+
+def _whole(path: Path) -> Path:
+    """A path from the root, as it is spelled, links and all, like the names of a listing."""
+    return Path(os.path.abspath(path))
+
+
+def _nothing(checkpoints: str, runs: str) -> str:
+    return f"there is no network in {checkpoints} or in {runs}: {_NOWHERE}"
+
+
+def _is_of_run(name: str, full: str, path: Path) -> bool:
+    """Whether a file is of the run `name`, and not merely named after a folder above it."""
+    return full.rpartition("/")[0] == name and full == name_of(path)
 
 
 class Networks:
@@ -109,6 +123,7 @@ class Networks:
         self.runs = Path(runs)
         self.refused: dict[Path, str] = {}  # files that the last listing could not read, and why
         self.preferred: str | None = None  # the one meant where no name is given
+        self.discreet = False  # errors name files and folders, and leave out where they lie
         self._admitted: dict[str, Path] = {}
         self._known: dict[Path, Network] = {}
         self._listed: dict[str, Network] = {}  # full names that were found by listing
@@ -116,6 +131,8 @@ class Networks:
     def all(self) -> list[Network]:
         """Every network that can be opened, those of the checkpoints folder first, each run's newest first."""
         found, self.refused = [], {}
+        for name, path in self._hidden():
+            self.refused[path] = f"{path} is not listed: another file was opened as {name}; rename one of the two"
         for name, path in self._files():
             try:
                 found.append(self._read(name, path))
@@ -135,19 +152,21 @@ class Networks:
             return known
         files = dict(self._files())
         if not files:
-            raise CheckpointError(self.nothing())
+            raise CheckpointError(_nothing(self._called(self.checkpoints), self._called(self.runs)))
         if name is None:
             usual = next((one for one in (self.preferred, DEFAULT) if one in files), None)
             fine = (full for full, path in files.items() if self._is_fine(full, path))
             name = usual or next(fine, next(iter(files)))
         if name not in files:
-            name = next((full for full in files if full.startswith(f"{name}/")), name)  # RUN: the newest comes first
+            name = next((full for full, path in files.items() if _is_of_run(name, full, path)), name)
         if name not in files:
             some = ", ".join(list(files)[:8]) + (", ..." if len(files) > 8 else "")
-            raise CheckpointError(
-                f"there is no network {name[:80]!r} in {self.checkpoints} or {self.runs}; there is {some}"
-            )
-        network = self._read(name, files[name])
+            places = f"{self._called(self.checkpoints)} or {self._called(self.runs)}"
+            raise CheckpointError(f"there is no network {name[:80]!r} in {places}; there is {some}")
+        try:
+            network = self._read(name, files[name])
+        except CheckpointError as wrong:
+            raise self.told(wrong, files[name]) from wrong
         self._known[network.path] = network
         self._listed[name] = network
         return network
@@ -161,11 +180,23 @@ class Networks:
 
     def nothing(self) -> str:
         """The sentence for when there is no network at all."""
-        return f"there is no network in {self.checkpoints} or in {self.runs}: {_NOWHERE}"
+        return _nothing(str(self.checkpoints), str(self.runs))
+
+    def told(self, wrong: CheckpointError, path: Path) -> CheckpointError:
+        """The error about the file at `path` as whoever asks may read it."""
+        return CheckpointError(str(wrong).replace(str(path), self._called(path)))
+
+    def _called(self, path: Path) -> str:
+        """What a file or folder is called in an error: its path, or where that is nobody's business its end."""
+        if not self.discreet or not path.is_absolute():
+            return str(path)
+        root = next((root for root in (self.checkpoints, self.runs) if path.is_relative_to(root)), path)
+        return str(Path(root.name) / path.relative_to(root))
 
     def admit(self, text: str, *, beside: str | None = None) -> str:
         """Take what the command line named, a network's name or the path of any file, and return its name from now on.
 
+        What is listed keeps its name: a file beyond the folders that is called alike has the folder above it in front.
         `beside` is the name of another network that has to stay known. Raises CheckpointError where it is neither.
         """
         try:
@@ -176,7 +207,7 @@ class Networks:
                 return self.admit_run(text)
             if not path.exists() and path.suffix != SUFFIX and path.parent == Path("."):
                 raise
-        listed = next((name for name, one in self._files() if one.absolute() == path.absolute()), None)
+        listed = next((name for name, one in self._files() if _whole(one) == _whole(path)), None)
         if listed is not None:
             return self.find(listed).name
         network = self._read(self._free(path, beside=beside), path)
@@ -195,20 +226,28 @@ class Networks:
         newest = runs.newest(folder)
         if newest is None:
             raise CheckpointError(f"the run {folder} has no network yet; wait for its first, or name another run")
-        name = name_of(newest)
-        if dict(self._files()).get(name, Path()).absolute() != newest.absolute():
-            self._admitted = {name: newest, **self._admitted}
-            self._listed.pop(name, None)
+        listed = next((name for name, one in self._files() if _whole(one) == _whole(newest)), None)
+        if listed is not None:
+            return listed
+        name = self._free(newest, beside=None)
+        self._admitted = {name: newest, **self._admitted}
+        self._listed.pop(name, None)
         return name
 
     def _free(self, path: Path, *, beside: str | None) -> str:
-        """A file's own name; after the folders above where that is the name of another file that has to stay known."""
+        """A file's own name; after the folders above where others are called that: what is listed, and `beside`."""
+        whole = _whole(path)
+        shelved = [(name, _whole(one)) for name, one in self._shelved()]
+        taken = {name for name, one in shelved if one != whole}
+        # And RUN is one run alone.
+        taken |= {name.rpartition("/")[0] for name, one in shelved if one.parent != whole.parent}
+        if beside is not None and _whole(self.find(beside).path) != whole:
+            taken.add(beside)
         own = name_of(path)
-        if own != beside or self.find(beside).path.absolute() == path.absolute():
-            return own
-        parts = [path.stem, *(part for part in reversed(path.absolute().parent.parts) if part != runs.CHECKPOINTS)]
+        parts = [path.stem, *(part for part in reversed(whole.parent.parts) if part != runs.CHECKPOINTS)]
         names = ("/".join(reversed(parts[:count])) for count in range(1, len(parts) + 1))
-        return next(name for name in names if name.endswith(own) and name != beside)
+        longer = (name for name in names if name.endswith(own))
+        return next(name for name in longer if name not in taken and (name.rpartition("/")[0] or name) not in taken)
 
     def _unchanged(self, name: str | None) -> Network | None:
         """A network that was listed under its full name before and whose file is still the same: no listing for it."""
@@ -230,17 +269,26 @@ class Networks:
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         yield from self._admitted.items()
+        yield from ((name, path) for name, path in self._shelved() if name not in self._admitted)
+
+    def _hidden(self) -> Iterator[tuple[str, Path]]:
+        """Files that came into the folders after another one was opened by its path under the name they would have."""
+        for name, path in self._shelved():
+            if name in self._admitted and _whole(self._admitted[name]) != _whole(path):
+                yield name, path
+
+    def _shelved(self) -> Iterator[tuple[str, Path]]:
+        """What lies in the two folders, under its name."""
         try:
             shipped = sorted(self.checkpoints.iterdir())
         except OSError:  # no such folder, or one that nobody may look into
             shipped = []
         for path in shipped:
-            if path.suffix == SUFFIX and not path.name.startswith(".") and path.stem not in self._admitted:
+            if path.suffix == SUFFIX and not path.name.startswith("."):
                 yield path.stem, path
         for run in runs.runs(self.runs):
             for path in reversed(runs.checkpoints(run)):
-                if f"{run.name}/{path.stem}" not in self._admitted:
-                    yield f"{run.name}/{path.stem}", path
+                yield f"{run.name}/{path.stem}", path
 
     def _read(self, name: str, path: Path) -> Network:
         try:

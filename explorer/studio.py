@@ -74,6 +74,15 @@ class Studio:
         with self._listing:
             return self._networks.all()
 
+    def be_discreet(self) -> None:
+        """From now on name files and folders in errors without saying where they lie; a server's visitors read them."""
+        self._networks.discreet = True
+
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """The folders of checkpoints and of runs."""
+        return self._networks.checkpoints, self._networks.runs
+
     def refused(self) -> dict[Path, str]:
         """Files that the last `networks()` could not read, and why."""
         with self._listing:
@@ -115,7 +124,10 @@ class Studio:
         with self._drawing:
             room = self._rooms.pop(network.path, None)
             if room is None or room.network.stamp != network.stamp:
-                room = Room(network, device=self._device, precision=self._precision)
+                try:
+                    room = Room(network, device=self._device, precision=self._precision)
+                except CheckpointError as wrong:
+                    raise self._networks.told(wrong, network.path) from wrong
             self._rooms[network.path] = room
             while len(self._rooms) > _MOST_ROOMS:
                 self._rooms.popitem(last=False)

@@ -93,6 +93,8 @@ class Timeline:
             raise SettingError("duration", self.duration, f"{kind} than the time of the last key, {times[-1]:g} s")
         if self.count > MOST_FRAMES:
             raise SettingError("duration", self.seconds, f"a film has at most {MOST_FRAMES} frames, not {self.count}")
+        self._check_network()
+        self._check_one("grown", "the usual size")
         for index in range(len(places) - (not self.loop)):
             self._within(index, 0.5)
 
@@ -109,12 +111,25 @@ class Timeline:
             if key.ease not in EASES:
                 raise SettingError("ease", key.ease, "one of " + ", ".join(EASES))
 
+    def _check_one(self, name: str, usual: str) -> None:
+        """Raise SettingError where pictures differ in that field, of which `usual` stands for none."""
+        first, *others = (getattr(recipe, name) for recipe in self.recipes)
+        other = next((one for one in others if one != first), first)
+        if other != first:
+            shown, kept = (usual if one is None else str(one) for one in (other, first))
+            raise SettingError(name, shown, f"a walk keeps one {name}, here {kept}")
+
+    def _check_network(self) -> None:
+        self._check_one("checkpoint", "the usual network")
+
     @classmethod
     def parse(cls, given: str | bytes | Mapping[str, Any], *, base: Mapping[str, Any] | None = None) -> Timeline:
         """Read a timeline from JSON text or the object it spells; `base` is what its recipes leave open.
 
-        Raises SettingError naming the place and what is allowed: an unknown key, more than MOST_KEYS keys, a recipe
-        that cannot be, a stretch whose pictures have more than 64 entries together.
+        A picture that names no network is of the one that others name. Which names are one network's, the studio knows:
+        names that differ stay for `with_recipes`, which takes those of the networks found. Raises SettingError naming
+        the place and what is allowed: an unknown key, more than MOST_KEYS keys, a recipe that cannot be, a stretch
+        whose pictures have more than 64 entries together.
         """
         values = _object(loaded(given) if isinstance(given, str | bytes) else given, "the timeline", _KNOWN)
         if values.get("format", _FORMAT) != _FORMAT:
@@ -132,7 +147,11 @@ class Timeline:
             more["fps"] = _number("fps", values["fps"], FPS)
         if values.get("duration") is not None:
             more["duration"] = _number("duration", values["duration"], _SECONDS)
-        made = cls(tuple(_key(one, f"keys[{index}]", base or {}) for index, one in enumerate(listed)), **more)
+        keys = [_key(one, f"keys[{index}]", base or {}) for index, one in enumerate(listed)]
+        named = next((key.recipe.checkpoint for key in keys if key.recipe.checkpoint is not None), None)
+        keys = [replace(key, recipe=_named(key.recipe, named)) for key in keys]
+        spelled = {key.recipe.checkpoint for key in keys}
+        made = (cls if len(spelled) == 1 else _Spelled)(tuple(keys), **more)
         for index in range(len(listed) - (not made.loop)):
             # What the page would be refused for such a frame, the command line refuses too.
             Recipe.parse(made._within(index, 0.5).to_dict())
@@ -153,9 +172,9 @@ class Timeline:
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     def with_recipes(self, recipes: list[Recipe]) -> Timeline:
-        """The same timeline with these pictures in their order."""
+        """The same timeline with these pictures in their order, which are of one network. Raises SettingError."""
         keys = [replace(key, recipe=recipe) for key, recipe in zip(self.keys, recipes, strict=True)]
-        return replace(self, keys=tuple(keys))
+        return Timeline(tuple(keys), self.fps, self.loop, self.spline, self.space, self.duration)
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -193,6 +212,11 @@ class Timeline:
         """The recipe of each frame."""
         return [self.frame(index) for index in range(self.count)]
 
+    @property
+    def _joined(self) -> tuple[Recipe, ...]:
+        """The pictures as stretches join them."""
+        return self.recipes
+
     @cached_property
     def _places(self) -> list[float]:
         """Where the keys stand, in frames."""
@@ -210,20 +234,34 @@ class Timeline:
 
     def _within(self, index: int, t: float) -> Recipe:
         """The recipe the share t of the time of the stretch that begins at key `index`."""
-        total = len(self.keys)
-        key, following = self.keys[index], self.keys[(index + 1) % total]
-        share = ease(t, key.ease)
+        total, pictures = len(self.keys), self._joined
+        share = ease(t, self.keys[index].ease)
         if share == 0:
-            return key.recipe
+            return self.keys[index].recipe
         if self.spline == "linear":
-            return between(key.recipe, following.recipe, share, space=self.space)
+            return between(pictures[index], pictures[(index + 1) % total], share, space=self.space)
         around = range(index - 1, index + 3)
         there = [self._place(one) if self.loop or 0 <= one < total else None for one in around]
         weights: dict[int, float] = {}
         for one, place, weight in zip(around, there, spline_weights(share, there), strict=True):
             if place is not None:
                 weights[one % total] = weights.get(one % total, 0.0) + weight
-        return blended([(weight, self.keys[one].recipe) for one, weight in weights.items() if weight != 0])
+        return blended([(weight, pictures[one]) for one, weight in weights.items() if weight != 0])
+
+
+class _Spelled(Timeline):
+    """A timeline whose pictures name their network in more than one way, or more than one: it was just read."""
+
+    def _check_network(self) -> None:
+        """Nothing here says which names are one network's."""
+
+    @property
+    def _joined(self) -> tuple[Recipe, ...]:
+        return tuple(replace(recipe, checkpoint=self.keys[0].recipe.checkpoint) for recipe in self.recipes)
+
+
+def _named(recipe: Recipe, name: str | None) -> Recipe:
+    return recipe if recipe.checkpoint is not None else replace(recipe, checkpoint=name)
 
 
 def loaded(text: str | bytes) -> Any:

@@ -12,10 +12,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 
-from core.errors import StyloscopeError
-from explorer.web.answers import refusal
+from explorer.web.answers import refusal, telling
 
 if TYPE_CHECKING:
     from explorer.studio import Network, Studio
@@ -29,27 +28,21 @@ _PICTURE = re.compile(r"[^\W_][\w .-]{0,120}\.(?:png|jpe?g|webp|gif)", re.IGNORE
 def add_about_routes(app: Starlette, *, studio: Studio) -> None:
     """Add the routes to `app`; to be called before Gradio is mounted at /."""
 
-    async def facts(request: Request) -> Response:
-        try:
-            network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
-            return JSONResponse(await asyncio.to_thread(_facts, network))
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+    async def facts(request: Request) -> dict[str, Any]:
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
+        return await asyncio.to_thread(_facts, network)
 
     async def picture(request: Request) -> Response:
         name = request.query_params.get("file", "")
-        try:
-            network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+        network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
         # A card shows pictures that lie beside it and bear its network's name; nothing else leaves the folder.
         path = network.path.with_name(name) if _PICTURE.fullmatch(name) else None
         if path is None or not name.startswith(network.path.stem) or path.is_symlink() or not path.is_file():
             return refusal(f"the card of {network.name} has no picture {name[:60]!r}", status=404)
         return FileResponse(path)
 
-    app.router.add_route("/about", facts, methods=["GET"])
-    app.router.add_route("/about/picture", picture, methods=["GET"])
+    app.router.add_route("/about", telling(facts), methods=["GET"])
+    app.router.add_route("/about/picture", telling(picture), methods=["GET"])
 
 
 def card_html(text: str, *, checkpoint: str) -> str:

@@ -1,13 +1,18 @@
-"""What every address does alike: read a body of bounded length, and say in JSON what is wrong."""
+"""What every address does alike: read a body of bounded length, know who asks, and say in JSON what is wrong."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
+from gradio.context import LocalContext
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -22,11 +27,13 @@ __all__ = [
     "CLOSED_BY_CLIENT",
     "GONE_SECONDS",
     "Refusals",
+    "hide_places",
     "read_body",
     "read_keys",
     "read_object",
     "refusal",
     "telling",
+    "visitor",
     "while_there",
 ]
 
@@ -41,6 +48,7 @@ BODY_LIMIT = (
 GONE_SECONDS = 0.1  # how often a waiting request looks whether its browser is still there
 GRADIO = "/gradio_api/"
 UNKNOWN = {"Not Found", "Method Not Allowed", "Bad Request"}
+_ADDRESS: ContextVar[str | None] = ContextVar("address", default=None)  # of who sent the request at hand
 
 
 async def read_body(request: Request, *, field: str) -> bytes:
@@ -94,6 +102,24 @@ def telling(handler: Maker, *, status: int = 400) -> Handler:
     return answered
 
 
+def visitor() -> str | None:
+    """The address of the machine that asks at this moment; None where it is this one, or nobody is known to ask."""
+    asked = LocalContext.request.get(None)  # Gradio works in a task of its own
+    client = getattr(asked, "client", None)
+    address = getattr(client, "host", None) or _ADDRESS.get()
+    try:
+        return None if address is None or ipaddress.ip_address(address).is_loopback else address
+    except ValueError:  # the name of a socket
+        return address
+
+
+def hide_places(app: Starlette, folders: Sequence[Path]) -> None:
+    """Let what `app` refuses name these folders and what lies in them, and leave out where that is."""
+    spelled = {kind: folder.name for folder in folders for kind in (str(folder.absolute()), str(folder.resolve()))}
+    longest = sorted(spelled, key=len, reverse=True)
+    app.state.places = {" ".join(place.split()): spelled[place] for place in longest if spelled[place]}
+
+
 async def while_there(request: Request, work: Callable[[], dict[str, Any]], gone: threading.Event) -> Response:
     """Work in a thread while the browser waits and answer with its JSON, 201; one that leaves sets `gone`."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
@@ -112,7 +138,8 @@ async def while_there(request: Request, work: Callable[[], dict[str, Any]], gone
 class Refusals:
     """ASGI middleware: what the frameworks below say of an unknown address or a wrong method becomes our sentence.
 
-    Gradio's programs read the details of Gradio's own addresses, so those stay, but for an address that is not there.
+    Ours say no more of folders than `hide_places` lets them. Gradio's programs read the details of Gradio's own
+    addresses, so those stay, but for an address that is not there.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -123,6 +150,7 @@ class Refusals:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        _ADDRESS.set(scope["client"][0] if scope.get("client") else None)
         asked = dict(scope)  # a mounted application writes its own name and path over ours
         started: Message | None = None
         body = b""
@@ -162,6 +190,11 @@ def _answer(scope: Scope, status: int, body: bytes) -> JSONResponse | None:
         said: Any = json.loads(body)
     except (ValueError, RecursionError):
         said = {"detail": body.decode("utf-8", "replace")}
+    if isinstance(said, dict) and isinstance(said.get("error"), str):
+        shown = said["error"]
+        for place, name in getattr(scope["app"].state, "places", {}).items():
+            shown = shown.replace(place, name)
+        return None if shown == said["error"] else refusal(shown, status=status)
     detail = said.get("detail") if isinstance(said, dict) and "error" not in said else None
     unknown = isinstance(detail, str) and detail in UNKNOWN
     if detail is None or (scope["path"].startswith(GRADIO) and not unknown):

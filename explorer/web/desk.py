@@ -11,7 +11,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.errors import SettingError, StyloscopeError
+from core.errors import SettingError
 from explorer.web.answers import CLOSED_BY_CLIENT, GONE_SECONDS, refusal
 
 __all__ = ["Desk", "answered", "client_of"]
@@ -66,7 +66,10 @@ def client_of(request: Request) -> str | None:
 
 
 async def answered(request: Request, drawing: Future[T], answer: Callable[[T], Response]) -> Response:
-    """Wait for work at a desk and answer with it; it is dropped when the browser goes, refused when superseded."""
+    """Wait for work at a desk and answer with it; it is dropped when the browser goes, refused when superseded.
+
+    Raises what the work raises.
+    """
     waiting = asyncio.wrap_future(drawing)
     try:
         while not waiting.done():
@@ -80,5 +83,3 @@ async def answered(request: Request, drawing: Future[T], answer: Callable[[T], R
             drawing.cancel()
             raise
         return refusal("a newer request of the same tab took the place of this one", status=SUPERSEDED)
-    except StyloscopeError as wrong:
-        return refusal(wrong)

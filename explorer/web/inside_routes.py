@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from core import pictures
-from core.errors import SettingError, StyloscopeError
+from core.errors import SettingError
 from core.noise import Noise
 from core.numbers import natural
 from explorer import inside, plates
@@ -27,7 +27,7 @@ from explorer.networks import Network
 from explorer.plates import Plate
 from explorer.recipe import Recipe
 from explorer.spectra import Spectrum
-from explorer.web.answers import refusal
+from explorer.web.answers import telling
 from explorer.web.desk import Desk, answered, client_of
 from explorer.web.routes import PIXEL_LIMIT, recipe_of
 
@@ -105,24 +105,18 @@ def add_inside_routes(app: Starlette, *, looks: Looks, desk: Desk) -> None:
     """Add /layers and /layers/picture to `app`; to be called before Gradio is mounted at /."""
 
     async def listed(request: Request) -> Response:
-        try:
-            wish = await _wish(request)
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+        wish = await _wish(request)
         return await answered(request, desk.ask(lambda: facts(looks, wish), client=wish.client), JSONResponse)
 
     async def picture(request: Request) -> Response:
-        try:
-            wish = await _wish(request)
-            if wish.layer is None and wish.view != "growing":
-                raise SettingError("layer", "nothing", "a name or number that /layers lists")
-        except StyloscopeError as wrong:
-            return refusal(wrong)
+        wish = await _wish(request)
+        if wish.layer is None and wish.view != "growing":
+            raise SettingError("layer", "nothing", "a name or number that /layers lists")
         drawing = desk.ask(lambda: drawn(looks, wish), client=wish.client)
         return await answered(request, drawing, lambda data: Response(data, media_type=FORMATS[wish.format]))
 
-    app.router.add_route("/layers", listed, methods=["GET", "POST"])
-    app.router.add_route("/layers/picture", picture, methods=["GET", "POST"])
+    app.router.add_route("/layers", telling(listed), methods=["GET", "POST"])
+    app.router.add_route("/layers/picture", telling(picture), methods=["GET", "POST"])
 
 
 async def _wish(request: Request) -> Wish:

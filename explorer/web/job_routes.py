@@ -138,9 +138,11 @@ def _asked(settings: Mapping[str, Any], *, check: Check) -> Asked:
     network = check(base)
     if "grown" in clean:
         clean["grown"] = str(base.grown)
+    spot = "keys[{}].recipe" if "timeline" in clean else "recipes[{}]"
     for place, point in enumerate(points):
-        if "checkpoint" not in clean and point.checkpoint is not None and check(point).path != network.path:
-            where = f"recipes[{place}].checkpoint"
+        # The file says which network it is, whatever its name: two copies of one draw the same.
+        if "checkpoint" not in clean and point.checkpoint is not None and check(point).sha != network.sha:
+            where = f"{spot.format(place)}.checkpoint"
             raise SettingError(where, point.checkpoint, f"a walk keeps one network, here {network.name}")
     points = [replace(point, checkpoint=network.name) for point in points]
     for point in points:

@@ -23,7 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import OutputError, SettingError, StyloscopeError
+from core.lock import Lock
 from explorer.networks import name_of
+from explorer.web.answers import visitor
+from explorer.web.uploads import private_folder, sweep
 
 __all__ = ["VERBS", "Job", "Jobs", "UnknownJobError", "Verb", "arguments", "start_process"]
 
@@ -146,6 +149,12 @@ class Job:
     started: tuple[float, int] | None = None
     touched: float = field(default_factory=time.monotonic)
     names: Mapping[str, str] = field(default_factory=dict)  # of absolute paths, as the page may read them
+    visitor: str | None = None  # who asked for it, where that is another machine
+
+    @property
+    def alive(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ("waiting", "running")
 
     @property
     def lane(self) -> str:
@@ -166,8 +175,11 @@ _GONE = "there is no such job; its file may have been removed, make it once more
 class Jobs:
     """The queue of long work of one server, and the owner of every file made for a person to fetch. Thread-safe.
 
+    At most `most` jobs wait and run at a time, at most half of them for any one other machine, known by its address.
+
     `places` are flags every verb gets (where networks lie). Files lie in a private folder inside `parent` (None: the
-    system's temporary folder), `keep` seconds after they were last asked about, and go when the server does.
+    system's temporary folder), `keep` seconds after they were last asked about, and go when the server does; those of a
+    server that was killed go when the next one begins.
     """
 
     def __init__(
@@ -188,7 +200,9 @@ class Jobs:
         self._closed = False
         self._folder: Path | None = None
         self._parent = parent
+        self._lock: Lock | None = None
         self._workers: dict[str, threading.Thread] = {}
+        sweep(parent)
 
     def submit(self, verb: str, settings: Mapping[str, Any]) -> str:
         """Queue a verb and return the job's id, which cannot be guessed.
@@ -197,9 +211,14 @@ class Jobs:
         """
         with self._changed:
             self._sweep()
-            if self._closed or sum(job.state in ("waiting", "running") for job in self._jobs.values()) >= self._most:
-                raise OutputError(f"{self._most} long jobs are under way already; wait for one, or cancel one")
+            who, alive, most = visitor(), [job for job in self._jobs.values() if job.alive], self._most
+            share = max(1, most // 2)
+            if who is not None and sum(job.visitor == who for job in alive) >= share:
+                most = share
+            if self._closed or len(alive) >= most:
+                raise OutputError(f"{most} long jobs are under way already; wait for one, or cancel one")
             job = self._prepare(verb, settings)
+            job.visitor = who
             self._jobs[job.id] = job
             lane = VERBS[verb].lane
             if lane not in self._workers:
@@ -249,9 +268,9 @@ class Jobs:
         identity = secrets.token_urlsafe(18)
         try:
             if self._folder is None or not self._folder.is_dir():  # systems clear their temporary folders now and then
-                if self._parent is not None:
-                    self._parent.mkdir(parents=True, exist_ok=True)
-                self._folder = Path(tempfile.mkdtemp(prefix="styloscope-", dir=self._parent))
+                if self._lock is not None:
+                    self._lock.release()
+                self._folder, self._lock = private_folder(self._parent)
             folder = self._folder / identity
             folder.mkdir()
         except OSError as wrong:
@@ -298,7 +317,7 @@ class Jobs:
         """Stop a job within a second, or forget one that has ended; either way its files go."""
         with self._changed:
             job = self._job(identity)
-            if job.state in ("waiting", "running"):
+            if job.alive:
                 job.state, job.error = "cancelled", "cancelled"
             else:
                 del self._jobs[identity]
@@ -314,14 +333,15 @@ class Jobs:
             self._closed = True
             processes = [job.process for job in self._jobs.values() if job.state == "running" and job.process]
             for job in self._jobs.values():
-                if job.state in ("waiting", "running"):
+                if job.alive:
                     job.state, job.error = "cancelled", "the server is going down"
             self._changed.notify_all()
         for process in processes:
             _stop(process)
         for worker in self._workers.values():
             worker.join(timeout=2)
-        if self._folder is not None:
+        if self._folder is not None and self._lock is not None:
+            self._lock.release()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _job(self, identity: str) -> Job:
@@ -332,7 +352,7 @@ class Jobs:
     def _sweep(self) -> None:
         old = time.monotonic() - self._keep
         for job in list(self._jobs.values()):
-            if job.state not in ("waiting", "running") and job.touched < old:
+            if not job.alive and job.touched < old:
                 shutil.rmtree(job.folder, ignore_errors=True)
                 del self._jobs[job.id]
 

@@ -13,11 +13,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from core.errors import SettingError, StyloscopeError
+from core.errors import SettingError
+from core.files import cache_folder
 from core.numbers import natural
 from explorer.recipe import Recipe
 from explorer.studio import PRECISIONS
-from explorer.web.answers import read_body, refusal
+from explorer.web.answers import hide_places, read_body, refusal, telling
 from explorer.web.desk import Desk, answered, client_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,13 @@ class Wish:
 
 
 def add_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
-    """Add /frame, /networks and /static/NAME to `app`; to be called before Gradio is mounted at /."""
+    """Add /frame, /networks and /static/NAME to `app`; to be called before Gradio is mounted at /.
+
+    From here on the studio is asked by strangers, who are not told where its folders lie.
+    """
+
+    hide_places(app, [*studio.folders, cache_folder()])
+    studio.be_discreet()
 
     async def frame(request: Request) -> Response:
         return await _frame(request, studio=studio, desk=desk)
@@ -52,16 +59,13 @@ def add_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
     async def networks(request: Request) -> Response:
         return await _networks(studio)
 
-    app.router.add_route("/frame", frame, methods=["GET", "POST"])
-    app.router.add_route("/networks", networks, methods=["GET"])
+    app.router.add_route("/frame", telling(frame), methods=["GET", "POST"])
+    app.router.add_route("/networks", telling(networks), methods=["GET"])
     app.router.add_route("/static/{name}", _static, methods=["GET"])
 
 
 async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:
-    try:
-        wish = await read_wish(request)
-    except StyloscopeError as wrong:
-        return refusal(wrong)
+    wish = await read_wish(request)
     drawing = desk.ask(lambda: _draw(studio, wish), client=wish.client)
     return await answered(request, drawing, _picture)
 
@@ -130,10 +134,7 @@ async def recipe_of(request: Request) -> Recipe:
 
 
 async def _networks(studio: Studio) -> Response:
-    try:
-        networks = await asyncio.to_thread(studio.networks)
-    except StyloscopeError as wrong:
-        return refusal(wrong)
+    networks = await asyncio.to_thread(studio.networks)
     return JSONResponse([network.entry() for network in networks])
 
 

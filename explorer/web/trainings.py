@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import OutputError, SettingError
+from core.files import is_device
 from explorer.web.jobs import start_process
 
 __all__ = ["LENGTHS", "SIZES", "Training", "Trainings"]
@@ -33,7 +34,6 @@ LONGEST_LINE = 300
 PATIENCE = 20.0  # seconds after which a second Stop ends what does not end by itself
 FAREWELL = 3.0  # seconds that a training may still save in when the server goes down; it ends by itself after that
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _ASIDE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -131,7 +131,7 @@ class Trainings:
 
 def checked_name(name: object, *, runs: Path) -> str:
     """Return a run's name that is free and that every system takes. Raises SettingError."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or _DEVICES.fullmatch(name) or name.endswith("."):
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or is_device(name) or name.endswith("."):
         raise SettingError("name", name, "letters, digits and . _ -, a letter or digit first, at most 64 of them")
     if os.path.lexists(runs / name):
         raise SettingError("name", name, "there is such a run already; give it another name")

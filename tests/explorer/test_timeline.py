@@ -155,7 +155,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"keys": [{"recipe": {}, "time": 0}, {"recipe": {}, "time": 300}]}, "at most 5000 frames, not 7201"),
     ({"duration": 0.5}, "duration cannot be '0.5': no less than"),
     ({"duration": 1.0, "loop": True}, "duration cannot be '1.0': more than"),
-    ({"keys": [{"recipe": {"checkpoint": "a"}, "time": 0}, {"recipe": {}, "time": 1}]}, "a walk keeps one checkpoint"),
+    ({"keys": [{"recipe": {"grown": {"size": [7, 6]}}, "time": 0}, {"recipe": {}, "time": 1}]},
+     "grown cannot be 'the usual size': a walk keeps one grown, here 7x6"),
     ({"keys": [{"recipe": {"blend": [{"seed": k, "weight": 1 / 40} for k in range(40)]}, "time": t} for t in (0, 1)]},
      "blend cannot be '80 entries'"),
 ]  # fmt: skip
@@ -169,6 +170,24 @@ def test_what_cannot_be_is_named(wrong: dict[str, Any], says: str) -> None:
         Timeline.parse({**good, **wrong})
     with pytest.raises(SettingError, match="the timeline cannot be"):
         Timeline.parse("[1]")
+
+
+def test_names_of_one_network_make_one_timeline(do: Do, refused: Callable[..., str]) -> None:
+    """What a name says counts, not how it is spelled; no name is that of the others; the sentence names both."""
+
+    def spelled(*names: str | None) -> str:
+        recipes = ({"seed": seed, **({"checkpoint": name} if name else {})} for seed, name in enumerate(names))
+        keys = [{"recipe": recipe, "time": time} for time, recipe in enumerate(recipes)]
+        return json.dumps({"fps": 2, "keys": keys})
+
+    do("interpolate", "--timeline", spelled("first", "first/000012", None), "--out", "a.gif")
+    do("interpolate", "--timeline", spelled("first", "first", "first"), "--out", "b.gif")
+    assert Path("a.gif").read_bytes() == Path("b.gif").read_bytes()
+    do("interpolate", "--timeline", spelled("brain", "colour"), "--checkpoint", "brain", "--out", "c.gif")
+    said = refused("interpolate", "--timeline", spelled(None, "first", "first/000004"), "--out", "x.gif")
+    assert "checkpoint cannot be 'first/000004': a walk keeps one checkpoint, here first/000012" in said
+    with pytest.raises(SettingError, match="'the usual network': a walk keeps one checkpoint, here brain"):
+        Timeline((Key(BRAIN, 0), Key(Recipe(), 1)))
 
 
 def test_a_film_by_the_command_line_and_again_from_itself(do: Do, studio: Studio) -> None:
