@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,8 @@ def _named(name: str, others: Mapping[str, Any], *, given: Mapping[str, Any]) ->
 
 def _fitted(config: Config, follow: Follows) -> Config:
     """What of a preset fits the size, where that is known by now."""
+    if "size" in follow.names and config.data != "phantoms":
+        return replace(config, size="auto")  # the pictures will say it: nothing is judged by the preset's own
     if config.size == "auto" or not all(map(is_size, (config.size, config.start, config.grow_from))):
         return config
     return follow.at_size(config, parse_size(config.size))

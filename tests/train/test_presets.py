@@ -65,6 +65,20 @@ def test_what_is_given_beside_a_preset_stays_as_it_is(tmp_path: Path) -> None:
     assert smaller.filters == "256,256,256,256,128,64" and smaller.batches == "32,32,32,16,8,4"
 
 
+def test_what_is_given_is_judged_by_the_size_that_the_pictures_lead_to(tmp_path: Path) -> None:
+    """128x128 here, and not the 112x96 of the slices that the presets were made for."""
+    start = planned(tmp_path, (256, 256), "--preset", "brain-half", "--start", "4x4").config
+    assert (start.size, start.start) == ("128x128", "4x4")
+    filters = planned(tmp_path, (256, 256), "--preset", "brain-half", "--filters", "8,8,8,8,8,8").config
+    assert filters.filters_for((128, 128)) == (8,) * 6
+    grown = planned(tmp_path, (256, 256), "--preset", "brain-progressive", "--grow-from", "32x32").config
+    assert (grown.size, grown.grow_from) == ("128x128", "32x32")
+    with pytest.raises(SettingError, match="grow_from cannot be '28x24'"):
+        planned(tmp_path, (256, 256), "--preset", "brain-progressive", "--grow-from", "28x24")
+    with pytest.raises(SettingError, match="start cannot be '4x4'"):
+        ask(["--data", "phantoms", "--out", str(tmp_path / "run"), "--preset", "brain-half", "--start", "4x4"])
+
+
 def test_a_preset_takes_the_channels_of_what_it_begins_with() -> None:
     follow, config = follows("brain-light", ()), Config.read({"data": "x", "filters": "256,128,64,32,16,16"})
     taken = follow.at_size(config, (288, 224), like=(128, 64, 32, 16, 8))
