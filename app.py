@@ -21,17 +21,16 @@ def main(arguments: list[str] | None = None) -> None:
             raise SettingError(name, folder, "it must be a folder that is there")
     # Imported now that the flags are known to be right, so that mistakes are answered at once.
     from explorer.studio import Studio
-    from explorer.web import Login, address_of, build, hosts, listen, serve
+    from explorer.web import Login, address_of, build, hosts, listen, root_path, serve
 
     folders = (flags.checkpoints, flags.runs)
     studio = Studio(*folders)
     checkpoint = studio.prefer(flags.checkpoint) if flags.checkpoint else None
-    allowed, listening = hosts(flags.allow_host), listen(flags.host, flags.port)
-    port = listening.getsockname()[1]
+    allowed, root, listening = hosts(flags.allow_host), root_path(flags.root_path), listen(flags.host, flags.port)
+    address = address_of(flags.host, port := listening.getsockname()[1], root=root)
     login = Login(user, password, cookie=f"styloscope-{port}") if flags.auth else None
-    reached = {"host": flags.host, "allowed": allowed, "login": login}
+    reached = {"host": flags.host, "allowed": allowed, "login": login, "root": root}
     app = build(studio, folders=folders, checkpoint=checkpoint, data=flags.data, **reached)
-    address = address_of(flags.host, port)
     says = studio.open(checkpoint).preview.says if studio.networks() else f"note: {studio.nothing()}"
     print(f"Styloscope is open at {address}\n{says}", flush=True)
     if not flags.no_browser:
@@ -48,6 +47,7 @@ def parser() -> Parser:
     flags.add_argument("--data", type=Path, action="append", default=[], help="real pictures, to look for the nearest")
     flags.add_argument("--host", default="127.0.0.1", help="the address to listen on; 0.0.0.0 is every one there is")
     flags.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="what a proxy is reached by")
+    flags.add_argument("--root-path", metavar="PATH", help="the path that a proxy puts before every address")
     port = whole("--port", "1 to 65535, or 0 for a free one")
     flags.add_argument("--port", type=port, default=7860, help="the port to listen on; 0 takes a free one")
     flags.add_argument("--auth", metavar="USER:PASSWORD", help="ask everybody for this login")

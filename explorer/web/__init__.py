@@ -37,8 +37,9 @@ from explorer.web.project_routes import add_project_routes
 from explorer.web.routes import add_routes
 from explorer.web.training_routes import add_training_routes
 from explorer.web.trainings import Trainings
+from explorer.web.under import Under, root_path
 
-__all__ = ["Login", "address_of", "build", "hosts", "listen", "serve"]
+__all__ = ["Login", "address_of", "build", "hosts", "listen", "root_path", "serve"]
 
 BACKLOG = 128
 
@@ -52,18 +53,20 @@ def build(
     checkpoint: str | None = None,
     data: Sequence[Path] = (),
     allowed: Sequence[str] = (),
+    root: str = "",
 ) -> FastAPI:
     """Return the whole web application: our addresses first, then Gradio's page at /, everything behind the guard.
 
     `folders` are those of checkpoints and runs, for work in processes of its own; `checkpoint` is the name of the
     network that a page without a recipe opens; `data` are sets of real pictures, among which everybody may look;
-    `allowed` are names, each a host or host:port, that the page is reached by besides `host`.
+    `allowed` are names, each a host or host:port, that the page is reached by besides `host`; `root` is the path that a
+    proxy puts before every address.
     """
     desk, inside = Desk(), Desk()
     # Not resolved: the path of a network, as its command is told it, has to be one of those that it lists.
     checkpoints, runs = (str(folder.absolute()) for folder in folders)
-    # Whoever comes by another name comes through a proxy: then nobody is known to sit at this machine.
-    reached = "0.0.0.0" if allowed else host
+    # Whoever comes by another name or a path comes through a proxy: then nobody is known to sit at this machine.
+    reached = "0.0.0.0" if allowed or root else host
     jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
     trainings, looks, sets = Trainings(runs=folders[1]), Looks(studio), RealSets(studio, data)
 
@@ -89,9 +92,12 @@ def build(
     add_project_routes(app, studio=studio, jobs=jobs)
     add_training_routes(app, trainings=trainings, host=reached)
     endpoints = partial(add_endpoints, studio, jobs, desk=desk, inside=inside, looks=looks, sets=sets, host=reached)
-    page.mount(app, endpoints=endpoints, checkpoint=checkpoint)
+    page.mount(app, endpoints=endpoints, checkpoint=checkpoint, root=root)
     app.add_middleware(Refusals)
-    app.add_middleware(Guard, host=host, login=login, allowed=allowed)
+    app.add_middleware(Guard, host=host, login=login, allowed=allowed, root=root)
+    if root:
+        # The outermost, so that all of the others know one spelling of each address.
+        app.add_middleware(Under, root=root)
     return app
 
 
@@ -122,10 +128,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def address_of(host: str, port: int) -> str:
+def address_of(host: str, port: int, *, root: str = "") -> str:
     """The address of the page for who sits at this machine."""
     host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{root}/"
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:

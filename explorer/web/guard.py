@@ -19,7 +19,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -70,14 +70,18 @@ class Login:
 class Guard:
     """ASGI middleware: checks Host, Origin and login, and marks every answer as not to be stored.
 
-    `allowed` are further names that the explorer is reached by, in lower case, each a host or host:port.
+    `allowed` are further names that the explorer is reached by, in lower case, each a host or host:port; `root` is the
+    path that a proxy has taken off the address in the browser, and that the login leads back to.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, login: Login | None = None, allowed: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, host: str, login: Login | None = None, allowed: Sequence[str] = (), root: str = ""
+    ) -> None:
         self.app = app
         self.host = host
         self.login = login
         self.allowed = allowed
+        self.root = root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is refused here, pass the rest on."""
@@ -104,8 +108,8 @@ class Guard:
             return None if self.login is None else _refusal(401, "log in first")
         request = Request(scope, receive)
         if scope["path"].rstrip("/") == "/login" and request.method == "POST":
-            return await _log_in(request, login=self.login)
-        return None if self.login.admits(request) else _ask_to_log_in(request)
+            return await _log_in(request, login=self.login, root=self.root)
+        return None if self.login.admits(request) else _ask_to_log_in(request, root=self.root)
 
 
 def hosts(given: Sequence[str]) -> tuple[str, ...]:
@@ -195,39 +199,48 @@ def _wants_page(request: Request) -> bool:
     return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
-def _ask_to_log_in(request: Request) -> Response:
+def _ask_to_log_in(request: Request, *, root: str) -> Response:
     if _wants_page(request):
         query = f"?{request.url.query}" if request.url.query else ""
-        return _login_page(f"{request.url.path}{query}", sentence="")
+        return _login_page(f"{request.url.path}{query}", root=root, sentence="")
     answer = _refusal(401, "log in first: every address of this explorer asks for the user and password of --auth")
     answer.headers["WWW-Authenticate"] = 'Basic realm="Styloscope", charset="UTF-8"'
     return answer
 
 
-def _login_page(target: str, *, sentence: str) -> HTMLResponse:
+def _login_page(target: str, *, root: str, sentence: str) -> HTMLResponse:
     page = LOGIN_PAGE.read_text(encoding="utf-8")
-    page = page.replace("{{sentence}}", html.escape(sentence)).replace("{{next}}", html.escape(target, quote=True))
+    # The target last: nothing that is in it is a place of the page.
+    for place, words in (("sentence", sentence), ("root", root), ("next", target)):
+        page = page.replace("{{" + place + "}}", html.escape(words, quote=True))
     return HTMLResponse(page, status_code=401)
 
 
-async def _log_in(request: Request, *, login: Login) -> Response:
+async def _log_in(request: Request, *, login: Login, root: str) -> Response:
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > LOGIN_BODY_LIMIT:
             return _refusal(413, f"a login has at most {LOGIN_BODY_LIMIT} bytes")
     form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
-    target = form.get("next", "/")
-    # "//elsewhere" and "/\elsewhere" would lead off this site.
-    target = target if target.startswith("/") and target[1:2] not in ("/", "\\") else "/"
+    target = _inside(form.get("next", "/"))
     by_hand = "text/html" in request.headers.get("accept", "")
     if not login.matches(form.get("username", ""), form.get("password", "")):
         await asyncio.sleep(FAILED_LOGIN_SECONDS)
         sentence = "That is not the user and password this explorer was started with."
-        return _login_page(target, sentence=sentence) if by_hand else _refusal(401, sentence)
-    answer: Response = RedirectResponse(target, status_code=303) if by_hand else JSONResponse({"success": True})
-    answer.set_cookie(login.cookie, login.token, httponly=True, samesite="lax", path="/")
+        return _login_page(target, root=root, sentence=sentence) if by_hand else _refusal(401, sentence)
+    onward = RedirectResponse(f"{root}{target}", status_code=303)
+    answer: Response = onward if by_hand else JSONResponse({"success": True})
+    answer.set_cookie(login.cookie, login.token, httponly=True, samesite="lax", path=f"{root}/")
     return answer
+
+
+def _inside(target: str) -> str:
+    """The address to go on to after the login, or / where it would lead off this site or out of its path."""
+    # A browser reads "/\elsewhere" as "//elsewhere", another site, and "%2e%2e" as "..".
+    parts = re.split(r"[/\\]", unquote(target.partition("?")[0]))
+    outside = target[1:2] in ("/", "\\") or ".." in parts
+    return target if target.startswith("/") and not outside else "/"
 
 
 def _unstored(send: Send) -> Send:

@@ -28,8 +28,11 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans",
 SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "monospace")
 
 
-def mount(app: FastAPI, *, endpoints: Callable[[], None], checkpoint: str | None) -> None:
-    """Mount the page on `app` at /; `endpoints` adds what programs call to the gr.Blocks that is being built."""
+def mount(app: FastAPI, *, endpoints: Callable[[], None], checkpoint: str | None, root: str = "") -> None:
+    """Mount the page on `app` at /; `endpoints` adds what programs call to the gr.Blocks that is being built.
+
+    `root` is the path that a proxy puts before every address; Gradio's part of the page asks for whole addresses.
+    """
     blocks = _blocks(endpoints=endpoints, checkpoint=checkpoint)
     # Blocks that are mounted are never launched, and Gradio looks only for those that are whether a file that a
     # request names was sent by somebody; of others it takes, and then serves, every file of this machine.
@@ -38,6 +41,7 @@ def mount(app: FastAPI, *, endpoints: Callable[[], None], checkpoint: str | None
         app,
         blocks,
         path="/",
+        root_path=root or None,
         footer_links=[],
         run_history=False,
         show_error=False,

@@ -447,7 +447,7 @@ import("/static/panel_jobs.js").then(async ({ JobBox }) => {
       asked.push(`${method} ${address}`);
       if (method === "POST") return await begun, reply({ id: "a" });
       if (method === "DELETE") return reply({ state: "cancelled" });
-      return reply({ state: asked.includes("DELETE /jobs/a") ? "cancelled" : "done", name: "a" });
+      return reply({ state: asked.includes("DELETE jobs/a") ? "cancelled" : "done", name: "a" });
     },
   });
   const ended = box.run({}, { words: "" });
@@ -462,7 +462,7 @@ import("/static/panel_jobs.js").then(async ({ JobBox }) => {
 def test_cancel_counts_also_before_the_server_has_said_that_a_job_began(tab: Any) -> None:
     state, said, asked = tab.execute_async_script(EARLY)
     assert (state, said) == ("cancelled", "Cancelled.")
-    assert asked == ["POST /jobs", "DELETE /jobs/a", "GET /jobs/a"]
+    assert asked == ["POST jobs", "DELETE jobs/a", "GET jobs/a"]
 
 
 def test_the_facts_of_the_network_follow_it(tab: Any) -> None:

@@ -61,7 +61,7 @@ def test_a_kept_picture_is_asked_for_again(tab: Any) -> None:
     first = until(lambda: tab.execute_script(source))
     tab.execute_script(
         "const ask = window.fetch; window.fetch = async (address, ...more) => {"
-        "const answer = await ask(address, ...more); if (address !== '/networks') return answer;"
+        "const answer = await ask(address, ...more); if (address !== 'networks') return answer;"
         "const told = await answer.json(); return Response.json(told.map((one) => ({ ...one, sha: 'another' }))); };"
         "stage.refreshNetworks()"
     )

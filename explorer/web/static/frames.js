@@ -19,7 +19,7 @@ export async function fetchFrame(recipe, { format, size, client, precision, sign
   if (client) query.set("client", client);
   let answer, blob;
   try {
-    answer = await fetch(`/frame?${query}`, { method: "POST", body: JSON.stringify(recipe), signal });
+    answer = await fetch(`frame?${query}`, { method: "POST", body: JSON.stringify(recipe), signal });
     if (answer.ok) blob = await answer.blob();
   } catch (wrong) {
     if (wrong.name === "AbortError") throw wrong;

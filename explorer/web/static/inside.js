@@ -102,7 +102,7 @@ class Inside {
     const network = this.stage.find(JSON.parse(recipe).checkpoint);
     const key = JSON.stringify([network?.name, network?.sha, JSON.parse(recipe).grown?.size]);
     if (key !== this.key) {
-      const { layers, crop } = await (await ask("/layers", recipe)).json();
+      const { layers, crop } = await (await ask("layers", recipe)).json();
       this.key = key;
       this.layers = layers;
       this.crop = crop;
@@ -115,9 +115,9 @@ class Inside {
     const wanted = { layer: this.layer.name, ...plate };
     const asked = JSON.stringify([recipe, network?.sha, wanted, this.charts.side, this.growing.width]);
     if (asked === this.shown) return;
-    const part = async (query) => createImageBitmap(await (await ask("/layers/picture", recipe, query)).blob());
+    const part = async (query) => createImageBitmap(await (await ask("layers/picture", recipe, query)).blob());
     const [told, ...pictures] = await Promise.all([
-      ask("/layers", recipe, wanted).then((answer) => answer.json()),
+      ask("layers", recipe, wanted).then((answer) => answer.json()),
       part({ ...wanted, view: "channels" }),
       part({ view: "growing", cell: this.growing.cell(this.crop) }),
       part({ layer: this.layer.name, view: "spectrum", cell: this.charts.side }),

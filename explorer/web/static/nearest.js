@@ -21,7 +21,7 @@ export class Nearest {
 
   constructor(stage) {
     this.stage = stage;
-    this.box = new JobBox(stage, { fetch: (address, options) => fetch(address === "/jobs" ? "/nearest/job" : address, options) });
+    this.box = new JobBox(stage, { fetch: (address, options) => fetch(address === "jobs" ? "nearest/job" : address, options) });
     this.menu = h("select", { "aria-label": "Set of real pictures", hidden: true, onchange: () => this.#again() });
     this.look = button("Look for it", { kind: "plain strong", press: () => this.start(), title: "Look for the real pictures nearest to the stage" });
     this.none = h("p", { class: "empty", hidden: true });
@@ -78,7 +78,7 @@ export class Nearest {
     const key = network && `${network.name} ${network.sha}`;
     if (!network || key === this.#known) return;
     this.#known = key;
-    const told = await answered(fetch(`/nearest?${new URLSearchParams({ checkpoint: network.name })}`)).catch((wrong) => ({ sets: [], says: wrong.message, failed: true }));
+    const told = await answered(fetch(`nearest?${new URLSearchParams({ checkpoint: network.name })}`)).catch((wrong) => ({ sets: [], says: wrong.message, failed: true }));
     if (this.#known !== key) return;
     if (told.failed) this.#known = ""; // the next change asks again
     const before = this.menu.value;
@@ -133,7 +133,7 @@ export class Nearest {
 
   #post(recipe, data, signal) {
     const query = new URLSearchParams({ number: NUMBER, ...(data ? { data } : {}) });
-    return answered(fetch(`/nearest?${query}`, { method: "POST", body: JSON.stringify(recipe), signal }));
+    return answered(fetch(`nearest?${query}`, { method: "POST", body: JSON.stringify(recipe), signal }));
   }
 
   async #show(recipe, data, told, signal) {
@@ -165,7 +165,7 @@ export class Nearest {
   #address(recipe, data, { name, mirrored }) {
     const query = new URLSearchParams({ name, mirrored, ...(data ? { data } : {}), ...(recipe.checkpoint ? { checkpoint: recipe.checkpoint } : {}) });
     if (recipe.grown) query.set("grown", recipe.grown.size.join("x"));
-    return `/nearest/picture?${query}`;
+    return `nearest/picture?${query}`;
   }
 }
 

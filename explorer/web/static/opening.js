@@ -98,7 +98,7 @@ function send(request, file) {
     });
     request.addEventListener("error", () => reject(new Error("The upload broke off; is the explorer still running?")));
     request.addEventListener("abort", () => reject(new Error("Cancelled.")));
-    request.open("POST", `/open?${new URLSearchParams({ name: file.name })}`);
+    request.open("POST", `open?${new URLSearchParams({ name: file.name })}`);
     request.responseType = "json";
     request.send(file);
   });

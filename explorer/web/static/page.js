@@ -1,4 +1,6 @@
 // The way in: wait until Gradio has built the page, then open the stage and each panel.
+//
+// No address that a script asks begins with a slash: it is meant beside the page, before which a proxy may put a path.
 
 import { mountInside } from "./inside.js";
 import { present } from "./panel_kit.js";
@@ -29,7 +31,7 @@ const parts = (selectors) => new Promise((resolve) => present(selectors, resolve
 
 /** Gradio builds a tab when it is first opened; what a panel takes from elsewhere before that, it announces. */
 async function openPanel(name) {
-  const panel = await import(`/static/panel_${name}.js`);
+  const panel = await import(`./panel_${name}.js`);
   panel.announce?.(window.stage);
   await parts([`#panel_${name}`]);
   panel.mount(window.stage);

@@ -28,7 +28,7 @@ export function mount(stage) {
       for (const part of growth) part.hidden = !network.grows;
       let about;
       try {
-        about = await told(`/about?${new URLSearchParams({ checkpoint: network.name })}`);
+        about = await told(`about?${new URLSearchParams({ checkpoint: network.name })}`);
       } catch (wrong) {
         if (shown !== key) return;
         failed = true;
@@ -40,7 +40,7 @@ export function mount(stage) {
       if (shown !== key) return;
       facts.replaceChildren(h("h3", {}, about.name), table(rows(about, network)), ...command(about));
       // The server has rendered the card with all HTML in it shown as text.
-      card.innerHTML = about.card ?? "";
+      card.replaceChildren(cardOf(about.card ?? ""));
       card.hidden = !about.card;
     };
     stage.subscribe(look);
@@ -51,6 +51,14 @@ export function mount(stage) {
       look();
     });
   });
+}
+
+/** The card's elements, its pictures asked for beside the page, as a proxy may have put a path before them. */
+function cardOf(html) {
+  const made = h("template", {});
+  made.innerHTML = html;
+  for (const picture of made.content.querySelectorAll("img[src^='/']")) picture.setAttribute("src", picture.getAttribute("src").slice(1));
+  return made.content;
 }
 
 async function told(address) {

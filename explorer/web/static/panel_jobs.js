@@ -29,7 +29,7 @@ export class JobBox {
     this.result = h("span", { class: "job-result", role: "status" });
     this.working = h("div", { class: "job-working", hidden: true }, h("div", { class: "row" }, this.words, h("span", { class: "spring" }), this.left, this.cancelButton), this.bar);
     this.root = h("div", { class: "job" }, this.working, this.result);
-    window.addEventListener("pagehide", () => this.id && this.ask(`/jobs/${this.id}`, { method: "DELETE", keepalive: true }));
+    window.addEventListener("pagehide", () => this.id && this.ask(`jobs/${this.id}`, { method: "DELETE", keepalive: true }));
   }
 
   get busy() {
@@ -53,7 +53,7 @@ export class JobBox {
     this.working.hidden = false;
     this.#unheard = false;
     try {
-      const { id } = await answer(await this.#reach("/jobs", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
+      const { id } = await answer(await this.#reach("jobs", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
       this.id = id;
       if (this.#newest !== wish) await this.cancel();
       const status = await this.#follow(id);
@@ -62,7 +62,7 @@ export class JobBox {
         this.result.textContent = "Cancelled.";
         return { state: "cancelled" };
       }
-      const url = `/jobs/${id}/file`;
+      const url = `jobs/${id}/file`;
       if (take) {
         this.stage.download(url, status.name);
         this.result.replaceChildren("Saved ", h("a", { href: url, download: status.name }, status.name));
@@ -95,7 +95,7 @@ export class JobBox {
     if (!this.id) return;
     this.left.textContent = "stopping";
     try {
-      await this.#reach(`/jobs/${this.id}`, { method: "DELETE" });
+      await this.#reach(`jobs/${this.id}`, { method: "DELETE" });
       this.#unheard = false;
     } catch (wrong) {
       // Told again once the server answers.
@@ -118,7 +118,7 @@ export class JobBox {
     let since = null; // when it fell silent
     for (;;) {
       try {
-        return await answer(await this.#reach(`/jobs/${id}`));
+        return await answer(await this.#reach(`jobs/${id}`));
       } catch (wrong) {
         since ??= performance.now();
         if (!wrong.silent || performance.now() - since > PATIENCE) throw wrong;

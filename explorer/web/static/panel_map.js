@@ -259,7 +259,7 @@ class Atlas {
   async #path(way) {
     try {
       const recipe = likeStage(this.stage.recipe);
-      const found = await ask(this.settings.address("/map/path"), { method: "POST", body: JSON.stringify({ recipe, ...way }) });
+      const found = await ask(this.settings.address("map/path"), { method: "POST", body: JSON.stringify({ recipe, ...way }) });
       Object.assign(this.over, { path: null, stations: found.seeds });
       this.over.draw();
       this.status.textContent = `A walk of ${found.seeds.length} keyframes${found.loop ? ", closed" : ""}: it is on the timeline.`;
@@ -275,7 +275,7 @@ class Atlas {
     if (this.placing.busy) return void (this.placing.again = true);
     this.placing = { busy: true, again: false };
     try {
-      const address = this.settings.address("/map/place", { method: this.map.method, nearest: NEAR, by: "w" });
+      const address = this.settings.address("map/place", { method: this.map.method, nearest: NEAR, by: "w" });
       const found = await ask(address, { method: "POST", body: document.getElementById("stage").dataset.recipe });
       this.plot.mark(found.x, found.y);
       this.nearest = found.nearest;

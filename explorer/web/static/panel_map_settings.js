@@ -91,7 +91,7 @@ export class Settings {
   }
 
   /** An address of the map: its layout at /map, or what else is asked of it. */
-  address(path = "/map", more = {}) {
+  address(path = "map", more = {}) {
     const method = this.method === "pca" ? "pca" : "umap";
     return `${path}?${this.#query({ checkpoint: this.stage.network.name, samples: this.samples, method, ...(this.method === AMONG ? { points: true } : {}), ...more })}`;
   }

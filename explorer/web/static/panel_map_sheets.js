@@ -33,7 +33,7 @@ export class Sheets {
   /** Ask which sheets there are now. */
   async look() {
     const query = this.#query;
-    const answer = await fetch(`/map/sheets?${query}`);
+    const answer = await fetch(`map/sheets?${query}`);
     if (!answer.ok || query !== this.#query) return;
     this.#about = await answer.json();
     this.#there = new Set(this.#about.there);
@@ -80,7 +80,7 @@ export class Sheets {
     this.#loading.add(index);
     const query = this.#query;
     try {
-      const answer = await fetch(`/map/sheet?${query}&sheet=${index}`);
+      const answer = await fetch(`map/sheet?${query}&sheet=${index}`);
       if (!answer.ok) return void this.#there.delete(index);
       const bitmap = await createImageBitmap(await answer.blob());
       if (query !== this.#query) return bitmap.close();

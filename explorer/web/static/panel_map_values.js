@@ -72,7 +72,7 @@ export class Values {
   async #directions() {
     try {
       const query = new URLSearchParams({ checkpoint: this.stage.network.name, method: "sefa", count: 1 });
-      const { directions } = await ask(`/directions?${query}`);
+      const { directions } = await ask(`directions?${query}`);
       this.#kept = directions.filter(({ kept }) => kept).map(({ name }) => name);
     } catch (wrong) {
       // Without their list those that every network has are offered.
@@ -104,7 +104,7 @@ export class Values {
       return { words: "class", names, reach: [0, classes], values: Array.from({ length: count }, (_, seed) => seed % classes) };
     }
     if (color.startsWith("csv:")) return this.#table.values(color.slice(4), count);
-    return ask(this.settings.address("/map/values", { color }));
+    return ask(this.settings.address("map/values", { color }));
   }
 
   #offer() {

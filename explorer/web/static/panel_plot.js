@@ -15,7 +15,7 @@ export function loadPlotly() {
       loading = null;
       reject(new Error("The map could not be loaded; is the explorer still running?"));
     };
-    document.head.append(h("script", { src: "/plotly.min.js", onload: () => resolve(window.Plotly), onerror: fail }));
+    document.head.append(h("script", { src: "plotly.min.js", onload: () => resolve(window.Plotly), onerror: fail }));
   });
   return loading;
 }

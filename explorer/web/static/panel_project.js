@@ -145,7 +145,7 @@ class Project {
     if (turn !== this.#turn) return;
     if (done.state !== "done") return this.#ended(done);
     try {
-      await this.#keep(done.url.split("/")[2], file, name, grown);
+      await this.#keep(done.url.split("/")[1], file, name, grown);
     } catch (wrong) {
       this.#say(wrong.message, true);
     }
@@ -158,9 +158,9 @@ class Project {
 
   async #keep(id, file, checkpoint, grown) {
     const stem = file.name.replace(/\.[^.]*$/, "");
-    const status = await asked(await fetch(`/project/${id}`));
+    const status = await asked(await fetch(`project/${id}`));
     if (status.preview) this.#show(status.preview);
-    const point = await asked(await fetch(`/project/${id}/keep`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ checkpoint, name: stem, source: file.name }) }));
+    const point = await asked(await fetch(`project/${id}/keep`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ checkpoint, name: stem, source: file.name }) }));
     const recipe = pointRecipe({ checkpoint, name: point.name, grown, label: point.label });
     this.told.replaceChildren(
       h("p", {}, h("strong", {}, `Kept as the point ${point.name}. `), sentence(status.preview?.words ?? "")),
@@ -175,17 +175,17 @@ class Project {
     this.#stopping = true;
     this.stopButton.disabled = true;
     this.job.left.textContent = "stopping";
-    await fetch(`/project/${this.job.id}/stop`, { method: "POST" });
+    await fetch(`project/${this.job.id}/stop`, { method: "POST" });
   }
 
   /** The job box asks as for any job; a projection begins with the picture itself, and its status has what is reached. */
   async #fetch(address, options = {}) {
-    if (address === "/jobs") {
+    if (address === "jobs") {
       const { query, file } = this.#asked;
-      return fetch(`/project?${query}`, { method: "POST", body: file });
+      return fetch(`project?${query}`, { method: "POST", body: file });
     }
     if (options.method) return fetch(address, options);
-    const response = await fetch(address.replace("/jobs/", "/project/"));
+    const response = await fetch(address.replace(/^jobs\//, "project/"));
     if (response.ok) {
       const status = await response.clone().json();
       if (status.preview) this.#show(status.preview);

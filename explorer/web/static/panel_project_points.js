@@ -56,7 +56,7 @@ export class Points {
     if (!this.stage.network) return;
     const name = this.stage.network.name;
     try {
-      const { points } = await asked(await fetch(`/points?${this.#query}`));
+      const { points } = await asked(await fetch(`points?${this.#query}`));
       if (this.stage.network.name === name) this.#draw(points, name);
     } catch (wrong) {
       this.#say(wrong.message);
@@ -103,7 +103,7 @@ export class Points {
     const toStage = () => this.stage.show({ ...recipe, ...(this.stage.recipe.grown ? { grown: this.stage.recipe.grown } : {}) });
     const picture = this.thumbs.make({ label: `${name}: to the stage`, press: toStage });
     const title = h("input", { class: "name", value: name, maxlength: 80, "aria-label": `Name of ${name}`, onchange: () => this.#rename(name, title) });
-    const file = `/points/${encodeURIComponent(name)}/file?${this.#query}`;
+    const file = `points/${encodeURIComponent(name)}/file?${this.#query}`;
     const item = h(
       "li",
       {},
@@ -143,7 +143,7 @@ export class Points {
       return this.name.focus();
     }
     return this.#act(async () => {
-      await asked(await post("/points", { name, recipe: { ...recipe, checkpoint: network.name } }));
+      await asked(await post("points", { name, recipe: { ...recipe, checkpoint: network.name } }));
       this.name.value = "";
       this.name.dispatchEvent(new Event("input", { bubbles: true }));
       this.stage.tell(`Kept as the point ${name}`);
@@ -156,7 +156,7 @@ export class Points {
     this.#renamed.set(old, wished);
     const { stage } = this;
     const { name } = stage.network;
-    const kept = await this.#act(async () => asked(await post("/points/rename", { checkpoint: name, old, new: wished })));
+    const kept = await this.#act(async () => asked(await post("points/rename", { checkpoint: name, old, new: wished })));
     if (!kept) return (title.value = old);
     // The shelf, the timeline and the walk keep recipes of their own, perhaps under another name of the network.
     const follow = (recipe) => (stage.find(recipe.checkpoint)?.name === name ? renamed(recipe, old, wished) : recipe);
@@ -175,7 +175,7 @@ export class Points {
       press.addEventListener("blur", () => this.#unsure(press, name), { once: true });
       return this.#say(`Press once more to forget ${name} for good.`);
     }
-    return this.#act(async () => asked(await fetch(`/points/${encodeURIComponent(name)}?${this.#query}`, { method: "DELETE" })));
+    return this.#act(async () => asked(await fetch(`points/${encodeURIComponent(name)}?${this.#query}`, { method: "DELETE" })));
   }
 
   #unsure(press, name) {
@@ -190,7 +190,7 @@ export class Points {
     this.#act(async () => {
       const query = this.#query;
       query.set("name", file.name);
-      const { name } = await asked(await fetch(`/points/open?${query}`, { method: "POST", body: file }));
+      const { name } = await asked(await fetch(`points/open?${query}`, { method: "POST", body: file }));
       this.stage.tell(`Opened as the point ${name}`);
     });
   }

@@ -60,7 +60,7 @@ export class Directions {
   /** Ask the server: {method, layers, count} -> entries. */
   async list(query) {
     const address = new URLSearchParams({ checkpoint: this.stage.recipe.checkpoint, ...query });
-    const { directions } = await asked(`/directions?${address}`);
+    const { directions } = await asked(`directions?${address}`);
     for (const entry of directions) this.#known.set(entry.name, entry);
     for (const hear of this.#heard) hear();
     return directions;

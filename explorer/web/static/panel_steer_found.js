@@ -146,7 +146,7 @@ export class Found {
     if (!chosen) return;
     try {
       const query = new URLSearchParams({ checkpoint: this.stage.recipe.checkpoint });
-      const entry = await asked(`/directions/open?${query}`, { method: "POST", body: chosen });
+      const entry = await asked(`directions/open?${query}`, { method: "POST", body: chosen });
       this.stage.tell(`Opened ${entry.name}`);
       this.kept();
     } catch (wrong) {
@@ -222,7 +222,7 @@ class Row {
       input.value = name;
       if (!wanted || wanted === name) return;
       this.#hush();
-      await asked("/directions/rename", { method: "POST", body: JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, name, new: wanted }) });
+      await asked("directions/rename", { method: "POST", body: JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, name, new: wanted }) });
       this.found.directions.renamed(name, wanted);
     }));
     return input;
@@ -231,12 +231,12 @@ class Row {
   #keptTools() {
     const { name } = this.entry;
     const at = () => `checkpoint=${encodeURIComponent(this.stage.recipe.checkpoint)}`;
-    const file = button("", { icon: "save", kind: "icon", label: `Download ${name}`, title: "Download its file, to share it", press: () => this.stage.download(`/directions/${encodeURIComponent(name)}/file?${at()}`, `${name}.safetensors`) });
+    const file = button("", { icon: "save", kind: "icon", label: `Download ${name}`, title: "Download its file, to share it", press: () => this.stage.download(`directions/${encodeURIComponent(name)}/file?${at()}`, `${name}.safetensors`) });
     const forget = button("Forget", { label: `Forget ${name}`, title: "Remove its file", press: () => {
       // Its file cannot be brought back, so it is asked twice.
       if (forget.dataset.sure) return this.#do(async () => {
         this.#hush();
-        await asked(`/directions/${encodeURIComponent(name)}?${at()}`, { method: "DELETE" });
+        await asked(`directions/${encodeURIComponent(name)}?${at()}`, { method: "DELETE" });
         this.found.directions.renamed(name, null);
       });
       forget.dataset.sure = "1";
@@ -254,7 +254,7 @@ class Row {
       const wanted = input.value.trim();
       input.hidden = false;
       if (!wanted) return input.focus();
-      await asked("/directions", { method: "POST", body: JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, name: wanted, direction: name }) });
+      await asked("directions", { method: "POST", body: JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, name: wanted, direction: name }) });
       input.value = "";
       input.hidden = true;
       this.stage.tell(`Kept as ${wanted}`);

@@ -156,7 +156,7 @@ export class Making {
     this.left.textContent = "";
     try {
       const body = JSON.stringify({ checkpoint: this.stage.recipe.checkpoint, ...wish });
-      const entry = await asked("/directions", { method: "POST", body, signal: under.signal });
+      const entry = await asked("directions", { method: "POST", body, signal: under.signal });
       this.#row = this.found.row(entry);
       const good = entry.score == null || entry.believable !== false;
       this.result.replaceChildren(h("p", { class: good ? "" : "wrong" }, `${entry.name}: ${entry.words}${good ? "" : ". Do not believe what it shows."}`), h("ul", { class: "directions" }, this.#row.root));

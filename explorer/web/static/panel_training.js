@@ -106,7 +106,7 @@ class Room {
   }
 
   async #list() {
-    const { runs, own, folder } = await ask("/training");
+    const { runs, own, folder } = await ask("training");
     this.runs = runs;
     this.#owned(own);
     this.starter.offer({ folder, names: runs.map(({ name }) => name) });
@@ -144,7 +144,7 @@ class Room {
   async #take(name) {
     for (;;) {
       const query = new URLSearchParams({ run: name, ...this.places });
-      const news = await ask(`/training/run?${query}`);
+      const news = await ask(`training/run?${query}`);
       if (this.run !== name) return void setTimeout(() => this.look());
       this.places = { log: news.log.next, metrics: news.metrics.next };
       this.#owned(news.own);
@@ -202,7 +202,7 @@ class Room {
   }
 
   async #start(wish) {
-    const own = await ask("/training", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) });
+    const own = await ask("training", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) });
     this.awaiting = own.name;
     this.#owned(own);
     this.empty.hidden = true;
@@ -210,7 +210,7 @@ class Room {
   }
 
   async #stop() {
-    this.#owned((await ask("/training", { method: "DELETE" })).own);
+    this.#owned((await ask("training", { method: "DELETE" })).own);
     this.look();
   }
 

@@ -141,7 +141,7 @@ export class TimeMachine {
       return here;
     }
     try {
-      const answer = await fetch(`/training/sheet?${new URLSearchParams({ run, moment: number })}`);
+      const answer = await fetch(`training/sheet?${new URLSearchParams({ run, moment: number })}`);
       if (!answer.ok || this.#run !== run) return null;
       const address = URL.createObjectURL(await answer.blob());
       this.#kept.set(key, address);

@@ -129,7 +129,7 @@ class Stage {
   frameURL(recipe, { format = "png", size } = {}) {
     const query = new URLSearchParams({ recipe: JSON.stringify(short(full(recipe))), format });
     if (size) query.set("size", size);
-    return `/frame?${query}`;
+    return `frame?${query}`;
   }
 
   picture(recipe, options) {
@@ -217,7 +217,7 @@ class Stage {
   async refreshNetworks() {
     let networks;
     try {
-      const answer = await fetch("/networks");
+      const answer = await fetch("networks");
       networks = await answer.json().catch(() => ({}));
       this.#answers();
       if (!answer.ok || !Array.isArray(networks)) return this.say(networks.error ?? `The explorer answered ${answer.status}.`);

@@ -179,7 +179,7 @@ def test_networks_and_static_files(client: TestClient) -> None:
 def test_the_page_names_no_other_place_to_load_from(client: TestClient) -> None:
     page = client.get("/", params={"recipe": json.dumps(RECIPE)})
     assert page.status_code == 200 and page.headers["cache-control"] == "no-store"
-    assert "/static/page.js" in page.text
+    assert "static/page.js" in page.text and "/static/page.js" not in page.text
     for word in ("fonts.googleapis", "cdn", "gstatic"):
         assert word not in page.text
 
@@ -269,6 +269,7 @@ def test_of_one_clients_waiting_work_only_the_newest_is_done() -> None:
         (["--checkpoint", "no-such-network"], "no network"),
         (["--host", "bad..host"], "--host bad..host is not an address of this machine"),
         (["--allow-host", "*.uni.edu"], "--allow-host cannot be '*.uni.edu'"),
+        (["--root-path", "/../hub"], "--root-path cannot be '/../hub'"),
     ],
 )
 def test_wrong_flags_are_one_line(flags: list[str], part: str, capsys: pytest.CaptureFixture[str]) -> None:
