@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import stat
 import sys
 import threading
 import time
@@ -23,17 +24,22 @@ from core.files import temporary_beside
 __all__ = ["Holder", "Lock", "holder"]
 
 BEAT = 10.0
+_LONGEST = 4096  # bytes
 SILENT = 120.0  # seconds without a sign; network drives may show a file's time a minute late
 
 
 @dataclass(frozen=True)
 class Holder:
-    """What a lock says: the process, its machine, when it began (seconds since 1970), and whether it still lives."""
+    """What a lock says: the process, its machine, when it began (seconds since 1970), and whether it still lives.
+
+    `here`: of this machine and container, so that `pid` means here what it meant there.
+    """
 
     pid: int
     host: str
     began: float
     alive: bool
+    here: bool = False
 
 
 class Lock:
@@ -86,16 +92,22 @@ def holder(path: Path) -> Holder | None:
 
 def _read(path: Path) -> tuple[str, Holder] | None:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        age = time.time() - path.stat().st_mtime
+        # Where others may write, a lock may be anything: a pipe would wait for a writer.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+            told = os.fstat(file.fileno())
+            if not stat.S_ISREG(told.st_mode):
+                return None
+            text = file.read(_LONGEST).decode("utf-8", "replace")
+        age = time.time() - told.st_mtime
     except OSError:
         return None
     try:
         facts = json.loads(text)
         pid, host, began = int(facts["pid"]), str(facts["host"]), float(facts["began"])
-    except (ValueError, TypeError, KeyError):  # begun and not yet written, or never finished
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # begun and not yet written, or no lock
         return text, Holder(0, "unknown", 0.0, alive=age < SILENT)
-    return text, Holder(pid, host, began, alive=_lives(pid, facts, age=age))
+    here = facts.get("place") == _identity(os.getpid())["place"]
+    return text, Holder(pid, host, began, alive=_lives(pid, facts, age=age), here=here)
 
 
 def _lives(pid: int, facts: dict[str, Any], *, age: float) -> bool:

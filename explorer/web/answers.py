@@ -28,6 +28,7 @@ __all__ = [
     "GONE_SECONDS",
     "Refusals",
     "hide_places",
+    "is_this_machine",
     "read_body",
     "read_keys",
     "read_object",
@@ -107,10 +108,16 @@ def visitor() -> str | None:
     asked = LocalContext.request.get(None)  # Gradio works in a task of its own
     client = getattr(asked, "client", None)
     address = getattr(client, "host", None) or _ADDRESS.get()
+    return None if address is None or is_this_machine(address) else address
+
+
+def is_this_machine(address: str) -> bool:
+    """Whether a request from there comes from this machine: a loopback address, also one of IPv4 written as IPv6."""
     try:
-        return None if address is None or ipaddress.ip_address(address).is_loopback else address
+        found = ipaddress.ip_address(address)
     except ValueError:  # the name of a socket
-        return address
+        return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
 def hide_places(app: Starlette, folders: Sequence[Path]) -> None:

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zipfile
@@ -428,8 +427,7 @@ def _names(told: Iterable[object], *, folder: Path) -> dict[str, str]:
 
 
 def _no_place(wrong: OSError) -> OutputError:
-    where = wrong.filename or tempfile.gettempdir()
-    return OutputError(f"{where} cannot be written ({wrong.strerror or wrong}); free space in the temporary folder")
+    return OutputError(f"the temporary folder cannot be written ({wrong.strerror or wrong}); free space there")
 
 
 def start_process(command: Sequence[str], *, folder: Path | None, **more: str) -> subprocess.Popen[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from core import runs
 from core.errors import SettingError, StyloscopeError
 from explorer import following
-from explorer.web.answers import read_object, telling
+from explorer.web.answers import is_this_machine, read_object, telling
 from explorer.web.trainings import PHANTOMS, Trainings
 
 __all__ = ["add_training_routes", "near"]
@@ -69,10 +68,7 @@ def near(request: Request, *, host: str) -> bool:
     """Whether only this machine reaches the server and the request comes from it, by no proxy that says so."""
     if host.strip("[]").lower() not in _LOCAL or any(name in request.headers for name in _PASSED_ON):
         return False
-    try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
+    return request.client is not None and is_this_machine(request.client.host)
 
 
 def _every(trainings: Trainings, *, folder: bool) -> dict[str, Any]:

@@ -19,6 +19,11 @@ MOST = 512  # characters; browsers drop a cookie whose path has 1024
 # Nothing that would end or change the path in an address, in a page or in a cookie.
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~@:+-]|%[0-9A-Fa-f]{2})+)*/?")
 _PART = re.compile(r"(?!\.{1,2}$)[^/\\\x00-\x1f\x7f]+")  # decoded
+_OWN = {
+    "about", "assets", "config", "directions", "favicon.ico", "frame", "gradio_api", "info", "interpolate", "jobs",
+    "layers", "login", "logout", "manifest.json", "map", "mix", "nearest", "networks", "open", "plotly.min.js",
+    "points", "project", "queue", "render", "static", "svelte", "theme.css", "training",
+}  # fmt: skip
 _MANIFEST = re.compile(rb'<link rel="manifest"[^>]*>')
 
 
@@ -31,6 +36,9 @@ def root_path(given: str | None) -> str:
     if not whole or given != "/" and not all(map(_PART.fullmatch, parts)):
         words = "the path as the browser's address bar has it after the host, such as /user/anna/proxy/7860"
         raise SettingError("--root-path", given, words)
+    if parts[0] in _OWN:
+        # A proxy that takes the path off would leave addresses from which it would be taken off once more.
+        raise SettingError("--root-path", given, "a path that does not begin as the explorer's own addresses do")
     return given.rstrip("/")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import re
 import shutil
 import tempfile
@@ -20,13 +19,13 @@ from pathlib import Path
 from starlette.requests import Request
 
 from core.errors import OutputError, SettingError
-from core.lock import Holder, Lock, holder
+from core.lock import SILENT, Holder, Lock, holder
 
 __all__ = ["announced", "parts", "private_folder", "received", "sweep"]
 
 _SILENCE = 60.0  # seconds without a byte that end an upload
 _DAY = 86_400.0
-_BEGAN = time.time()  # no later than any lock of this process
+_OWN: set[Path] = set()  # folders of this very process
 _LOCK = "lock"
 _OURS = re.compile(r"styloscope-[a-z0-9_]{8}")
 
@@ -90,10 +89,12 @@ def private_folder(parent: Path | None) -> tuple[Path, Lock]:
         parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="styloscope-", dir=parent))
     try:
-        return folder, Lock.take(folder / _LOCK)
+        lock = Lock.take(folder / _LOCK)
     except OutputError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    _OWN.add(folder)
+    return folder, lock
 
 
 def sweep(parent: Path | None) -> None:
@@ -108,21 +109,23 @@ def sweep(parent: Path | None) -> None:
 def _is_left(folder: Path) -> bool:
     """Whether a folder is this user's, and whoever holds its lock has ended; without a lock nobody can say so."""
     lock = folder / _LOCK
-    held = None if lock.is_symlink() else holder(lock)
     try:
-        if held is None or held.alive or (os.name == "posix" and folder.lstat().st_uid != os.getuid()):
+        if folder in _OWN or (os.name == "posix" and folder.lstat().st_uid != os.getuid()):
+            return False
+        held = None if lock.is_symlink() else holder(lock)
+        if held is None or held.alive:
             return False
         silent = time.time() - lock.stat().st_mtime
     except OSError:
         return False
     # A machine that was asleep, or a number that another process has by now: what is not sure has a day.
-    return silent > _DAY or (held.host == platform.node() and _is_gone(held))
+    return silent > _DAY or (held.here and _is_gone(held, silent=silent))
 
 
-def _is_gone(held: Holder) -> bool:
+def _is_gone(held: Holder, *, silent: float) -> bool:
     """Whether a process of this machine is surely gone. False on Windows, where asking would stop it."""
     if held.pid == os.getpid():  # a container that is started again gives its program the number that the last one had
-        return held.began < _BEGAN
+        return silent > SILENT
     if os.name != "posix" or held.pid <= 0:
         return False
     try:

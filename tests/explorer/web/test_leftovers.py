@@ -16,11 +16,13 @@ import pytest
 
 pytest.importorskip("gradio")
 
+from core import lock
 from explorer.web import uploads
 from explorer.web.jobs import Jobs
 from explorer.web.uploads import private_folder, sweep
 from tests.explorer.conftest import until
 
+HERE = {"place": lock._identity(os.getpid())["place"]}
 ROOT = Path(__file__).resolve().parents[3]
 SERVER = """
 import pathlib, sys, time
@@ -39,12 +41,12 @@ def server(parent: Path) -> tuple[subprocess.Popen[str], Path]:
     return process, Path(process.stdout.readline().strip())
 
 
-def left(folder: Path, name: str, *, age: float = 0.0, **lock: object) -> Path:
+def left(folder: Path, name: str, *, age: float = 0.0, **more: object) -> Path:
     """A private folder with a file and a lock that says so, last touched `age` seconds ago."""
     place = folder / name
     place.mkdir()
     (place / "film.gif").write_bytes(b"film")
-    facts = {"pid": 2**22 + 5, "host": platform.node(), "began": time.time() - age, "place": "", "start": "", **lock}
+    facts = {"pid": 2**22 + 5, "host": platform.node(), "began": time.time() - age, "place": "", "start": "", **more}
     (place / "lock").write_text(json.dumps(facts), encoding="utf-8")
     os.utime(place / "lock", (time.time() - age,) * 2)
     return place
@@ -74,10 +76,12 @@ def test_only_what_is_surely_left_goes(tmp_path: Path) -> None:
     day = 90_000.0
     old = left(tmp_path, "styloscope-aaaaaaaa", age=day)
     elsewhere = left(tmp_path, "styloscope-bbbbbbbb", age=day, host="another")
-    restarted = left(tmp_path, "styloscope-cccccccc", age=day - 80_000, pid=os.getpid())  # of a container, say
+    restarted = left(tmp_path, "styloscope-cccccccc", age=day - 80_000, pid=os.getpid(), **HERE)  # of a container, say
     kept = [
         left(tmp_path, "styloscope-dddddddd", age=300, host="another"),  # asleep for a moment, or far away
         left(tmp_path, "styloscope-mine", age=day),
+        left(tmp_path, "styloscope-kkkkkkkk", age=300, place="another container"),  # where our numbers mean nothing
+        left(tmp_path, "styloscope-llllllll", age=5, pid=os.getpid(), **HERE),
         left(tmp_path, "other-eeeeeeee", age=day),
         left(tmp_path, "styloscope-ffffffff", age=5, place="another container"),
     ]
@@ -97,6 +101,30 @@ def test_only_what_is_surely_left_goes(tmp_path: Path) -> None:
     assert all((one / "film.gif").is_file() for one in [*kept, target, linked]) and bare.is_dir()
     assert (target / "lock").is_file()
     sweep(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"pid": Infinity, "host": "a", "began": 1}',
+        "[" * 100_000,
+        '{"pid": 1, "host": "a", "began": 1' + "0" * 400 + "}",
+    ],
+)
+def test_a_lock_that_is_none_stops_nobody(tmp_path: Path, text: str) -> None:
+    strange, old = left(tmp_path, "styloscope-aaaaaaaa"), left(tmp_path, "styloscope-bbbbbbbb", age=90_000)
+    (strange / "lock").write_text(text, encoding="utf-8")
+    sweep(tmp_path)
+    assert strange.is_dir() and not old.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_in_place_of_a_lock_is_not_waited_for(tmp_path: Path) -> None:
+    strange = left(tmp_path, "styloscope-aaaaaaaa")
+    (strange / "lock").unlink()
+    os.mkfifo(strange / "lock")
+    sweep(tmp_path)
+    assert strange.is_dir()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="folders have no owner to compare")

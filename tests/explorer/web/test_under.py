@@ -135,3 +135,10 @@ def test_no_script_asks_from_the_root_of_the_host() -> None:
     found = [f"{path.name}: {line.strip()}" for path in shown for line in path.read_text("utf-8").splitlines()
              if absolute.search(line) and not line.strip().startswith(("//", "/*"))]  # fmt: skip
     assert found == []
+
+
+@pytest.mark.parametrize("wrong", ["/map", "/static/a", "/jobs/", "/gradio_api"])
+def test_a_path_that_an_address_of_ours_begins_with(wrong: str) -> None:
+    """Taken off by the proxy, it would be taken off /map/values once more."""
+    with pytest.raises(SettingError, match="^--root-path cannot be .*: a path that does not begin as"):
+        root_path(wrong)
