@@ -15,9 +15,10 @@ import torch
 
 import core
 from core import foreign
-from core.checkpoint import Opened, sha256
+from core.checkpoint import sha256
 from core.errors import CheckpointError, OutputError, SettingError
 from core.files import is_device, temporary_beside
+from core.header import Opened
 from explorer.flags import place_for, say
 from explorer.inspection import file_of
 from explorer.networks import SUFFIX, Network

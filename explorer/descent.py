@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core import pictures
-from core.devices import pooling_device, wait
+from core.devices import wait
 from explorer import features
+from explorer.frozen import Frozen, Space, shrunk
 from explorer.projection import FEWEST_STEPS, MOST_STEPS, Found, Moment, Wish
 
-if TYPE_CHECKING:
-    from explorer.projector import Projector
+__all__ = ["Descent", "Place", "Report", "picture_in"]
 
-__all__ = ["Descent", "Place", "Report", "Space", "picture_in", "shrunk"]
-
-_SMALL = 28  # pixels on the longer side of the pictures that the regression sees
 _RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 _FEWEST_SEEN = 64
 _CLASSES = 3  # that are tried in earnest where the class is searched for
@@ -36,20 +33,6 @@ _HOLD = 5e-3
 _NOISE = 1.0  # against picture in the noise maps
 
 Stop = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class Space:
-    """W of one class in whitened coordinates; all float32."""
-
-    label: int | None
-    samples: Tensor  # [n, w_dim]: v
-    mean: Tensor
-    axes: Tensor  # [w_dim, w_dim]
-
-    def w(self, v: Tensor) -> Tensor:
-        """[..., w_dim] -> [..., w_dim]."""
-        return self.mean + v @ self.axes
 
 
 @dataclass(frozen=True)
@@ -73,7 +56,7 @@ class Descent:
 
     def __init__(
         self,
-        of: Projector,
+        of: Frozen,
         target: Tensor,
         wish: Wish,
         *,
@@ -259,15 +242,6 @@ class Descent:
 
 
 # --- parts -------------------------------------------------------------------------------------------------------
-
-
-def shrunk(picture: Tensor) -> Tensor:
-    """[N, channels, h, w] -> [N, pixels]: averages, so small that a few hundred samples tell how they depend on w."""
-    height, width = picture.shape[-2:]
-    scale = min(1.0, _SMALL / max(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    there = picture.device
-    return F.adaptive_avg_pool2d(picture.to(pooling_device(there)), size).flatten(1).to(there)
 
 
 def picture_in(noise: list[Tensor]) -> Tensor:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from core import foreign, runs
-from core.checkpoint import configs, read_header
 from core.errors import StyloscopeError
 from core.generator import ARCHITECTURES
+from core.header import configs, read_header
 from core.intensity import Intensity
 from explorer.flags import studio_of
 from explorer.recipe import Grown

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from core import foreign, runs
-from core.checkpoint import configs, read_about, sha256
+from core.checkpoint import sha256
 from core.errors import CheckpointError, DataError, SettingError
 from core.generator import ARCHITECTURES
+from core.header import configs, read_about
 from core.intensity import Intensity
 from core.sizes import crop_at
 from explorer.recipe import Grown

@@ -111,6 +111,51 @@ def test_every_import_is_a_declared_dependency() -> None:
     assert sorted((path, name) for path, name in imported if name not in allowed) == []
 
 
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """A way along the arrows that ends where it begins, or nothing."""
+    done: set[str] = set()
+    for start in arrows:
+        way, waiting = [start], [iter(sorted(arrows[start]))]
+        while way and start not in done:
+            following = next(waiting[-1], None)
+            if following in way:
+                return [*way[way.index(following) :], following]
+            if following is None:
+                done.add(way.pop())
+                waiting.pop()
+            elif following not in done:
+                way.append(following)
+                waiting.append(iter(sorted(arrows[following])))
+    return []
+
+
+def imported_files(path: Path, known: dict[str, str]) -> set[str]:
+    """The modules of `known` that a Python file imports, late ones and those for annotations alone too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner if inner <= known.keys() else inner | {node.module}
+    return {known[name] for name in found & known.keys()} - {named(path)}
+
+
+def test_circle_finds_one() -> None:
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}) == ["b", "c", "d", "b"]
+
+
+def test_no_file_imports_one_that_imports_it() -> None:
+    rooms = [path for path in files(".py") if named(path).startswith(("core/", "train/", "explorer/"))]
+    known = {named(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): named(path) for path in rooms}
+    assert circle({named(path): imported_files(path, known) for path in rooms}) == []
+    imported = re.compile(r"""^(?:import|export)\b[^;"']*["']\./([\w.]+)["']""", re.MULTILINE)
+    scripts = {path.name: set(imported.findall(path.read_text(encoding="utf-8"))) for path in files(".js")}
+    assert scripts["stage.js"] >= {"frames.js", "shelf.js"}
+    assert circle({name: found & scripts.keys() for name, found in scripts.items()}) == []
+
+
 def test_no_file_is_too_long_to_hold_in_the_head() -> None:
     code = files(".py", ".js", ".css", ".html")
     lengths = {named(path): len(path.read_text(encoding="utf-8").splitlines()) for path in code}

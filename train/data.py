@@ -20,11 +20,10 @@ from torch import Tensor
 from core import people, pictures, sources
 from core.devices import sent
 from core.errors import DataError, OutputError
-from core.frame import Frame, as_planes, at_depth
+from core.frame import Frame, as_planes, at_depth, averaged
 from core.intensity import Intensity
 from train import phantoms, schedule
 from train.items import Item
-from train.pyramid import averaged
 from train.survey import Survey, judge, survey, ten
 
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]

@@ -13,14 +13,11 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from core.errors import SettingError
 from core.sizes import level_sizes, start_shape
 from train.setting import parse_size
-
-if TYPE_CHECKING:
-    from train.config import Config
 
 __all__ = ["LONGEST", "Growth", "Stage", "grown_sizes", "is_batches", "is_lengths"]
 
@@ -28,6 +25,35 @@ Size = tuple[int, int]
 
 LONGEST = 1e9  # kimg, or passes over the pictures: images are counted exactly, and a float of any size is not
 _LENGTH = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)e?"
+
+
+class Settings(Protocol):
+    """What a growth asks of a training's settings; `train.config.Config`, which stands above, says what they mean."""
+
+    @property
+    def arch(self) -> str: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def batches(self) -> str: ...
+    @property
+    def fade(self) -> str: ...
+    @property
+    def stable(self) -> str: ...
+    @property
+    def grow_from(self) -> str: ...
+
+    def start_for(self, size: Size) -> Size:
+        """The start shape of a network of `size`. Raises SettingError."""
+
+    def images(self) -> int:
+        """Images to be shown."""
+
+    def head_start(self) -> int:
+        """Images of the head start."""
+
+    def alone(self) -> int:
+        """Images after it in which the discriminator learns alone."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +105,7 @@ class Growth:
         return cls([Stage(level, size, 1.0, batch, 0, False, end)])
 
     @classmethod
-    def of(cls, config: Config, size: Size, *, pictures: int | None) -> Growth:
+    def of(cls, config: Settings, size: Size, *, pictures: int | None) -> Growth:
         """What the settings say for a network of `size` and `pictures` pictures, None where they are without end.
 
         Raises SettingError naming the field.
@@ -181,7 +207,7 @@ class Growth:
         phase = self._at(images)
         return phase.steps + (images - phase.first) // phase.stage.batch
 
-    def _check_shown(self, config: Config) -> None:
+    def _check_shown(self, config: Settings) -> None:
         """Raise SettingError where all phases of a size are over before a step of it could begin."""
         for size, alike in itertools.groupby(self._phases, key=lambda phase: phase.stage.size):
             phases = list(alike)
@@ -230,7 +256,7 @@ def is_batches(value: object) -> bool:
     )
 
 
-def grown_sizes(config: Config, size: Size) -> list[Size]:
+def grown_sizes(config: Settings, size: Size) -> list[Size]:
     """Every size that a growing network of `size` is trained on, coarse to fine. Raises SettingError."""
     sizes = level_sizes(*start_shape(size, config.start_for(size)))
     return sizes[_first_level(config.grow_from, sizes) :]

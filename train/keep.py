@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from core import runs
-from core.checkpoint import read_about
 from core.errors import CheckpointError, DataError
 from core.files import writing
+from core.header import read_about
 
 __all__ = ["Best", "forget_after", "gone", "judge", "prune", "read", "spare"]
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 import core
-from core import checkpoint
 from core.devices import laid_out
 from core.errors import CheckpointError, SettingError
 from core.generator import ARCHITECTURES
+from core.header import configs
 from train.config import Config
 from train.growth import Stage
 from train.init import start_from
@@ -79,7 +79,7 @@ class Shapes:
         """What `facts` gave, after JSON. Raises CheckpointError for anything else; `path` is said to have it."""
         match facts:
             case {"arch": str(arch), "config": dict()} if arch in ARCHITECTURES:
-                return cls(*checkpoint.configs(path, facts))
+                return cls(*configs(path, facts))
         raise CheckpointError(f"{path} does not say how its networks are built; begin a new run with --init")
 
 

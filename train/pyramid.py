@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core.frame import averaged
+from train.data import Data
 from train.growth import Stage
 
-if TYPE_CHECKING:
-    from train.data import Data
-
-__all__ = ["averaged", "blend", "shown"]
+__all__ = ["blend", "shown"]
 
 
 def shown(data: Data, indices: np.ndarray, stage: Stage, *, device: torch.device) -> Tensor:

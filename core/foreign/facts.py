@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import CheckpointError
 from core.foreign import nvidia, nvidia_names, rosinality
 from core.foreign.inert import Module, Namespace, Stored, plain
+from core.foreign.nvidia_flat import apart, is_table
 from core.foreign.opening import contents, described
 from core.foreign.pickles import check_known
 from core.foreign.source import Budget, Source, Text
@@ -53,14 +54,14 @@ def _describe(source: Source, root: Any, found: dict[str, Any]) -> None:
     """Fill in what the object in a file says."""
     if isinstance(root, dict):
         found["keys"] = [str(plain(key))[:80] for key in list(root)[:40]]
-    if found["kind"] == "nvidia-pickle" or nvidia.is_table(root):
+    if found["kind"] == "nvidia-pickle" or is_table(root):
         _describe_nvidia(source, root, found)
     else:
         _describe_torch(source, root, found)
 
 
 def _describe_nvidia(source: Source, root: Any, found: dict[str, Any]) -> None:
-    flat = nvidia.apart(source, root)
+    flat = apart(source, root)
     for key, network in flat.items():
         kind, settings = network.modules[""].kind, plain(network.settings())
         found["networks"].append(_network(key, kind, network.tensors.values()) | {"settings": settings})

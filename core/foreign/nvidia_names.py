@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from core import stylegan2
 from core.foreign.filling import Blank, Piece, Plan, Tensors, blank, configured, refuse, two_filters
 from core.foreign.inert import plain
+from core.foreign.nvidia_flat import Network
 from core.foreign.taps import taps_of
 from core.generator import Generator
-
-if TYPE_CHECKING:
-    from core.foreign.nvidia import Network
 
 __all__ = [
     "DEFAULT_FILTER",

@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.checkpoint import FORMAT, Opened, configs
 from core.errors import CheckpointError
 from core.foreign import nvidia, rosinality
 from core.foreign.archive import Archive
 from core.foreign.filling import AVERAGED, Networks
 from core.foreign.inert import plain
+from core.foreign.nvidia_flat import is_table
 from core.foreign.pickles import NVIDIA, Machine, check_known
 from core.foreign.source import Budget, Source, Window
 from core.foreign.torchfiles import LEGACY, read_legacy, read_storage, read_zip
+from core.header import FORMAT, Opened, configs
 
 __all__ = ["about_of", "contents", "described", "open_foreign", "recognise"]
 
@@ -109,7 +110,7 @@ def _found(source: Source, *, generator_only: bool) -> tuple[Networks, dict[str,
     """The networks of a file, checked and not read, and the header that our own file of them would have."""
     budget = Budget(source.path)
     kind, root = contents(source, budget)
-    theirs = kind == "nvidia-pickle" or nvidia.is_table(root)
+    theirs = kind == "nvidia-pickle" or is_table(root)
     read = nvidia.networks if theirs else rosinality.networks
     nvidia.check_kind(source, root)
     check_known(budget)

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from core import stylegan2
-from core.checkpoint import Opened
 from core.errors import CheckpointError, SettingError
 from core.files import writing
 from core.foreign import nvidia_names, rosinality2
 from core.foreign.filling import Piece, Plan
 from core.foreign.nvidia_names import DEFAULT_FILTER
+from core.header import Opened
 from core.layers import is_finite
 
 __all__ = ["PROGRAMS", "Written", "write_foreign"]

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import core
-from core.checkpoint import read_about, read_header, sha256
+from core.checkpoint import sha256
 from core.errors import CheckpointError, OutputError, SettingError
+from core.header import read_about, read_header
 from tests.core.network_files import (
     ABOUT,
     D,

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import core
-from core.checkpoint import read_about
 from core.errors import CheckpointError
+from core.header import read_about
 from tests.core.network_files import (
     equal,
     networks,

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import core
-from core.checkpoint import read_about, sha256
+from core.checkpoint import sha256
 from core.command import run
 from core.errors import OutputError
 from core.foreign import filling
+from core.header import read_about
 from explorer.__main__ import main
 from explorer.converting import claim, convert
 from explorer.recipe import Recipe

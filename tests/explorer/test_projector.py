@@ -180,9 +180,9 @@ def test_a_level_of_black_stands_for_all_below_it(gray: Projector) -> None:
 
 def test_colour_and_depth_become_the_networks(gray: Projector) -> None:
     levels = own(gray, 5004)
-    expected = gray._tensor(levels)
-    assert torch.allclose(gray._tensor(np.repeat(levels[..., None], 3, axis=2)), expected, atol=1e-6)
-    assert torch.allclose(gray._tensor(levels.astype(np.uint16) * 257), expected, atol=1e-6)
+    expected = gray.tensor(levels)
+    assert torch.allclose(gray.tensor(np.repeat(levels[..., None], 3, axis=2)), expected, atol=1e-6)
+    assert torch.allclose(gray.tensor(levels.astype(np.uint16) * 257), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

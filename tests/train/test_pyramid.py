@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.frame import Frame
+from core.frame import Frame, averaged
 from tests.train import make
 from tests.train.test_data import opened
 from train.data import Frames, Phantoms
 from train.growth import Stage
-from train.pyramid import averaged, blend, shown
+from train.pyramid import blend, shown
 
 CPU = torch.device("cpu")
 STAGE = Stage(level=2, size=(8, 6), alpha=0.3, batch=4, begin=0, fading=True, end=100)

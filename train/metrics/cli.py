@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 import core
 from core import runs
-from core.checkpoint import read_about
 from core.command import Parser
 from core.engine import choose_device
 from core.errors import SettingError
 from core.frame import FITS, Frame
+from core.header import read_about
 from core.numbers import natural
 from core.sizes import LARGEST
 from train.config import Config

@@ -6,7 +6,7 @@ import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from core import pictures
 from core.errors import SettingError
 from core.frame import Frame
 from core.intensity import Intensity
+from train.prepare.record import Record
 from train.survey import Survey, ten
-
-if TYPE_CHECKING:
-    from train.prepare.work import Record
 
 __all__ = ["make", "manifest", "sheet", "sheet_path", "text"]
 

@@ -25,6 +25,7 @@ from train.data import WORKING_BYTES
 from train.items import Item, Shot
 from train.opening import bar
 from train.prepare import labels, report
+from train.prepare.record import Record
 from train.slicing import Slicing
 from train.survey import Survey, judge, survey
 
@@ -44,19 +45,6 @@ class Asked:
     slicing: Slicing
     only: str = ""
     labels: str = ""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One picture of the zip. `pixels` is a hash of its levels, `number` the item it comes from."""
-
-    name: str
-    source: str
-    size: tuple[int, int]
-    mode: str
-    pixels: str
-    number: int
-    intensity: tuple[float, float, str | None] | None
 
 
 @dataclass(frozen=True)

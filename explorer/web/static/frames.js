@@ -1,13 +1,13 @@
 // From recipe to picture: one request under way, one waiting, the newest always wins and is always shown.
 
+import { SILENT } from "./asking.js";
+
 export const REST = 120; // ms without a change after which the hand counts as resting
 export const AGAIN = 2000; // ms until a server that did not answer is asked again
 
 function tabName() {
   return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("");
 }
-
-export const SILENT = "The explorer does not answer; is it still running?";
 
 class FrameError extends Error {}
 

@@ -1,6 +1,6 @@
 // Inside the network: any layer's channels, their spectrum, the picture becoming the picture; behind the stage's own pictures.
 
-import { SILENT } from "./frames.js";
+import { answered } from "./asking.js";
 import { Charts, short } from "./inside_charts.js";
 import { Growing, Sheet } from "./inside_sheet.js";
 import { InsideSettings } from "./inside_settings.js";
@@ -25,13 +25,10 @@ export function mountInside(stage) {
 /** A name of its own for what this tab asks, so that a newer question takes the older one's place. */
 const CLIENT = [...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join("");
 
-async function ask(address, recipe, query = {}) {
+function ask(address, recipe, query = {}) {
   const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value != null));
   const words = new URLSearchParams({ ...given, client: `${CLIENT}${address}${query.view ?? ""}` });
-  const answer = await fetch(`${address}?${words}`, { method: "POST", body: recipe });
-  if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  throw Object.assign(new Error(told.error ?? `The explorer answered ${answer.status}.`), { superseded: answer.status === 409 });
+  return answered(`${address}?${words}`, { method: "POST", body: recipe });
 }
 
 /** The layer of that name, or the one that is like it in another network: as far on, and of the same kind. */
@@ -88,7 +85,7 @@ class Inside {
     try {
       await this.#look(recipe);
     } catch (wrong) {
-      if (!wrong.superseded) this.#say(wrong instanceof TypeError ? SILENT : wrong.message, true);
+      if (wrong.status !== 409) this.#say(wrong.message, true);
     }
     const pause = this.moving ? Math.max(PACE, SHARE * (performance.now() - begun)) : PACE;
     await new Promise((wake) => setTimeout(wake, pause));

@@ -1,8 +1,9 @@
 // The real pictures nearest to the stage, in words and side by side: is this a copy? A part that a panel shows.
 // Nothing is asked before "Look for it" was pressed once; then it follows the stage whenever that rests in sight.
 
+import { answered, asked, posting } from "./asking.js";
 import { pictured } from "./difference.js";
-import { decoded, SILENT } from "./frames.js";
+import { decoded } from "./frames.js";
 import { bars } from "./nearest_bars.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, h, shaped, whenSeen } from "./panel_kit.js";
@@ -78,7 +79,7 @@ export class Nearest {
     const key = network && `${network.name} ${network.sha}`;
     if (!network || key === this.#known) return;
     this.#known = key;
-    const told = await answered(fetch(`nearest?${new URLSearchParams({ checkpoint: network.name })}`)).catch((wrong) => ({ sets: [], says: wrong.message, failed: true }));
+    const told = await asked(`nearest?${new URLSearchParams({ checkpoint: network.name })}`).catch((wrong) => ({ sets: [], says: wrong.message, failed: true }));
     if (this.#known !== key) return;
     if (told.failed) this.#known = ""; // the next change asks again
     const before = this.menu.value;
@@ -133,7 +134,7 @@ export class Nearest {
 
   #post(recipe, data, signal) {
     const query = new URLSearchParams({ number: NUMBER, ...(data ? { data } : {}) });
-    return answered(fetch(`nearest?${query}`, { method: "POST", body: JSON.stringify(recipe), signal }));
+    return asked(`nearest?${query}`, posting(recipe, { signal }));
   }
 
   async #show(recipe, data, told, signal) {
@@ -183,25 +184,11 @@ function figure(pixels, words, label, { name = "", kind } = {}) {
 
 /** The pixels of a picture at an address, as ImageData. */
 async function loaded(address, signal) {
-  const answer = await fetch(address, { signal });
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error ?? `The explorer answered ${answer.status}.`);
-  const bitmap = await decoded(await answer.blob());
+  const bitmap = await decoded(await (await answered(address, { signal })).blob());
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d");
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
-}
-
-async function answered(asked) {
-  let answer;
-  try {
-    answer = await asked;
-  } catch (wrong) {
-    throw wrong.name === "AbortError" ? wrong : new Error(SILENT);
-  }
-  const told = await answer.json().catch(() => ({ error: `The explorer answered ${answer.status}.` }));
-  if (!answer.ok) throw new Error(told.error);
-  return told;
 }
 
 function sentence(words) {

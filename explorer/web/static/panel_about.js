@@ -1,6 +1,6 @@
 // What this network is: the facts of its file, its model card, and the words people ask about.
 
-import { SILENT } from "./frames.js";
+import { asked } from "./asking.js";
 import { architectureOf, button, copyText, h, place, sides } from "./panel_kit.js";
 
 const WORDS = [
@@ -28,7 +28,7 @@ export function mount(stage) {
       for (const part of growth) part.hidden = !network.grows;
       let about;
       try {
-        about = await told(`about?${new URLSearchParams({ checkpoint: network.name })}`);
+        about = await asked(`about?${new URLSearchParams({ checkpoint: network.name })}`);
       } catch (wrong) {
         if (shown !== key) return;
         failed = true;
@@ -59,15 +59,6 @@ function cardOf(html) {
   made.innerHTML = html;
   for (const picture of made.content.querySelectorAll("img[src^='/']")) picture.setAttribute("src", picture.getAttribute("src").slice(1));
   return made.content;
-}
-
-async function told(address) {
-  const answer = await fetch(address).catch(() => {
-    throw new Error(SILENT);
-  });
-  const about = await answer.json().catch(() => ({ error: `The explorer answered ${answer.status}.` }));
-  if (!answer.ok || about.error) throw new Error(about.error);
-  return about;
 }
 
 function rows(about, network) {

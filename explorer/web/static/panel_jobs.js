@@ -1,16 +1,10 @@
 // Long work on the server: asked for, followed, cancelled, taken home.
 
-import { SILENT } from "./frames.js";
+import { asked, heard, posting } from "./asking.js";
 import { button, h, timeLeft } from "./panel_kit.js";
 
 const POLL = 300; // milliseconds
 const PATIENCE = 30_000; // ms for which a server that does not answer is asked again
-
-async function answer(response) {
-  const said = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
-  if (!response.ok) throw new Error(said.error);
-  return said;
-}
 
 /** A place that shows one job at a time: what is made, how far it is, the time left, and Cancel. */
 export class JobBox {
@@ -53,7 +47,7 @@ export class JobBox {
     this.working.hidden = false;
     this.#unheard = false;
     try {
-      const { id } = await answer(await this.#reach("jobs", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) }));
+      const { id } = await asked("jobs", posting(wish), this.ask);
       this.id = id;
       if (this.#newest !== wish) await this.cancel();
       const status = await this.#follow(id);
@@ -95,7 +89,7 @@ export class JobBox {
     if (!this.id) return;
     this.left.textContent = "stopping";
     try {
-      await this.#reach(`jobs/${this.id}`, { method: "DELETE" });
+      await heard(`jobs/${this.id}`, { method: "DELETE" }, this.ask);
       this.#unheard = false;
     } catch (wrong) {
       // Told again once the server answers.
@@ -104,21 +98,12 @@ export class JobBox {
     }
   }
 
-  async #reach(address, options) {
-    try {
-      return await this.ask(address, options);
-    } catch (wrong) {
-      if (wrong.name === "AbortError") throw wrong;
-      throw Object.assign(new Error(SILENT), { silent: true });
-    }
-  }
-
   /** How the job stands. One question that gets no answer does not end it: the server works on meanwhile. */
   async #status(id) {
     let since = null; // when it fell silent
     for (;;) {
       try {
-        return await answer(await this.#reach(`jobs/${id}`));
+        return await asked(`jobs/${id}`, {}, this.ask);
       } catch (wrong) {
         since ??= performance.now();
         if (!wrong.silent || performance.now() - since > PATIENCE) throw wrong;

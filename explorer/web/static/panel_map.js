@@ -1,5 +1,6 @@
 // W space as a map: PCA at once, UMAP when it is ready; hover shows a picture, a click brings it to the stage.
 
+import { asked } from "./asking.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, className, h, hand, likeStage, onlySeed, openTab, present, shaped, Thumbs, whenSeen } from "./panel_kit.js";
 import { painted, told } from "./panel_map_colour.js";
@@ -8,7 +9,7 @@ import { Legend } from "./panel_map_legend.js";
 import { Over } from "./panel_map_over.js";
 import { PARTS, Settings } from "./panel_map_settings.js";
 import { Drawing, Sheets } from "./panel_map_sheets.js";
-import { ask, Values } from "./panel_map_values.js";
+import { Values } from "./panel_map_values.js";
 import { loadPlotly, Plot } from "./panel_plot.js";
 import { full } from "./recipe.js";
 
@@ -140,7 +141,7 @@ class Atlas {
     this.shown = this.settings.key;
     const overtaken = () => turn !== this.turn || this.shown !== this.settings.key;
     try {
-      const [map] = await Promise.all([ask(this.settings.address()), loadPlotly()]);
+      const [map] = await Promise.all([asked(this.settings.address()), loadPlotly()]);
       if (!overtaken()) await this.values.of(map);
       if (!overtaken()) {
         await this.#draw(map);
@@ -259,7 +260,7 @@ class Atlas {
   async #path(way) {
     try {
       const recipe = likeStage(this.stage.recipe);
-      const found = await ask(this.settings.address("map/path"), { method: "POST", body: JSON.stringify({ recipe, ...way }) });
+      const found = await asked(this.settings.address("map/path"), { method: "POST", body: JSON.stringify({ recipe, ...way }) });
       Object.assign(this.over, { path: null, stations: found.seeds });
       this.over.draw();
       this.status.textContent = `A walk of ${found.seeds.length} keyframes${found.loop ? ", closed" : ""}: it is on the timeline.`;
@@ -276,7 +277,7 @@ class Atlas {
     this.placing = { busy: true, again: false };
     try {
       const address = this.settings.address("map/place", { method: this.map.method, nearest: NEAR, by: "w" });
-      const found = await ask(address, { method: "POST", body: document.getElementById("stage").dataset.recipe });
+      const found = await asked(address, { method: "POST", body: document.getElementById("stage").dataset.recipe });
       this.plot.mark(found.x, found.y);
       this.nearest = found.nearest;
       const notes = found.away.map((away) => `${away.toFixed(2)} standard deviations of w away`);

@@ -1,18 +1,12 @@
 // What colours the map: asked of the server by name, or a column of a CSV file that was read in the page.
 
+import { asked } from "./asking.js";
 import { className, h } from "./panel_kit.js";
 import { readTable } from "./panel_map_table.js";
 
 const WORDS = { seed: "Seed", psi: "Distance from average", brightness: "Brightness" };
 const BUILT_IN = ["sefa-0", "sefa-1", "sefa-2", "sefa-3", "pca-0", "pca-1", "pca-2", "pca-3"];
 const PLAIN = "plain";
-
-export async function ask(address, options) {
-  const answer = await fetch(address, options);
-  const said = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  if (!answer.ok) throw new Error(said.error);
-  return said;
-}
 
 export class Values {
   #chosen = null; // null: by class where there are classes, else plain
@@ -72,7 +66,7 @@ export class Values {
   async #directions() {
     try {
       const query = new URLSearchParams({ checkpoint: this.stage.network.name, method: "sefa", count: 1 });
-      const { directions } = await ask(`directions?${query}`);
+      const { directions } = await asked(`directions?${query}`);
       this.#kept = directions.filter(({ kept }) => kept).map(({ name }) => name);
     } catch (wrong) {
       // Without their list those that every network has are offered.
@@ -104,7 +98,7 @@ export class Values {
       return { words: "class", names, reach: [0, classes], values: Array.from({ length: count }, (_, seed) => seed % classes) };
     }
     if (color.startsWith("csv:")) return this.#table.values(color.slice(4), count);
-    return ask(this.settings.address("map/values", { color }));
+    return asked(this.settings.address("map/values", { color }));
   }
 
   #offer() {

@@ -1,10 +1,11 @@
 // A person's own picture: dropped or chosen, projected while they watch, kept as a point.
 
+import { asked, heard, posting } from "./asking.js";
 import { radioField } from "./fields.js";
 import { Nearest } from "./nearest.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, className, h, openTab, present, hand, take, sides } from "./panel_kit.js";
-import { Points, asked, pointRecipe } from "./panel_project_points.js";
+import { Points, pointRecipe } from "./panel_project_points.js";
 
 const LIMIT = 64 * 2 ** 20; // bytes
 const FREEDOM = "One w a layer comes closer to the picture; one w stays closer to what the network knows.";
@@ -158,9 +159,9 @@ class Project {
 
   async #keep(id, file, checkpoint, grown) {
     const stem = file.name.replace(/\.[^.]*$/, "");
-    const status = await asked(await fetch(`project/${id}`));
+    const status = await asked(`project/${id}`);
     if (status.preview) this.#show(status.preview);
-    const point = await asked(await fetch(`project/${id}/keep`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ checkpoint, name: stem, source: file.name }) }));
+    const point = await asked(`project/${id}/keep`, posting({ checkpoint, name: stem, source: file.name }));
     const recipe = pointRecipe({ checkpoint, name: point.name, grown, label: point.label });
     this.told.replaceChildren(
       h("p", {}, h("strong", {}, `Kept as the point ${point.name}. `), sentence(status.preview?.words ?? "")),
@@ -175,7 +176,7 @@ class Project {
     this.#stopping = true;
     this.stopButton.disabled = true;
     this.job.left.textContent = "stopping";
-    await fetch(`project/${this.job.id}/stop`, { method: "POST" });
+    await heard(`project/${this.job.id}/stop`, { method: "POST" }).catch((wrong) => this.#say(wrong.message, true));
   }
 
   /** The job box asks as for any job; a projection begins with the picture itself, and its status has what is reached. */

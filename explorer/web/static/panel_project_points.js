@@ -1,17 +1,12 @@
 // The points that are kept beside the stage's network: to the stage, on the shelf, another name, a file, away.
 
+import { asked, posting } from "./asking.js";
 import { button, h, likeStage, shaped, Thumbs } from "./panel_kit.js";
 import { renamed } from "./recipe.js";
 
 const SIZE = 160; // pixels of a thumbnail's longer side
 
 /** The answer of one of our addresses; throws its sentence. */
-export async function asked(response) {
-  const said = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));
-  if (!response.ok) throw new Error(said.error);
-  return said;
-}
-
 /** A point as it was found: not truncated, with its own noise where it has some. */
 export function pointRecipe({ checkpoint, name, grown, label }) {
   return { checkpoint, point: name, psi: 1, ...(grown ? { grown } : {}), ...(label != null ? { label } : {}) };
@@ -56,7 +51,7 @@ export class Points {
     if (!this.stage.network) return;
     const name = this.stage.network.name;
     try {
-      const { points } = await asked(await fetch(`points?${this.#query}`));
+      const { points } = await asked(`points?${this.#query}`);
       if (this.stage.network.name === name) this.#draw(points, name);
     } catch (wrong) {
       this.#say(wrong.message);
@@ -143,7 +138,7 @@ export class Points {
       return this.name.focus();
     }
     return this.#act(async () => {
-      await asked(await post("points", { name, recipe: { ...recipe, checkpoint: network.name } }));
+      await asked("points", posting({ name, recipe: { ...recipe, checkpoint: network.name } }));
       this.name.value = "";
       this.name.dispatchEvent(new Event("input", { bubbles: true }));
       this.stage.tell(`Kept as the point ${name}`);
@@ -156,7 +151,7 @@ export class Points {
     this.#renamed.set(old, wished);
     const { stage } = this;
     const { name } = stage.network;
-    const kept = await this.#act(async () => asked(await post("points/rename", { checkpoint: name, old, new: wished })));
+    const kept = await this.#act(async () => asked("points/rename", posting({ checkpoint: name, old, new: wished })));
     if (!kept) return (title.value = old);
     // The shelf, the timeline and the walk keep recipes of their own, perhaps under another name of the network.
     const follow = (recipe) => (stage.find(recipe.checkpoint)?.name === name ? renamed(recipe, old, wished) : recipe);
@@ -175,7 +170,7 @@ export class Points {
       press.addEventListener("blur", () => this.#unsure(press, name), { once: true });
       return this.#say(`Press once more to forget ${name} for good.`);
     }
-    return this.#act(async () => asked(await fetch(`points/${encodeURIComponent(name)}?${this.#query}`, { method: "DELETE" })));
+    return this.#act(() => asked(`points/${encodeURIComponent(name)}?${this.#query}`, { method: "DELETE" }));
   }
 
   #unsure(press, name) {
@@ -190,7 +185,7 @@ export class Points {
     this.#act(async () => {
       const query = this.#query;
       query.set("name", file.name);
-      const { name } = await asked(await fetch(`points/open?${query}`, { method: "POST", body: file }));
+      const { name } = await asked(`points/open?${query}`, { method: "POST", body: file });
       this.stage.tell(`Opened as the point ${name}`);
     });
   }
@@ -198,10 +193,6 @@ export class Points {
   #say(text) {
     this.wrong.textContent = text;
   }
-}
-
-function post(address, body) {
-  return fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
 /** Where a point came from, in a few words. */

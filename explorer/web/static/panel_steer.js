@@ -1,8 +1,8 @@
 // Directions as sliders. What is steered lives in the stage's recipe alone: a card is one entry of `steer`, and every change
 // goes through stage.set like any other control's.
 
+import { asked } from "./asking.js";
 import { BUILT_IN, layersOf, steerable } from "./elsewhere.js";
-import { SILENT } from "./frames.js";
 import { button, h, hand, layersText, layerTicks, openTab, present, shaped, slider, take } from "./panel_kit.js";
 import { Found } from "./panel_steer_found.js";
 import { mountPiles } from "./panel_steer_piles.js";
@@ -82,20 +82,6 @@ export class Directions {
     if (!steer.some(({ direction }) => direction === old)) return;
     this.stage.set({ steer: steer.flatMap((one) => (one.direction !== old ? [one] : name ? [{ ...one, direction: name }] : [])) });
   }
-}
-
-/** The JSON of an address; throws the server's sentence. */
-export async function asked(address, options) {
-  let answer;
-  try {
-    answer = await fetch(address, options);
-  } catch (wrong) {
-    if (wrong.name === "AbortError") throw wrong;
-    throw new Error(SILENT);
-  }
-  const said = await answer.json().catch(() => ({ error: `the explorer answered ${answer.status}` }));
-  if (!answer.ok) throw new Error(said.error);
-  return said;
 }
 
 function cards(stage, directions) {

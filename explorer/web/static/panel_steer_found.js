@@ -1,9 +1,9 @@
 // The directions that there are: each with a strip of the stage's picture from -3 to +3 along it, to be seen before it is
 // added; kept ones with what can be done to them.
 
+import { asked } from "./asking.js";
 import { nameGroup, radioField, textField } from "./fields.js";
 import { button, h, layerGroups, layersText, parseLayers, rested, Thumbs, whenSeen } from "./panel_kit.js";
-import { asked } from "./panel_steer.js";
 
 const AMOUNTS = [-3, -2, -1, 0, 1, 2, 3];
 const HINTS = {

@@ -1,8 +1,8 @@
 // Two piles of pictures, from the shelf, the stage, the map or by seed, and the direction from one to the other.
 
+import { asked } from "./asking.js";
 import { nameGroup, radioField, textField } from "./fields.js";
 import { button, h, likeStage, parseSpots, shelfMenu, take, Thumbs } from "./panel_kit.js";
-import { asked } from "./panel_steer.js";
 import { short } from "./recipe.js";
 
 const SHOWN = 12; // pictures of a pile that are shown

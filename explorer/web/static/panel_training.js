@@ -1,12 +1,12 @@
 // A training followed live: which run, how far it is, its sheets over time, its curves, what it was asked; and a small one started.
 
+import { asked, posting } from "./asking.js";
 import { Curves } from "./panel_training_curves.js";
 import { PARTS as START_PARTS, Starter } from "./panel_training_start.js";
 import { Told } from "./panel_training_told.js";
 import { PARTS as TIME_PARTS, TimeMachine } from "./panel_training_time.js";
 import { goTo } from "./elsewhere.js";
 import { adorn } from "./fields.js";
-import { SILENT } from "./frames.js";
 import { h, present, whenSeen } from "./panel_kit.js";
 
 const POLL = 2000; // ms between two looks at a run that is alive, while somebody looks
@@ -20,13 +20,6 @@ export function mount(stage) {
     whenSeen(document.getElementById("training-panel"), (now) => room.seen(now));
     document.addEventListener("visibilitychange", () => room.look());
   });
-}
-
-async function ask(address, options) {
-  const answer = await fetch(address, options);
-  const said = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  if (!answer.ok) throw new Error(said.error);
-  return said;
 }
 
 class Room {
@@ -106,7 +99,7 @@ class Room {
   }
 
   async #list() {
-    const { runs, own, folder } = await ask("training");
+    const { runs, own, folder } = await asked("training");
     this.runs = runs;
     this.#owned(own);
     this.starter.offer({ folder, names: runs.map(({ name }) => name) });
@@ -144,7 +137,7 @@ class Room {
   async #take(name) {
     for (;;) {
       const query = new URLSearchParams({ run: name, ...this.places });
-      const news = await ask(`training/run?${query}`);
+      const news = await asked(`training/run?${query}`);
       if (this.run !== name) return void setTimeout(() => this.look());
       this.places = { log: news.log.next, metrics: news.metrics.next };
       this.#owned(news.own);
@@ -202,7 +195,7 @@ class Room {
   }
 
   async #start(wish) {
-    const own = await ask("training", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish) });
+    const own = await asked("training", posting(wish));
     this.awaiting = own.name;
     this.#owned(own);
     this.empty.hidden = true;
@@ -210,14 +203,13 @@ class Room {
   }
 
   async #stop() {
-    this.#owned((await ask("training", { method: "DELETE" })).own);
+    this.#owned((await asked("training", { method: "DELETE" })).own);
     this.look();
   }
 
   #say(wrong) {
-    const words = wrong instanceof TypeError ? SILENT : wrong.message;
-    this.wrong.textContent = words;
+    this.wrong.textContent = wrong.message;
     // A server that is away for a moment is asked again; a run that is gone is not.
-    if (!(wrong instanceof TypeError)) this.run = this.state = null;
+    if (!wrong.silent) this.run = this.state = null;
   }
 }

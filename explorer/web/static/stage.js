@@ -13,10 +13,11 @@
 //   tell(words)  remark(words)           what just happened, for screen readers; for everybody, where the page shows it nowhere else
 //   download(blobOrURL, filename)  play()
 
+import { SILENT } from "./asking.js";
 import { mountControls } from "./controls.js";
 import { Menus } from "./fields.js";
 import { saveWalk } from "./film.js";
-import { decoded, Frames, fetchFrame, SILENT } from "./frames.js";
+import { decoded, Frames, fetchFrame } from "./frames.js";
 import { mountHeader } from "./header.js";
 import { History, recipeOfAddress } from "./history.js";
 import { mountKeys } from "./keys.js";

@@ -1,0 +1,20 @@
+"""What a training zip knows of one of its pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Record"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture of the zip. `pixels` is a hash of its levels, `number` the item it comes from."""
+
+    name: str
+    source: str
+    size: tuple[int, int]
+    mode: str
+    pixels: str
+    number: int
+    intensity: tuple[float, float, str | None] | None
