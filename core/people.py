@@ -106,15 +106,22 @@ def split(people: Sequence[str | None], share: float, *, seed: int) -> Split:
         held = min((members[index] for index in order), key=lambda rows: abs(len(rows) - wanted))
     chosen = np.zeros(count, bool)
     chosen[held] = True
+    says = f"held out {len(held)} of {count} pictures"
     if whole:
-        out = sum(1 for key, rows in groups.items() if key.startswith("p") and chosen[rows[0]])
-        says = f"held out {len(held)} of {count} pictures: {out} of {known} people, told apart by the files' names"
-        if nobody:
-            says += f", and {sum(people[row] is None for row in held)} of {nobody} pictures of nobody known"
-            says += ", each of which counts as a person of its own"
+        says += _whole_people(people, held)
         if len(held) > 2 * wanted:
             says += f"; {wanted} were asked for, but nobody has so few"
     else:
-        why = "all are of one person" if known else "their names do not say who is on them"
-        says = f"held out {len(held)} of {count} pictures, one by one, since {why}"
+        says += f", one by one, since {'all are of one person' if known else 'their names do not say who is on them'}"
     return Split(np.flatnonzero(~chosen), np.flatnonzero(chosen), says)
+
+
+def _whole_people(people: Sequence[str | None], held: Sequence[int]) -> str:
+    """Who was held out of whom, as the rest of a sentence."""
+    known, nobody = {who for who in people if who is not None}, sum(who is None for who in people)
+    out = [people[row] for row in held]
+    says = f": {len(set(out) - {None})} of {len(known)} people, told apart by the files' names"
+    if nobody:
+        says += f", and {out.count(None)} of {nobody} pictures of nobody known"
+        says += ", each of which counts as a person of its own"
+    return says

@@ -87,19 +87,8 @@ def ask(arguments: list[str] | None = None) -> Asked:
     out = Path(given["out"]) if given["out"] else None
     if out is None and not given["dry_run"]:
         raise SettingError("out", "", "give --out a folder for the run")
-    values: dict[str, Any] = {}
     resume = given["resume"] or given["resume_anyway"]
-    if resume and out is not None and runs.is_run(out):
-        values |= {name: value for name, value in runs.config(out).items() if name != "resolved"}
-    flags = {one.name: _value(one, given[one.name]) for one in settings() if one.name in given}
-    follow = NOTHING
-    if given["preset"] is not None:
-        values |= _named(given["preset"], {**values, **flags}, given=flags)
-        follow = follows(given["preset"], flags)
-    values |= flags
-    if values.get("loss") == "wgan-gp" and "gamma" not in given:
-        values.pop("gamma", None)  # a weight of R1, which another loss asked for has no use for
-    config = Config.read(values, fit=lambda one: _fitted(one, follow))
+    config, follow = _settings(given, out if resume else None)
     if not config.data and resume:
         raise SettingError(
             "resume", out, "it is no run, since it has no config.json; name a run's folder, or give --data"
@@ -120,6 +109,22 @@ def ask(arguments: list[str] | None = None) -> Asked:
         burst=_minutes(given["burst"]),
         follows=follow,
     )
+
+
+def _settings(given: Mapping[str, Any], before: Path | None) -> tuple[Config, Follows]:
+    """The settings that flags name, over a preset's, over those of the run `before` that goes on."""
+    values: dict[str, Any] = {}
+    if before is not None and runs.is_run(before):
+        values |= {name: value for name, value in runs.config(before).items() if name != "resolved"}
+    flags = {one.name: _value(one, given[one.name]) for one in settings() if one.name in given}
+    follow = NOTHING
+    if given["preset"] is not None:
+        values |= _named(given["preset"], {**values, **flags}, given=flags)
+        follow = follows(given["preset"], flags)
+    values |= flags
+    if values.get("loss") == "wgan-gp" and "gamma" not in given:
+        values.pop("gamma", None)  # a weight of R1, which another loss asked for has no use for
+    return Config.read(values, fit=lambda one: _fitted(one, follow)), follow
 
 
 def _named(name: str, others: Mapping[str, Any], *, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,36 +62,49 @@ def look(source: Folder | Zip, index: int) -> Scan:
     with source.stream(index) as stream:
         try:
             head = _dataset(stream, stop_before_pixels=True, specific_tags=list(_HEAD))
-            modality = str(head.get("Modality") or "").strip()
-            rows, columns = int(head.get("Rows") or 0), int(head.get("Columns") or 0)
-            if not _is_picture(modality, str(head.get("SOPClassUID") or "")):
-                rows = columns = 0
-            frames = max(1, int(head.get("NumberOfFrames") or 1))
-            samples, bits = int(head.get("SamplesPerPixel") or 1), int(head.get("BitsAllocated") or 8)
-            scan = Scan(
-                index=index,
-                name=name,
-                series=str(head.get("SeriesInstanceUID") or ""),
-                patient=str(head.get("PatientID") or "").strip(),
-                about=str(head.get("SeriesDescription") or modality or "no description").strip(),
-                size=(rows, columns) if rows > 0 and columns > 0 else None,
-                frames=frames,
-                colour=samples == 3 or "PALETTE" in str(head.get("PhotometricInterpretation") or ""),
-                bytes=rows * columns * frames * samples * max(1, bits // 8),
-                number=int(head.get("InstanceNumber") or 0),
-                position=_numbers(head.get("ImagePositionPatient"), 3),
-                orientation=_numbers(head.get("ImageOrientationPatient"), 6),
-                modality=modality,
-                pixel=_pixel(head),
-            )
+            scan = _scan(head, index, name)
         except DataError:
             raise
         except Exception as wrong:  # pydicom raises whatever a damaged file makes it trip over
             raise _damaged(name, wrong) from wrong
-    too_much = rows * columns > pictures.PIXEL_LIMIT or scan.bytes > BYTES_LIMIT or frames > _MOST_FRAMES
-    if scan.size is not None and too_much:
-        raise PictureError(f"{name} declares {rows} x {columns} pixels and {frames} frames, which is too much; cut it")
+    if scan.size is not None:
+        (rows, columns), frames = scan.size, scan.frames
+        if rows * columns > pictures.PIXEL_LIMIT or scan.bytes > BYTES_LIMIT or frames > _MOST_FRAMES:
+            size = f"{rows} x {columns} pixels and {frames} frames"
+            raise PictureError(f"{name} declares {size}, which is too much; cut it")
     return scan
+
+
+def _scan(head: Any, index: int, name: str) -> Scan:
+    """What a head says; what it leaves out is 0, 1 or nothing. Raises whatever a damaged one makes it trip over."""
+
+    def number(key: str, otherwise: int = 0) -> int:
+        return int(head.get(key) or otherwise)
+
+    def text(key: str) -> str:
+        return str(head.get(key) or "")
+
+    modality = text("Modality").strip()
+    rows, columns = number("Rows"), number("Columns")
+    if not _is_picture(modality, text("SOPClassUID")):
+        rows = columns = 0
+    frames, samples = max(1, number("NumberOfFrames", 1)), number("SamplesPerPixel", 1)
+    return Scan(
+        index=index,
+        name=name,
+        series=text("SeriesInstanceUID"),
+        patient=text("PatientID").strip(),
+        about=(text("SeriesDescription") or modality or "no description").strip(),
+        size=(rows, columns) if rows > 0 and columns > 0 else None,
+        frames=frames,
+        colour=samples == 3 or "PALETTE" in text("PhotometricInterpretation"),
+        bytes=rows * columns * frames * samples * max(1, number("BitsAllocated", 8) // 8),
+        number=number("InstanceNumber"),
+        position=_numbers(head.get("ImagePositionPatient"), 3),
+        orientation=_numbers(head.get("ImageOrientationPatient"), 6),
+        modality=modality,
+        pixel=_pixel(head),
+    )
 
 
 @dataclass(frozen=True)

@@ -127,20 +127,27 @@ class _Session:
             )
             if saved is not None:
                 session.watch.restore(saved.facts.get("watch", {}))
-            says = machine.says(device, bfloat16=trainer.bfloat16, why=precision["why"], processes=processes.count)
-            for sentence in [*data.says, data.frame.says, says, *machine.doubts(trainer), *machine.compiled(trainer)]:
-                say(sentence)
-            for sentence in estimate.doubts(trainer) if saved is None else []:
-                say(sentence)
-            if trainer.head_start.images >= session.end:
-                say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
-            if config.hold and not trainer.head_start.reconstructs(trainer.images) and trainer.head_start.codes is None:
-                say("nothing is held: the head start was over, and its codes forgotten, before --hold was asked for")
+            session._tell(why=precision["why"], fresh=saved is None)
             if isinstance(data, Frames) and data.move(device):
                 say("the pictures lie on the device")
             if processes.first:
                 session._begin(fresh=saved is None)
         return session
+
+    def _tell(self, *, why: str, fresh: bool) -> None:
+        """Say what is trained on what, and what to doubt; `why` this precision."""
+        trainer, data = self.trainer, self.trainer.data
+        count = trainer.processes.count
+        says = machine.says(trainer.device, bfloat16=trainer.bfloat16, why=why, processes=count)
+        for sentence in [*data.says, data.frame.says, says, *machine.doubts(trainer), *machine.compiled(trainer)]:
+            say(sentence)
+        for sentence in estimate.doubts(trainer) if fresh else []:
+            say(sentence)
+        head_start = trainer.head_start
+        if head_start.images >= self.end:
+            say("the head start is as long as the training, so no discriminator joins in; give a larger --kimg")
+        if self.config.hold and not head_start.reconstructs(trainer.images) and head_start.codes is None:
+            say("nothing is held: the head start was over, and its codes forgotten, before --hold was asked for")
 
     def _begin(self, *, fresh: bool) -> None:
         """Leave in the folder what was asked, and take out what the training is about to make again."""

@@ -169,14 +169,7 @@ def _people(items: Sequence[Item], manifest: Manifest) -> tuple[dict[str, str | 
     What the set, the file and the name say comes first. Where they say nothing the volumes of one folder are of one
     person, and each other volume, series, stack and, of several, array is of a person of its own.
     """
-    says, ids = list[str](), Counter(item.who for item in items if item.who is not None)
-    # One ID for all is what tools write that take names out: ANONYMOUS, 0.
-    same = len(ids) == 1 and ids.total() > 1
-    if same:
-        says.append(
-            f"the patient ID is the same in all {ids.total()} DICOM series, so their files and folders say who is on "
-            "them, and each of which these say nothing counts as a person; name folders by person, such as sub-01"
-        )
+    same, says = _one_id(items)
     known = {
         item.name: manifest.people.get(item.name) or (None if same else item.who) or people.person(item.name)
         for item in items
@@ -207,6 +200,17 @@ def _people(items: Sequence[Item], manifest: Manifest) -> tuple[dict[str, str | 
                 "name files or folders by person, such as sub-01, where they are of several"
             )
     return found, says
+
+
+def _one_id(items: Sequence[Item]) -> tuple[bool, list[str]]:
+    """Whether all series have one patient ID, as tools write that take names out (ANONYMOUS, 0), and words on it."""
+    ids = Counter(item.who for item in items if item.who is not None)
+    if len(ids) != 1 or ids.total() == 1:
+        return False, []
+    return True, [
+        f"the patient ID is the same in all {ids.total()} DICOM series, so their files and folders say who is on "
+        "them, and each of which these say nothing counts as a person; name folders by person, such as sub-01"
+    ]
 
 
 def _folders(volumes: Sequence[VolumeItem], names: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -274,13 +275,7 @@ def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConf
     convs = [f"{block}.conv{j}" for block in blocks[1:] for j in (0, 1)]
     for block in blocks[1:]:
         layers.expect(block, architecture=architecture)
-    for layer in (*convs, *rgbs, "b4.conv"):
-        layers.expect(layer, activation="lrelu", up=1, down=2 if layer.endswith("conv1") else 1, act_gain=_ROOT2)
-    for layer in skips:
-        layers.expect(layer, activation="linear", up=1, down=2, conv_clamp=None)
-    layers.expect("b4.fromrgb", conv_clamp=None)
-    layers.fully_connected("b4.fc", activation="lrelu")
-    layers.fully_connected("b4.out", activation="linear")
+    _expect_critic(layers, (*convs, *rgbs, "b4.conv"), skips)
     halving = [name for name in convs if name.endswith("conv1")] + skips
     if architecture == "skip":
         halving += blocks[1:]
@@ -308,6 +303,17 @@ def planned_discriminator(network: Network) -> tuple[stylegan2.DiscriminatorConf
         **(_usual(mapping, map_dim or 0) if mapping["num_classes"] else {}),
     )
     return config, named_discriminator(config)
+
+
+def _expect_critic(layers: Layers, convs: Sequence[str], skips: Sequence[str]) -> None:
+    """Raise CheckpointError where a discriminator's layers say that they do something else than ours."""
+    for layer in convs:
+        layers.expect(layer, activation="lrelu", up=1, down=2 if layer.endswith("conv1") else 1, act_gain=_ROOT2)
+    for layer in skips:
+        layers.expect(layer, activation="linear", up=1, down=2, conv_clamp=None)
+    layers.expect("b4.fromrgb", conv_clamp=None)
+    layers.fully_connected("b4.fc", activation="lrelu")
+    layers.fully_connected("b4.out", activation="linear")
 
 
 def named_discriminator(config: stylegan2.DiscriminatorConfig) -> Plan:
