@@ -10,76 +10,107 @@ export const CORNERS_PARTS = ["#corner-seeds input", "#corner-cells [type=range]
 const NAMES = ["top left", "top right", "bottom left", "bottom right"];
 
 export function mountCorners(stage) {
-  const thumbs = new Thumbs(stage, { size: 112 });
-  const job = new JobBox(stage);
-  const grid = h("div", { class: "matrix sheet", role: "group", "aria-label": "Sheet between four corners" });
-  let [spots, steps, cells, seen] = [[3, 9, 27, 41].map((seed) => ({ seed })), 5, [], false];
-  const recipesOf = () => spots.map(({ seed, label }) => ({ ...onlySeed(stage.recipe, seed), ...(label == null ? {} : { label }) }));
-  const redraw = () => {
-    if (!seen || !stage.network) return;
-    const weights = corners(steps);
-    grid.style.setProperty("--columns", steps);
-    cells.splice(weights.length).forEach((cell) => thumbs.drop(cell));
+  new Corners(stage);
+}
+
+class Corners {
+  spots = [3, 9, 27, 41].map((seed) => ({ seed }));
+  steps = 5;
+  #cells = [];
+  #seen = false;
+
+  constructor(stage) {
+    this.stage = stage;
+    this.thumbs = new Thumbs(stage, { size: 112 });
+    this.job = new JobBox(stage);
+    this.later = rested(() => this.#draw(), 150);
+    this.#mountFields();
+    this.#mountGrid();
+    stage.subscribe((recipe, network) => {
+      if (network && this.spots.some(({ label }) => label >= network.classes)) this.#to(this.spots.map(({ seed }) => ({ seed })));
+      this.#classes();
+    });
+    const settled = rested(() => this.#draw(), 400);
+    stage.subscribe(() => settled());
+  }
+
+  #mountFields() {
+    this.field = textField("corner-seeds", {
+      name: "Corner seeds",
+      hint: "Top left, top right, bottom left, bottom right.",
+      read: (text) => {
+        const next = parseSpots(text, { most: 4, classes: this.stage.network?.classes });
+        if (next.length !== 4) throw new Error(`A sheet has four corners; these are ${next.length}`);
+        this.#be(next);
+      },
+    });
+    this.menus = NAMES.map((name, k) => {
+      const relabel = () => this.#to(this.spots.map((spot, place) => (place === k ? { ...spot, label: Number(menu.value) } : spot)));
+      const menu = h("select", { "aria-label": `Class ${name}`, title: `Class ${name}`, hidden: true, onchange: relabel });
+      return menu;
+    });
+    wholeField("corner-cells", { name: "Cells a side", reach: [2, 12], most: 40, start: this.steps, change: (value) => ((this.steps = value), this.later()) });
+  }
+
+  #mountGrid() {
+    this.grid = h("div", { class: "matrix sheet", role: "group", "aria-label": "Sheet between four corners" });
+    const press = () => this.job.run(this.#wish, { words: `Drawing ${this.steps * this.steps} cells` });
+    const save = button("Save PNG", { icon: "save", press });
+    document.getElementById("corners-rest").append(
+      h("div", { class: "row wrap corner-classes" }, this.menus),
+      h("div", { class: "scroller" }, this.grid),
+      h("div", { class: "row wrap" }, h("p", { class: "hint" }, "Click a cell to bring it to the stage."), h("span", { class: "spring" }), save),
+      this.job.root,
+    );
+    whenSeen(nameGroup("corners", "Four corners", "region"), (now) => ((this.#seen = now), this.#draw()));
+  }
+
+  get #recipes() {
+    return this.spots.map(({ seed, label }) => ({ ...onlySeed(this.stage.recipe, seed), ...(label == null ? {} : { label }) }));
+  }
+
+  /** What the sheet is, as a job. */
+  get #wish() {
+    const base = { verb: "bilinear", steps: this.steps };
+    const { recipe } = this.stage;
+    if (this.spots.every(({ label }) => label == null)) return { ...base, ...likeStage(recipe), seeds: this.spots.map(spotText).join(",") };
+    return { ...base, checkpoint: recipe.checkpoint, recipes: this.#recipes.map((one) => short(full(one))) };
+  }
+
+  #be(spots) {
+    this.spots = spots;
+    this.#classes();
+    this.later();
+  }
+
+  #to(spots) {
+    this.field.write(spots.map(spotText).join(", "));
+    this.#be(spots);
+  }
+
+  #classes() {
+    const { recipe, network } = this.stage;
+    this.menus.forEach((menu, k) => showClasses(menu, network, this.spots[k].label ?? recipe.label ?? 0));
+  }
+
+  #draw() {
+    if (!this.#seen || !this.stage.network) return;
+    const weights = corners(this.steps);
+    const cells = this.#cells;
+    this.grid.style.setProperty("--columns", this.steps);
+    cells.splice(weights.length).forEach((cell) => this.thumbs.drop(cell));
     while (cells.length < weights.length) {
-      cells.push(thumbs.make({ label: "cell", press: (recipe) => stage.show(recipe), kind: "thumb cell" }));
-      grid.append(cells.at(-1));
+      cells.push(this.thumbs.make({ label: "cell", press: (recipe) => this.stage.show(recipe), kind: "thumb cell" }));
+      this.grid.append(cells.at(-1));
     }
-    const recipes = recipesOf();
+    const recipes = this.#recipes;
     cells.forEach((cell, k) => {
-      const words = wordsOf(spots, weights[k]) ?? `row ${Math.floor(k / steps) + 1}, column ${(k % steps) + 1}`;
+      const words = wordsOf(this.spots, weights[k]) ?? `row ${Math.floor(k / this.steps) + 1}, column ${(k % this.steps) + 1}`;
       cell.setAttribute("aria-label", words);
       cell.title = `To the stage: ${words}`;
-      thumbs.set(cell, cornerOf(recipes, weights[k]));
+      this.thumbs.set(cell, cornerOf(recipes, weights[k]));
     });
-  };
-  const later = rested(redraw, 150);
-  const field = textField("corner-seeds", {
-    name: "Corner seeds",
-    hint: "Top left, top right, bottom left, bottom right.",
-    read: (text) => {
-      const next = parseSpots(text, { most: 4, classes: stage.network?.classes });
-      if (next.length !== 4) throw new Error(`A sheet has four corners; these are ${next.length}`);
-      spots = next;
-      show();
-      later();
-    },
-  });
-  const to = (next) => {
-    spots = next;
-    field.write(spots.map(spotText).join(", "));
-    show();
-    later();
-  };
-  const show = () => menus.forEach((menu, k) => showClasses(menu, stage.network, spots[k].label ?? stage.recipe.label ?? 0));
-  const menus = NAMES.map((name, k) => {
-    const relabel = () => to(spots.map((spot, place) => (place === k ? { ...spot, label: Number(menu.value) } : spot)));
-    const menu = h("select", { "aria-label": `Class ${name}`, title: `Class ${name}`, hidden: true, onchange: relabel });
-    return menu;
-  });
-  stage.subscribe((recipe, network) => {
-    if (network && spots.some(({ label }) => label >= network.classes)) to(spots.map(({ seed }) => ({ seed })));
-    show();
-  });
-  wholeField("corner-cells", { name: "Cells a side", reach: [2, 12], most: 40, start: steps, change: (value) => ((steps = value), later()) });
-  const wish = () => {
-    const base = { verb: "bilinear", steps };
-    if (spots.every(({ label }) => label == null)) return { ...base, ...likeStage(stage.recipe), seeds: spots.map(spotText).join(",") };
-    return { ...base, checkpoint: stage.recipe.checkpoint, recipes: recipesOf().map((one) => short(full(one))) };
-  };
-  const save = button("Save PNG", {
-    icon: "save",
-    press: () => job.run(wish(), { words: `Drawing ${steps * steps} cells` }),
-  });
-  const settled = rested(redraw, 400);
-  stage.subscribe(() => settled());
-  const root = nameGroup("corners", "Four corners", "region");
-  document.getElementById("corners-rest").append(
-    h("div", { class: "row wrap corner-classes" }, menus),
-    h("div", { class: "scroller" }, grid),
-    h("div", { class: "row wrap" }, h("p", { class: "hint" }, "Click a cell to bring it to the stage."), h("span", { class: "spring" }), save),
-    job.root,
-  );
-  whenSeen(root, (now) => ((seen = now), redraw()));
+  }
 }
 
 function wordsOf(spots, weights) {
