@@ -13,6 +13,7 @@ from core.errors import StyloscopeError
 from core.generator import ARCHITECTURES
 from core.header import configs, read_header
 from core.intensity import Intensity
+from explorer.card import credit_of
 from explorer.flags import studio_of
 from explorer.recipe import Grown
 
@@ -59,9 +60,16 @@ def _own(path: Path) -> dict[str, Any]:
         "parameters": _trained(header.tensors),
         "dtypes": sorted({dtype for dtype, _ in header.tensors.values()}),
         "training": about["training"],
-        "credit": about["credit"],
+        "credit": credit_of(path, about),
         "provenance": about.get("provenance"),
-        "suspicious": _suspicions(about, header.tensors, crop=crop, size=config.size, has_d=discriminator is not None),
+        "suspicious": _suspicions(
+            about,
+            header.tensors,
+            crop=crop,
+            size=config.size,
+            has_d=discriminator is not None,
+            credited=bool(credit_of(path, about)),
+        ),
     }
 
 
@@ -167,6 +175,7 @@ def _suspicions(
     crop: list[int],
     size: tuple[int, int],
     has_d: bool,
+    credited: bool,
 ) -> list[str]:
     """What a header gives reason to doubt, as sentences."""
     parts = {name.split(".", 1)[0] for name in tensors}
@@ -194,6 +203,6 @@ def _suspicions(
         found.append("nothing is said of its training")
     elif training.get("images_seen") == 0:
         found.append("it has seen no images: its weights are random")
-    if not about["credit"]:
-        found.append("no credit for the data is given")
+    if not credited:
+        found.append("no credit for the data is given, in the file or its card")
     return found

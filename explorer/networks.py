@@ -18,6 +18,7 @@ from core.generator import ARCHITECTURES
 from core.header import configs, read_about
 from core.intensity import Intensity
 from core.sizes import crop_at
+from explorer.card import credit_of
 from explorer.recipe import Grown
 
 __all__ = ["DEFAULT", "Network", "Networks", "name_of"]
@@ -319,7 +320,7 @@ class Networks:
             sizes=tuple(config.level_sizes) if grows else (config.size,),
             grows=grows,
             grown=None if grown is None else ((grown["size"][0], grown["size"][1]), float(grown["alpha"])),
-            credit=about["credit"],
+            credit=credit_of(path, about),
             stamp=stamp,
             about=about,
         )

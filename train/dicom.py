@@ -70,8 +70,9 @@ def look(source: Folder | Zip, index: int) -> Scan:
     if scan.size is not None:
         (rows, columns), frames = scan.size, scan.frames
         if rows * columns > pictures.PIXEL_LIMIT or scan.bytes > BYTES_LIMIT or frames > _MOST_FRAMES:
-            size = f"{rows} x {columns} pixels and {frames} frames"
-            raise PictureError(f"{name} declares {size}, which is too much; cut it")
+            raise PictureError(
+                f"{name} declares {rows} x {columns} pixels and {frames} frames, which is too much; cut it"
+            )
     return scan
 
 

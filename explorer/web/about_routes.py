@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from explorer.card import card_of
 from explorer.web.answers import refusal, telling
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_about_routes", "card_html"]
 
-_LARGEST_CARD = 1 << 18  # bytes
 _PICTURE = re.compile(r"[^\W_][\w .-]{0,120}\.(?:png|jpe?g|webp|gif)", re.IGNORECASE)
 
 
@@ -65,7 +64,7 @@ def _every(tokens: list[Token]) -> list[Token]:
 
 def _facts(network: Network) -> dict[str, Any]:
     about = network.about
-    card = network.path.with_suffix(".md")
+    card = card_of(network.path)
     return {
         "name": network.name,
         "sha": network.sha,
@@ -75,12 +74,7 @@ def _facts(network: Network) -> dict[str, Any]:
         "config": about["config"],
         "training": about.get("training") or {},
         "crop": about["picture"]["crop"],
-        "credit": about.get("credit") or "",
+        "credit": network.credit,
         "provenance": about.get("provenance") or {},
-        "card": card_html(_text(card), checkpoint=network.name) if card.is_file() else None,
+        "card": None if card is None else card_html(card, checkpoint=network.name),
     }
-
-
-def _text(card: Path) -> str:
-    with open(card, encoding="utf-8", errors="replace") as file:
-        return file.read(_LARGEST_CARD)
