@@ -11,6 +11,7 @@ RUN/drawings/generator-014x012-fade.svg             the networks at every size
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -97,6 +98,20 @@ def is_run(path: str | Path) -> bool:
 def runs(folder: str | Path) -> list[Path]:
     """The runs directly inside `folder`, by name; empty where there is no such folder, or nobody may look into it."""
     return sorted(entry for entry in _entries(Path(folder)) if is_run(entry))
+
+
+def latest(folder: str | Path) -> Path | None:
+    """The run directly inside `folder` whose log was written last, or that began last; None where there is none."""
+    return max(runs(folder), key=_written, default=None)
+
+
+def _written(run: Path) -> tuple[float, str]:
+    """When a run last wrote to its log, in seconds, and its name."""
+    times = []
+    for name in (LOG, CONFIG):
+        with contextlib.suppress(OSError):
+            times.append((run / name).stat().st_mtime)
+    return max(times, default=0.0), run.name
 
 
 def config(path: str | Path) -> dict[str, Any]:

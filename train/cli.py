@@ -15,10 +15,13 @@ from core.errors import SettingError
 from core.numbers import natural
 from train import measuring
 from train.config import Config, Setting, parse_size, settings
+from train.console import say
 from train.presets import NOTHING, PRESETS, Follows, follows, preset
 from train.setting import is_size
 
 __all__ = ["Asked", "ask", "parser"]
+
+RUNS = "runs"  # where --resume looks for a run that --out does not name
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         "--preset", metavar="NAME", help="named settings, which other flags override: " + ", ".join(PRESETS)
     )
     top.add_argument(
-        "--resume", action="store_true", help="go on with the run in --out; settings left out are the run's own"
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, or with the newest in runs/; settings left out are its own",
     )
     top.add_argument(
         "--resume-anyway",
@@ -85,9 +90,11 @@ def ask(arguments: list[str] | None = None) -> Asked:
     """Read the command line. Raises StyloscopeError for what cannot be."""
     given = vars(parser().parse_args(arguments))
     out = Path(given["out"]) if given["out"] else None
+    resume = given["resume"] or given["resume_anyway"]
+    if out is None and resume:
+        out = _latest()
     if out is None and not given["dry_run"]:
         raise SettingError("out", "", "give --out a folder for the run")
-    resume = given["resume"] or given["resume_anyway"]
     config, follow = _settings(given, out if resume else None)
     if not config.data and resume:
         raise SettingError(
@@ -109,6 +116,15 @@ def ask(arguments: list[str] | None = None) -> Asked:
         burst=_minutes(given["burst"]),
         follows=follow,
     )
+
+
+def _latest() -> Path:
+    """The run that --resume goes on with where nobody names one. Raises SettingError."""
+    found = runs.latest(RUNS)
+    if found is None:
+        raise SettingError("resume", "", f"there is no run in {RUNS}/ to go on with; name one with --out")
+    say(f"going on with {found}, the newest run in {RUNS}/")
+    return found
 
 
 def _settings(given: Mapping[str, Any], before: Path | None) -> tuple[Config, Follows]:

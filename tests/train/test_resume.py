@@ -65,6 +65,24 @@ def test_what_is_no_run_is_not_resumed(
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
 
 
+def test_a_run_that_nobody_names_is_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "--resume") == 2
+    assert "there is no run in runs/ to go on with; name one with --out" in capsys.readouterr().err
+    for name in ("old", "new", "older"):
+        assert run(monkeypatch, *TOY, "--out", f"runs/{name}") == 0
+    for name, seconds in (("old", 2000), ("new", 3000), ("older", 1000)):
+        for file in (runs.LOG, runs.CONFIG):
+            os.utime(tmp_path / "runs" / name / file, (seconds, seconds))
+    before = runs.log("runs/new")[-1]["kimg"]
+    capsys.readouterr()
+    assert run(monkeypatch, "--resume", "--kimg", str(before + 0.004)) == 0
+    assert f"going on with {Path('runs/new')}, the newest run in runs/" in capsys.readouterr().err
+    assert runs.log("runs/new")[-1]["kimg"] > before == runs.log("runs/old")[-1]["kimg"]
+
+
 def test_other_settings_and_other_pictures_only_when_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
