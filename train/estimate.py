@@ -27,7 +27,6 @@ from train.growth import Growth, Stage
 from train.loop import Trainer
 from train.networks import build
 from train.opening import Plan, glance, plan
-from train.presets import PRESETS
 from train.reconstruction import FEWEST, IMAGES_A_STEP, STEPS, Codes
 
 __all__ = ["doubts", "mapping_steps", "phases", "tell"]
@@ -378,10 +377,9 @@ def _doubts(trainer: Trainer, *, hours: float, waiting: Sequence[tuple[int, int]
     if trainer.device.type != "cpu":
         return []
     if hours > LONG:
-        named = ", ".join(name for name, one in PRESETS.items() if "for a CPU" in one.about)
         said.append(
-            f"this takes about {hours:.0f} hours on this CPU, and {_disk(trainer).partition(':')[0]}; made for a CPU "
-            f"are --preset {named}; --keep 5 keeps five network files"
+            f"this takes about {hours:.0f} hours on this CPU, and {_disk(trainer).partition(':')[0]}; add "
+            f"--preset {_for_a_cpu(trainer)}, made for a CPU, and --keep 5, which keeps five network files"
         )
     held = _peak(waiting)
     if free is not None and held + more > free:
@@ -391,6 +389,13 @@ def _doubts(trainer: Trainer, *, hours: float, waiting: Sequence[tuple[int, int]
         need = f"this takes about {(held + more) / GIB:.1f} GiB of memory beside Python itself"
         said.append(f"{need}, and {free / GIB:.1f} GiB are free; {advice}")
     return said
+
+
+def _for_a_cpu(trainer: Trainer) -> str:
+    """The preset that suits such networks and pictures best, of those made for a CPU."""
+    if trainer.config.arch == "stylegan":
+        return "brain-progressive"
+    return "brain-half" if trainer.data.channels == 1 else "avatars"
 
 
 def _micro_batches(config: Config, *, below: int) -> list[int]:

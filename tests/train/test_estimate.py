@@ -66,7 +66,12 @@ def test_a_training_that_takes_days_on_a_cpu_is_doubted(monkeypatch: pytest.Monk
     monkeypatch.setattr(estimate, "_free", lambda: 2**40)
     assert estimate.doubts(make.trainer(kimg=0.1)) == []
     (said,) = estimate.doubts(make.trainer(kimg=10**6))
-    assert "hours on this CPU" in said and "brain-half" in said and "avatars" in said and "GiB in the run's" in said
+    assert (
+        "hours on this CPU" in said
+        and "add --preset brain-half, made for a CPU" in said
+        and "avatars" not in said
+        and "GiB in the run's" in said
+    )
     long = make.trainer(kimg=10**6)
     long.device = torch.device("cuda")
     assert estimate.doubts(long) == []
