@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ __all__ = [
 PIXEL_LIMIT = 300_000_000
 UNIT_LIMIT = 1.5  # floats up to here are from 0 to 1: sharpening and resizing overshoot
 _MOST_PAGES = 100_000
+_HEAD = 4096  # bytes that tell what a file is
 
 Source = Path | str | bytes | BinaryIO
 
@@ -214,6 +216,24 @@ def write_png(path: str | Path, array: np.ndarray, text: dict[str, str] | None =
         temporary.write_bytes(data)
 
 
+def _is_scan(source: Source) -> bool:
+    """Whether a file that is no picture is of DICOM or NIfTI, by its first bytes; False where they cannot be read."""
+    try:
+        if isinstance(source, str | Path):
+            with open(source, "rb") as file:
+                head = file.read(_HEAD)
+        elif isinstance(source, bytes | bytearray | memoryview):
+            head = bytes(source[:_HEAD])
+        else:
+            source.seek(0)
+            head = source.read(_HEAD)
+        if head.startswith(b"\x1f\x8b"):
+            head = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+    except (OSError, ValueError, zlib.error):
+        return False
+    return head[128:132] == b"DICM" or head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+
+
 def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Image.Image:
     file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
     try:
@@ -230,6 +250,10 @@ def _open(source: Source, *, shown: str, limit: int | None = PIXEL_LIMIT) -> Ima
     except IsADirectoryError:
         raise PictureError(f"{shown} is a folder; give the path of a picture") from None
     except Exception as wrong:  # as above: any parser may trip
+        if _is_scan(source):
+            raise PictureError(
+                f"{shown} is a scan; python -m train.prepare makes a zip of its slices as PNGs, which are pictures"
+            ) from wrong
         raise PictureError(f"{shown} is not a picture that can be read; use PNG, JPEG, TIFF or WebP") from wrong
     if limit is not None and image.width * image.height > limit:
         pixels = f"{image.height} x {image.width}"

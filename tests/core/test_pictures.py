@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import io
 import struct
@@ -215,6 +216,19 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     text.write_text("not a picture", encoding="utf-8")
     with pytest.raises(PictureError, match=r"notes\.png is not a picture"):
         pictures.read(text)
+    volume = b"\x5c\1\0\0" + bytes(340) + b"n+1\0" + bytes(64)
+    for name, content in {
+        "a.dcm": bytes(128) + b"DICM" + bytes(64),
+        "a.nii": volume,
+        "a.nii.gz": gzip.compress(volume),
+        "b.nii": b"\x1c\2\0\0n+2\0" + bytes(540),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        for source in (tmp_path / name, content, io.BytesIO(content)):
+            with pytest.raises(PictureError, match=r"is a scan; python -m train\.prepare makes"):
+                pictures.read(source)
+    with pytest.raises(PictureError, match="is not a picture"):
+        pictures.read(b"\x1f\x8b" + bytes(9))
     with pytest.raises(PictureError, match="missing"):
         pictures.read(tmp_path / "none.png")
     with pytest.raises(PictureError, match="folder"):
