@@ -32,7 +32,7 @@ def ready(tab: Any) -> Any:
 
 def pick(tab: Any, name: str, word: str) -> None:
     """Choose from a menu of the panel, which is scrolled to its top so that its tabs hide none."""
-    tab.execute_script("document.getElementById('bench-panels').scrollTop = 0; scrollTo(0, 0)")
+    tab.execute_script("document.getElementById('panels').scrollTop = 0; scrollTo(0, 0)")
     choose(tab, name, word)
 
 

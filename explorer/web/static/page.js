@@ -3,6 +3,7 @@
 // No address that a script asks begins with a slash: it is meant beside the page, before which a proxy may put a path.
 
 import { mountInside } from "./inside.js";
+import { mountMini } from "./mini.js";
 import { present } from "./panel_kit.js";
 import { openStage } from "./stage.js";
 import { mountTheme } from "./theme.js";
@@ -18,7 +19,7 @@ const PARTS = [
 
 /** The strip of tabs stays in sight while a panel scrolls; each panel is met at its top. */
 function mountTabs() {
-  const panels = document.getElementById("bench-panels");
+  const panels = document.getElementById("panels");
   panels.addEventListener("click", ({ target }) => {
     const tab = target.closest("[role=tab]");
     if (!tab) return;
@@ -44,6 +45,7 @@ const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const opened = openStage(facts);
 mountTimeline(window.stage);
 mountInside(window.stage);
+mountMini(window.stage);
 for (const name of facts.panels) {
   openPanel(name).catch((wrong) => console.error(`The panel ${name} did not open:`, wrong));
 }

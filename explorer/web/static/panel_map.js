@@ -97,14 +97,14 @@ class Atlas {
     document.getElementById("map-rest").append(this.legend.root, this.groups.root, heading, this.near);
     document.getElementById("map-work").append(this.job.root, this.drawing.root);
     const look = new ResizeObserver(() => this.inSight && this.#fit());
-    for (const id of ["bench-panels", "map-settings", "map-work"]) look.observe(document.getElementById(id));
+    for (const id of ["panels", "map-settings"]) look.observe(document.getElementById(id));
   }
 
   /** Take the height that the panel has left, so that the whole map is in sight. */
   #fit() {
-    const [body, panel] = ["map-body", "bench-panels"].map((id) => document.getElementById(id));
+    const [body, panel] = ["map-body", "panels"].map((id) => document.getElementById(id));
     const above = body.getBoundingClientRect().top - panel.getBoundingClientRect().top + panel.scrollTop;
-    body.style.setProperty("--room", `${Math.round(panel.clientHeight - above - 20)}px`);
+    body.style.setProperty("--room", `${Math.round(panel.clientHeight - above - 28)}px`);
   }
 
   seen(now) {

@@ -139,7 +139,9 @@ class Stage {
 
   keep(recipe = this.#recipe, name) {
     const id = this.keeper.keep(full(recipe), name);
-    if (id) this.tell("Kept on the shelf");
+    // Where the window ends above the shelf, nothing else shows that anything happened.
+    const seen = find("shelf").getBoundingClientRect().bottom <= innerHeight;
+    if (id) this[seen ? "tell" : "remark"]("Kept on the shelf");
     return id;
   }
 
@@ -175,6 +177,13 @@ class Stage {
     if (place.contains(document.activeElement)) this.view.canvas.focus();
     place.hidden = true;
     if (taken) act?.();
+  }
+
+  /** An error goes by its button or by Escape, where there is a picture below it. */
+  #mountError() {
+    const leave = () => find("stage").dataset.recipe && this.say("");
+    find("stage-error-leave").addEventListener("click", () => (leave(), this.view.canvas.focus()));
+    addEventListener("keydown", ({ key, target }) => key === "Escape" && !target.closest?.(".menu, dialog, input, select, textarea") && leave());
   }
 
   #mountOffer() {
@@ -249,6 +258,7 @@ class Stage {
     this.view = new View({ canvas: find("stage"), frame: find("stage-frame"), view: find("stage-view"), drag: (way) => this.#drag(way), spare });
     this.#mountTools(mountKeys(this));
     this.#canGo({ undo: false, redo: false });
+    this.#mountError();
     this.#mountOffer();
     mountControls(this);
     mountHeader(this);

@@ -3,7 +3,7 @@
 const MOST = 12; // times the size that fits
 const TOUCH_SLOP = 6; // pixels
 const SEED_WIDTH = 240; // pixels of the screen from one seed to the next
-const WORTH = 3; // up to this multiple the next one is worth the room that the page has below the controls
+const WORTH = 3; // up to this multiple a larger picture is worth the room that the page has below the controls
 
 /** How many dots of the screen a pixel of a picture gets in a box: a whole number, or less than one where it is larger. */
 export function multiple({ width, height }, { clientWidth, clientHeight }) {
@@ -77,7 +77,7 @@ export class View {
     const next = Math.floor(multiple({ width, height }, { clientWidth, clientHeight: low })) + 1;
     const lacks = Math.ceil((next * height) / dots) - low;
     const room = (next * width) / dots <= clientWidth && lacks <= this.spare() + this.#lift;
-    const lift = room && next <= WORTH + 1 ? lacks : 0;
+    const lift = room && next <= WORTH ? lacks : 0;
     if (lift === this.#lift) return;
     this.#lift = lift;
     document.documentElement.style.setProperty("--lift", `${lift}px`);
