@@ -132,13 +132,11 @@ class Comparison {
     radioField("compare-amplify", { name: "Amplified", start: "4", titles: factors, change: (value) => this.#show({ amplify: Number(value) }) });
   }
 
-  /** The network beside another by itself: a snapshot of the same run, one of the same size, any other, or the same; a copy of it last. */
-  #another({ name: beside, size: wanted, sha }) {
-    const run = beside.includes("/") ? `${beside.split("/")[0]}/` : null;
-    const all = this.stage.networks.filter(({ name }) => name !== beside);
-    const others = [...all.filter((one) => one.sha !== sha), ...all.filter((one) => one.sha === sha)];
-    const alike = others.filter(({ size }) => same(size, wanted));
-    return alike.find(({ name }) => run && name.startsWith(run)) ?? alike.find((one) => one.sha !== sha) ?? others[0] ?? this.stage.network;
+  /** What stands beside a network by itself: a snapshot of its run, another of its size, or it once more, so that there is a difference. */
+  #another(network) {
+    const run = network.name.includes("/") ? `${network.name.split("/")[0]}/` : null;
+    const alike = this.stage.networks.filter(({ name, size, sha }) => name !== network.name && sha !== network.sha && same(size, network.size));
+    return alike.find(({ name }) => run && name.startsWith(run)) ?? alike[0] ?? network;
   }
 
   #network(side) {

@@ -44,6 +44,7 @@ class Walk {
   settings = { steps: 24, space: "w", ease: "linear", loop: false, fps: 24 };
   #heard = [];
   #acting = false;
+  #touched = false; // before that, what is played is a stroll
 
   constructor(stage) {
     this.stage = stage;
@@ -116,12 +117,13 @@ class Walk {
 
   /** From here on this is the walk that is played and saved. */
   taken() {
+    this.#touched = true;
     this.stage.walk = this.whole;
   }
 
   #tell({ taking = false } = {}) {
     // A timeline that was scrubbed last stays what is played and saved until this walk is touched.
-    if (taking || !this.stage.walk?.keys) this.taken();
+    if (taking || (this.#touched && !this.stage.walk?.keys)) this.taken();
     for (const fn of this.#heard) fn(this);
   }
 }

@@ -35,7 +35,7 @@ function sources(stage) {
   const empty = h("p", { class: "empty" }, "Nothing is mixed in yet. Add a source: its seed's styles replace this picture's in the layers you tick.");
   const add = (entry) => {
     if (stage.recipe.mix.length >= MOST_SOURCES) return stage.say(`At most ${MOST_SOURCES} sources; remove one first.`);
-    const layers = layersText(layerGroups(stage.network.layers).middle);
+    const layers = layersText(unusedGroup(stage.recipe.mix, stage.network.layers));
     stage.set({ mix: [...stage.recipe.mix, { ...sourceOf({ seed: anySeed(), label: stage.recipe.label }, stage.network), layers, amount: 1, ...entry }] });
   };
   const clear = button("Remove all", { icon: "close", kind: "brief", label: "Remove all", title: "Remove all sources", press: () => stage.set({ mix: [] }) });
@@ -77,6 +77,13 @@ function sources(stage) {
   };
   stage.subscribe(draw);
   return h("section", { "aria-label": "Mix in" }, list, empty, bar);
+}
+
+/** The first group of layers that no source changes yet: one over another would hide it. */
+function unusedGroup(mix, count) {
+  const { coarse, middle, fine } = layerGroups(count);
+  const used = new Set(mix.flatMap((one) => [...layersOf(one, count)]));
+  return [middle, coarse, fine].find((group) => group.length && !group.some((layer) => used.has(layer))) ?? middle;
 }
 
 /** A picture's seed or point as a source; of a network with classes its class too, 0 where the recipe names none. */

@@ -7,7 +7,7 @@ import { button, h, layerGroups, layersText, parseLayers, rested, Thumbs, whenSe
 
 const AMOUNTS = [-3, -2, -1, 0, 1, 2, 3];
 const HINTS = {
-  sefa: "SeFa finds what changes pictures most in the network's weights; a larger eigenvalue is a stronger change.",
+  sefa: "SeFa reads from the network's weights what they amplify most, by eigenvalue; how far a picture changes along it, its strip shows.",
   pca: "PCA finds the directions in which its pictures differ most; the percentage says how much of the difference each explains.",
   kept: "What was kept under a name, beside this network.",
 };

@@ -199,6 +199,8 @@ class Room {
     this.awaiting = own.name;
     this.#owned(own);
     this.empty.hidden = true;
+    // What runs is told above what starts it.
+    document.getElementById("training-panel").scrollIntoView({ block: "start" });
     this.look();
   }
 
