@@ -58,6 +58,23 @@ def lasso(tab: Any, left: int, right: int, group: str) -> int:
     return count
 
 
+SEEN = """const canvas = document.querySelector("#map-panel canvas.above");
+const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+return data.filter((value, k) => k % 4 === 3 && value === 255).length / (devicePixelRatio > 1 ? 4 : 1);"""
+
+
+def test_a_whole_map_shows_a_few_pictures_between_its_dots(tab: Any) -> None:
+    plot = ready(tab)
+    few = until(lambda: tab.execute_script(SEEN) > 3000 and tab.execute_script(SEEN))
+    assert few < 0.35 * plot.rect["width"] * plot.rect["height"], "dots stay in sight"
+    find(tab, "#map-show input").click()
+    until(lambda: tab.execute_script(SEEN) == 0)
+    find(tab, "#map-show input").click()
+    until(lambda: tab.execute_script(SEEN) > 3000)
+    assert not tab.find_element("css selector", "#map-work .job-working").is_displayed(), "nothing long is begun"
+    assert not complaints(tab)
+
+
 def test_colours_say_what_they_mean(tab: Any, tmp_path: Path) -> None:
     ready(tab)
     table = tmp_path / "ratings.csv"

@@ -4,6 +4,7 @@ import { asked } from "./asking.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, className, h, hand, likeStage, onlySeed, openTab, present, shaped, Thumbs, whenSeen } from "./panel_kit.js";
 import { painted, told } from "./panel_map_colour.js";
+import { Faces } from "./panel_map_faces.js";
 import { fill, Groups } from "./panel_map_groups.js";
 import { Legend } from "./panel_map_legend.js";
 import { Over } from "./panel_map_over.js";
@@ -42,7 +43,7 @@ class Atlas {
     this.job = new JobBox(stage);
     this.thumbs = new Thumbs(stage, { size: 112 });
     this.status = h("p", { class: "hint", role: "status" });
-    this.hint = h("p", { class: "hint near-hint", hidden: true }, "Zoom in for pictures");
+    this.hint = h("p", { class: "hint near-hint", hidden: true }, "Zoom in for more pictures");
     this.near = h("div", { class: "strip near", role: "group", "aria-label": "Nearest to the stage" });
     this.legend = new Legend({ choose: (label) => this.plot.only(label) });
     this.plot = new Plot({
@@ -54,7 +55,8 @@ class Atlas {
     });
     this.plot.root.append(this.status, this.hint);
     this.sheets = new Sheets({ changed: () => this.over.draw() });
-    this.over = new Over(this.plot, { sheets: this.sheets, shown: ({ near }) => this.#picturesShown(near) });
+    this.faces = new Faces(stage, { recipe: (seed) => this.#acts().bare(seed), changed: () => this.over.draw() });
+    this.over = new Over(this.plot, { sheets: this.sheets, faces: this.faces, shown: ({ near }) => this.#picturesShown(near) });
     this.groups = new Groups(stage, this.#acts());
     this.settings = new Settings(stage, {
       load: () => this.#load(),
@@ -162,6 +164,7 @@ class Atlas {
     this.drawn = this.shown;
     this.settings.points(map.points.length);
     this.plot.draw(map, this.#paint());
+    this.faces.of(this.drawn);
     this.over.over(map);
     this.#legend();
     this.settings.again(this.settings.wants(map) && !this.job.busy);

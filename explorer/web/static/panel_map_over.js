@@ -17,10 +17,11 @@ export class Over {
   #colours = null; // one a dot, or null
   #styles = null; // of the dots, while they are drawn here
 
-  /** `sheets` gives small pictures; shown(count) is told how many are drawn. */
-  constructor(plot, { sheets, shown }) {
+  /** `sheets` gives small pictures, `faces` the few of a whole map; shown({near}) is told whether the map is near enough for more. */
+  constructor(plot, { sheets, faces, shown }) {
     this.plot = plot;
     this.sheets = sheets;
+    this.faces = faces;
     this.shown = shown;
     this.below = h("canvas", { class: "below", "aria-hidden": "true" });
     this.above = h("canvas", { class: "above", "aria-hidden": "true" });
@@ -128,9 +129,7 @@ export class Over {
 
   #drawPictures(pen, view) {
     const ready = this.pictures && this.sheets.known;
-    const [width, height] = this.sheets.cell;
-    const found = ready ? this.#packing.at(view, { width, height }) : null;
-    let count = 0;
+    const found = ready ? this.#packing.at(view, this.sheets.cell) : null;
     if (found) {
       this.sheets.begin();
       const { seeds, size: [wide, high] } = found;
@@ -138,10 +137,9 @@ export class Over {
       for (const seed of seeds) {
         const [x, y] = [view.across(this.#map.x[seed]) - wide / 2, view.down(this.#map.y[seed]) - high / 2];
         if (x + wide < view.left || y + high < view.top || x > view.left + view.width || y > view.top + view.height) continue;
-        const small = this.sheets.picture(seed);
+        const small = found.few ? this.faces.picture(seed) : this.sheets.picture(seed);
         if (!small) continue;
-        pen.drawImage(small.bitmap, small.x, small.y, width, height, x, y, wide - 1, high - 1);
-        count += 1;
+        pen.drawImage(small.bitmap, small.x, small.y, small.width, small.height, x, y, wide - 1, high - 1);
         const colour = this.#colours?.[seed];
         if (!colour) continue;
         pen.strokeStyle = colour;
@@ -149,7 +147,7 @@ export class Over {
         pen.strokeRect(x + 1, y + 1, wide - 3, high - 3);
       }
     }
-    this.shown({ count, near: Boolean(found) });
+    this.shown({ near: Boolean(found) && !found.few });
   }
 
   #drawGroup(pen, view, spots, { colour, paper, round }) {

@@ -60,7 +60,7 @@ export class Sheets {
     this.#wanted.clear();
   }
 
-  /** {bitmap, x, y} of a seed's picture, or null, in which case it is asked for where it has been drawn. */
+  /** {bitmap, x, y, width, height} of a seed's picture, or null, in which case it is asked for where it has been drawn. */
   picture(seed) {
     if (!this.#about) return null;
     const index = Math.floor(seed / this.#about.seeds);
@@ -72,7 +72,7 @@ export class Sheets {
     }
     const place = seed % this.#about.seeds;
     const [width, height] = this.cell;
-    return { bitmap, x: (place % this.#about.columns) * width, y: Math.floor(place / this.#about.columns) * height };
+    return { bitmap, x: (place % this.#about.columns) * width, y: Math.floor(place / this.#about.columns) * height, width, height };
   }
 
   async #load(index) {
