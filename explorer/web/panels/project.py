@@ -24,6 +24,7 @@ def build() -> None:
             gr.Radio(SPACES, value="w+", label="Freedom", elem_id="project-space", interactive=True)
             gr.Radio(LENGTHS, value=str(STEPS), label="Length", elem_id="project-steps", interactive=True)
             gr.Radio(NOISES, value="const", label="Noise maps", elem_id="project-noise", interactive=True)
+        piece('<div id="project-result" class="part"></div>', "project-result-box")
         with gr.Column(elem_id="points", elem_classes=["part", "ruled"], min_width=0):
             piece("<h3>Points</h3>", "points-title")
             with gr.Row(elem_id="points-add", elem_classes=["choices"], equal_height=False):

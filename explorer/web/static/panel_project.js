@@ -9,7 +9,7 @@ import { Points, pointRecipe } from "./panel_project_points.js";
 
 const LIMIT = 64 * 2 ** 20; // bytes
 const FREEDOM = "One w a layer comes closer to the picture; one w stays closer to what the network knows.";
-const PARTS = ["#project-picture", "#points-rest", "#project-nearest", "#project-space [type=radio]", "#project-steps [type=radio]", "#project-noise [type=radio]", "#points-name input, #points-name textarea", "#points-keep", "#points-open"];
+const PARTS = ["#project-picture", "#project-result", "#points-rest", "#project-nearest", "#project-space [type=radio]", "#project-steps [type=radio]", "#project-noise [type=radio]", "#points-name input, #points-name textarea", "#points-keep", "#points-open"];
 
 /** A picture that came another way is handed over to this panel, also before its tab was first opened. */
 export function announce() {
@@ -60,7 +60,8 @@ class Project {
     );
     for (const name of ["dragover", "dragleave", "drop"]) this.drop.addEventListener(name, (event) => this.#dragged(event));
     this.told = h("div", { class: "project-told", role: "status" });
-    document.getElementById("project-picture").append(this.drop, this.job.root, this.pair, this.told);
+    document.getElementById("project-picture").append(this.drop);
+    document.getElementById("project-result").append(this.job.root, this.pair, this.told);
   }
 
   #mountSettings() {
