@@ -24,9 +24,13 @@ from core.encoding import as_8bit, encode
 from core.errors import OutputError, SettingError, StyloscopeError
 from core.files import sweep, temporary_beside, usable_folder, writing
 
-__all__ = ["SUFFIXES", "animation_suffix", "write_animation"]
+__all__ = ["MOST_SCALE", "SCALES", "SUFFIXES", "animation_suffix", "check_scale", "size_in_file", "write_animation"]
 
 SUFFIXES = (".gif", ".webp", ".mp4", "")
+MOST_SCALE = 8
+SCALES = f"a whole number from 1 to {MOST_SCALE}"
+_LARGE = 1 << 22  # pixels of a frame from which x264, which holds some fifty of them in memory, is told to hold few
+_HOLD_FEW = "rc-lookahead=4:sync-lookahead=0:bframes=0:ref=1:threads=2"
 
 Text = Callable[[int], dict[str, str]]
 
@@ -39,6 +43,20 @@ def animation_suffix(path: str | Path) -> str:
     return suffix
 
 
+def check_scale(scale: object) -> int:
+    """How many pixels a side each pixel becomes. Raises SettingError for anything but 1 to MOST_SCALE."""
+    if isinstance(scale, bool) or not isinstance(scale, int) or not 1 <= scale <= MOST_SCALE:
+        raise SettingError("scale", scale, SCALES)
+    return scale
+
+
+def size_in_file(path: str | Path, size: tuple[int, int], *, scale: int = 1) -> tuple[int, int]:
+    """(height, width) that frames of `size` have in that film. Raises SettingError (suffix)."""
+    odd = 1 if animation_suffix(path) == ".mp4" else 0
+    height, width = (scale * side for side in size)
+    return height + (height & odd), width + (width & odd)
+
+
 def write_animation(
     path: str | Path,
     frames: Iterable[np.ndarray],
@@ -46,6 +64,7 @@ def write_animation(
     fps: float,
     count: int,
     loop: bool = True,
+    scale: int = 1,
     text: Text | None = None,
     carried: str | None = None,
 ) -> None:
@@ -55,30 +74,33 @@ def write_animation(
     whole hundredths of a second, never less than two, because browsers slow anything faster. WebP: lossless. In both,
     equal frames stay separate frames, and `loop` plays them for ever. MP4: H.264, odd sides padded by their last row or
     column. A folder has 000000.png and so on, with the text chunks `text(index)`; one with something in it is refused.
-    `carried` is a text of ASCII that the film carries inside, for core.carried; in a folder it is timeline.json.
+    With `scale` N every pixel becomes N x N of the same colour, when its frame is written. `carried` is a text of ASCII
+    that the film carries inside, for core.carried; in a folder it is timeline.json.
 
-    Raises SettingError (suffix), OutputError (the path, or no av for MP4), and ValueError where `count` does not hold.
+    Raises SettingError (suffix, scale), OutputError (the path, or no av for MP4), and ValueError where `count` does not
+    hold.
     """
     suffix = animation_suffix(path)
+    check_scale(scale)
     inside = None if carried is None else marked(carried)
     counted = _counted(frames, count=count)
     if suffix == "":
         with _writing_folder(Path(path)) as folder:
             for index, frame in enumerate(counted):
-                data = encode(frame, "png", text(index) if text else None, level=6)
+                data = encode(_enlarged(frame, scale), "png", text(index) if text else None, level=6)
                 (folder / f"{index:06d}.png").write_bytes(data)
             if carried is not None:
                 (folder / CARRIED_NAME).write_text(carried + "\n", encoding="ascii")
         return
     with writing(path) as temporary:
         if suffix == ".mp4":
-            _write_mp4(temporary, counted, fps=fps, inside=inside)
+            _write_mp4(temporary, counted, fps=fps, scale=scale, inside=inside)
             return
         with open(temporary, "wb") as file:
             if suffix == ".gif":
-                _write_gif(file, counted, fps=fps, loop=loop, inside=inside)
+                _write_gif(file, counted, fps=fps, loop=loop, scale=scale, inside=inside)
             else:
-                _write_webp(file, counted, fps=fps, loop=loop, inside=inside)
+                _write_webp(file, counted, fps=fps, loop=loop, scale=scale, inside=inside)
 
 
 def _counted(frames: Iterable[np.ndarray], *, count: int) -> Iterator[np.ndarray]:
@@ -91,6 +113,11 @@ def _counted(frames: Iterable[np.ndarray], *, count: int) -> Iterator[np.ndarray
         yield as_8bit(frame)
     if seen != count or not count:
         raise ValueError(f"{seen} frames came, {count} were announced")
+
+
+def _enlarged(picture: np.ndarray, times: int) -> np.ndarray:
+    """A picture [H, W, ...] of any kind of number, every pixel of it `times` a side."""
+    return picture if times == 1 else np.repeat(np.repeat(picture, times, axis=1), times, axis=0)
 
 
 @contextmanager
@@ -122,12 +149,12 @@ def _ticks(index: int, *, fps: float, per_second: int) -> int:
 
 
 def _write_gif(
-    file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool, inside: bytes | None = None
+    file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool, scale: int, inside: bytes | None = None
 ) -> None:
     """GIF89a: every frame whole, with a colour table of its own, no disposal, no transparency."""
     for index, frame in enumerate(frames):
         if index == 0:
-            height, width = frame.shape[:2]
+            height, width = (scale * side for side in frame.shape[:2])
             file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
             if loop:
                 file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
@@ -135,14 +162,15 @@ def _write_gif(
                 file.write(gif_comment(inside))
         delay = max(2, _ticks(index, fps=fps, per_second=100))
         file.write(b"\x21\xf9\x04" + struct.pack("<BHB", 0x04, min(delay, 65535), 0) + b"\x00")
-        file.write(_gif_image(frame))
+        file.write(_gif_image(frame, scale=scale))
     file.write(b"\x3b")
 
 
-def _gif_image(frame: np.ndarray) -> bytes:
+def _gif_image(frame: np.ndarray, *, scale: int) -> bytes:
     """The image block of one frame: descriptor, local colour table, packed pixels."""
     out = io.BytesIO()
-    _indexed(frame).save(out, "GIF", optimize=False, interlace=False)
+    # Enlarged once it has its colours: dithered afterwards, a pixel would not be of one colour.
+    _repeated(_indexed(frame), scale).save(out, "GIF", optimize=False, interlace=False)
     data = out.getvalue()
     packed = data[10]
     table_end = 13 + (3 * 2 ** ((packed & 7) + 1) if packed & 0x80 else 0)
@@ -175,11 +203,23 @@ def _indexed(frame: np.ndarray) -> Image.Image:
     return exact
 
 
+def _repeated(image: Image.Image, times: int) -> Image.Image:
+    """An image in mode L or P, every pixel of it `times` a side."""
+    if times == 1:
+        return image
+    large = Image.fromarray(_enlarged(np.asarray(image), times), image.mode)
+    palette = image.getpalette()
+    if palette is not None:
+        large.putpalette(palette)
+    return large
+
+
 def _write_webp(
-    file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool, inside: bytes | None = None
+    file: BinaryIO, frames: Iterable[np.ndarray], *, fps: float, loop: bool, scale: int, inside: bytes | None = None
 ) -> None:
     """A RIFF of one ANMF chunk a frame, each a lossless picture. EXIF may stand anywhere; first, it is soon found."""
-    for index, frame in enumerate(frames):
+    for index, small in enumerate(frames):
+        frame = _enlarged(small, scale)
         if index == 0:
             height, width = frame.shape[:2]
             canvas = _u24(width - 1) + _u24(height - 1)
@@ -207,7 +247,9 @@ def _u24(number: int) -> bytes:
     return number.to_bytes(3, "little")
 
 
-def _write_mp4(path: Path, frames: Iterable[np.ndarray], *, fps: float, inside: bytes | None = None) -> None:
+def _write_mp4(
+    path: Path, frames: Iterable[np.ndarray], *, fps: float, scale: int, inside: bytes | None = None
+) -> None:
     try:
         import av
     except ImportError as wrong:
@@ -221,9 +263,11 @@ def _write_mp4(path: Path, frames: Iterable[np.ndarray], *, fps: float, inside: 
             if inside is not None:
                 film.metadata["comment"] = inside.decode("ascii")
             for index, frame in enumerate(frames):
-                even = _even(frame)
+                even = _even(_enlarged(frame, scale))
                 if index == 0:
                     stream.height, stream.width = even.shape[:2]
+                    if stream.height * stream.width >= _LARGE:
+                        stream.options = {**stream.options, "x264-params": _HOLD_FEW}
                 picture = av.VideoFrame.from_ndarray(even, format="gray" if even.ndim == 2 else "rgb24")
                 film.mux(stream.encode(picture))
             film.mux(stream.encode())

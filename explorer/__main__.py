@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.animation import MOST_SCALE, SCALES
 from core.command import Parser, place, real, run, whole
 from explorer import verbs
 from explorer.animate import FPS
@@ -147,6 +148,7 @@ def _interpolate(made: argparse.ArgumentParser) -> None:
     made.add_argument("--loop", action="store_true", help="close the walk to a loop")
     _number(made, "fps", real, FPS, help="frames a second; 24 when not given")
     made.add_argument("--ease", metavar="NAME", help="linear when not given, or smooth: rest at each picture")
+    _number(made, "scale", whole, SCALES, default=1, help=f"every pixel N x N, 1 to {MOST_SCALE}; 1 when not given")
     _recipe(made)
     _out(made, "X.gif, X.webp, X.mp4 or a new folder for PNG")
 

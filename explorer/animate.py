@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from core import pictures
-from core.animation import animation_suffix
+from core.animation import MOST_SCALE, animation_suffix, check_scale, size_in_file
 from core.carried import MARK, MOST_CARRIED
 from core.errors import OutputError, SettingError
+from explorer.networks import Network
 from explorer.recipe import Recipe
 from explorer.sheets import Progress
 from explorer.studio import Studio
 from explorer.timeline import FEWEST_FPS, FPS, MOST_FPS, MOST_FRAMES, MOST_KEYS, Key, Timeline
 
-__all__ = ["FPS", "MOST_BYTES", "MOST_FRAMES", "Walk", "carried", "check", "write"]
+__all__ = ["FPS", "MOST_BYTES", "MOST_FRAMES", "Walk", "carried", "check", "fits", "write"]
 
 MOST_BYTES = 4 << 30
 
@@ -76,12 +77,15 @@ class Walk:
         return self.timeline.frames()
 
 
-def write(studio: Studio, walk: Walk | Timeline, path: str | Path, *, progress: Progress | None = None) -> None:
-    """Draw and write the walk, one frame in memory at a time. GIF and WebP play for ever.
+def write(
+    studio: Studio, walk: Walk | Timeline, path: str | Path, *, scale: int = 1, progress: Progress | None = None
+) -> tuple[int, int]:
+    """Draw and write the walk, one frame in memory at a time, and return (height, width) of the film's pictures.
 
-    Everything that can be wrong is looked for before the network is loaded. Raises SettingError and OutputError.
+    Every pixel becomes `scale` x `scale`. GIF and WebP play for ever. Everything that can be wrong is looked for before
+    the network is loaded. Raises SettingError and OutputError.
     """
-    check(studio, walk, path)
+    size = check(studio, walk, path, scale=scale)
     timeline = _timeline(walk)
     frames = timeline.frames()
     pictures.write_animation(
@@ -89,9 +93,11 @@ def write(studio: Studio, walk: Walk | Timeline, path: str | Path, *, progress: 
         _drawn(studio, frames, progress=progress),
         fps=timeline.fps,
         count=len(frames),
+        scale=scale,
         text=lambda index: studio.text(frames[index]),
         carried=carried(studio, timeline),
     )
+    return size
 
 
 def carried(studio: Studio, walk: Walk | Timeline) -> str | None:
@@ -107,17 +113,34 @@ def carried(studio: Studio, walk: Walk | Timeline) -> str | None:
     return text if len(MARK) + len(text) <= MOST_CARRIED else None
 
 
-def check(studio: Studio, walk: Walk | Timeline, path: str | Path) -> None:
-    """Check a walk against its network's header and the place it shall go to. Raises SettingError and OutputError."""
+def check(studio: Studio, walk: Walk | Timeline, path: str | Path, *, scale: int = 1) -> tuple[int, int]:
+    """Check a walk against its network's header and the place it shall go to; return the size in the film.
+
+    Raises SettingError and OutputError.
+    """
+    check_scale(scale)
     path = Path(path)
     if animation_suffix(path) == "" and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise OutputError(f"{path} already has something in it; name a new folder for the frames")
     for recipe in walk.recipes:
         network = studio.check(recipe)
+    fits(walk, network, scale=scale)
+    _, _, height, width = network.window(walk.recipes[0].grown)
+    return size_in_file(path, (height, width), scale=scale)
+
+
+def fits(walk: Walk | Timeline, network: Network, *, scale: int = 1) -> None:
+    """Raise SettingError where the frames of a walk, enlarged, have more pixels than a film may have."""
+    check_scale(scale)
     total = walk.count * network.pixels(walk.recipes[0].grown) * network.channels
-    if total > MOST_BYTES:
-        field, value = ("steps", walk.steps) if isinstance(walk, Walk) else ("duration", walk.seconds)
-        raise SettingError(field, value, f"a film has at most 4 GiB of pixels, not {total / (1 << 30):.1f}")
+    most = max((one for one in range(1, MOST_SCALE + 1) if total * one**2 <= MOST_BYTES), default=0)
+    if most >= scale:
+        return
+    limit = f"a film has at most 4 GiB of pixels, not {total * (scale if most else 1) ** 2 / (1 << 30):.1f}"
+    if most:
+        raise SettingError("scale", scale, f"1 to {most} here: {limit}")
+    field, value = ("steps", walk.steps) if isinstance(walk, Walk) else ("duration", walk.seconds)
+    raise SettingError(field, value, limit)
 
 
 def _timeline(walk: Walk | Timeline) -> Timeline:

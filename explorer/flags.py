@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ from core import latents, pictures
 from core.carried import is_film, read_carried
 from core.engine import choose_device
 from core.errors import OutputError, PictureError, SettingError
-from explorer import schema
+from explorer import kept, schema
 from explorer.recipe import Recipe, parse_grown
 from explorer.studio import PRECISIONS, TEXT_KEY, Studio
 from explorer.timeline import Timeline
@@ -31,6 +32,7 @@ __all__ = [
     "recipe_of",
     "say",
     "several",
+    "spots",
     "studio_of",
     "timeline_of",
 ]
@@ -72,9 +74,11 @@ def several(flags: argparse.Namespace) -> tuple[Studio, list[Recipe]]:
     if (flags.seeds is None) == (flags.recipes is None):
         raise SettingError("seeds", flags.seeds or "nothing", "give --seeds or --recipes, one of the two")
     if flags.seeds is not None:
-        seeds = latents.parse_seeds(flags.seeds)
+        named = spots(flags.seeds)
         studio, base = recipe_of(flags)
-        return studio, [base.with_seed(seed) for seed in seeds]
+        # A point is shown as it was found, unless somebody says how near to the average.
+        found = base if flags.psi is not None else replace(base, psi=1.0)
+        return studio, [base.with_seed(spot) if isinstance(spot, int) else found.with_point(spot) for spot in named]
     entries = schema.loads(_content(flags.recipes, name="recipes"))
     if not isinstance(entries, list) or len(entries) > latents.MOST_SEEDS:
         raise SettingError("recipes", flags.recipes, f"a JSON list of at most {latents.MOST_SEEDS} recipes")
@@ -86,6 +90,22 @@ def several(flags: argparse.Namespace) -> tuple[Studio, list[Recipe]]:
     if flags.checkpoint is not None:
         return studio, [replace(one, checkpoint=base.checkpoint) for one in parsed]
     return studio, [replace(one, checkpoint=studio.network(one.checkpoint).name) for one in parsed]
+
+
+def spots(text: str) -> list[int | str]:
+    """Seeds, and names of points with an @ before each, such as `3,@scan,9-12`, in the order given.
+
+    Raises SettingError naming the part that is wrong.
+    """
+    found: list[int | str] = []
+    for is_point, parts in itertools.groupby(text.split(","), key=lambda part: part.strip().startswith("@")):
+        if is_point:
+            found.extend(kept.check_name(part.strip()[1:]) for part in parts)
+        else:
+            found.extend(latents.parse_seeds(",".join(parts)))
+    if len(found) > latents.MOST_SEEDS:
+        raise SettingError("seeds", f"{len(found)} of them", f"at most {latents.MOST_SEEDS} seeds at once")
+    return found
 
 
 def timeline_of(flags: argparse.Namespace) -> tuple[Studio, Timeline]:

@@ -10,11 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from core import latents, pictures
+from core.animation import check_scale
 from core.errors import SettingError
 from explorer import animate, compare, sheets
 from explorer.charting import do_map
 from explorer.converting import do_convert
-from explorer.flags import Steps, needed, needed_png, note, place_for, recipe_of, say, several, studio_of, timeline_of
+from explorer.flags import (
+    Steps,
+    needed,
+    needed_png,
+    note,
+    place_for,
+    recipe_of,
+    say,
+    several,
+    spots,
+    studio_of,
+    timeline_of,
+)
 from explorer.inspection import do_inspect
 from explorer.layering import do_layers
 from explorer.nearing import do_nearest
@@ -138,14 +151,23 @@ def do_mix(flags: argparse.Namespace) -> None:
 def do_interpolate(flags: argparse.Namespace) -> None:
     """Write the walk between neighbours."""
     out = needed(flags.out, "X.gif, X.webp, X.mp4 or a new folder for PNG")
+    check_scale(flags.scale)
     walk, studio = _walk(flags)
-    animate.check(studio, walk, out)
+    animate.check(studio, walk, out, scale=flags.scale)
     place_for(out)
-    animate.write(studio, walk, out, progress=Steps(flags, walk.count).at)
+    height, width = animate.write(studio, walk, out, scale=flags.scale, progress=Steps(flags, walk.count).at)
     note(studio, *walk.recipes)
     if animate.carried(studio, walk) is None:
         print(f"note: the film carries no timeline: {len(walk.recipes)} keys are too many to carry", file=sys.stderr)
-    say(flags, [out], frames=walk.count, recipes=[recipe.to_dict() for recipe in walk.recipes])
+    say(
+        flags,
+        [out],
+        frames=walk.count,
+        width=width,
+        height=height,
+        scale=flags.scale,
+        recipes=[recipe.to_dict() for recipe in walk.recipes],
+    )
 
 
 def do_bilinear(flags: argparse.Namespace) -> None:
@@ -224,9 +246,9 @@ def _walk(flags: argparse.Namespace) -> tuple[animate.Walk | Timeline, Studio]:
     # Flags first, with stand-ins for the pictures, so that a wrong one is said before a network is looked for.
     animate.Walk((Recipe(), Recipe()), **settings)
     if flags.seeds is not None and flags.recipes is None:
-        seeds = latents.parse_seeds(flags.seeds)
-        if len(seeds) < 2:
+        count = len(spots(flags.seeds))
+        if count < 2:
             raise SettingError("seeds", flags.seeds, "at least 2 seeds to interpolate")
-        animate.Walk(tuple(Recipe(seed=seed) for seed in seeds), **settings)
+        animate.Walk((Recipe(),) * count, **settings)
     studio, recipes = several(flags)
     return animate.Walk(tuple(recipes), **settings), studio

@@ -122,9 +122,13 @@ class _Verbs:
         *,
         recipes: list | None = None,
         timeline: Words | None = None,
+        scale: int = 1,
         **picture: Any,
     ) -> dict:
-        """The frames between neighbours, or of a timeline, as gif, webp or mp4, or as a zip of png."""
+        """The frames between neighbours, or of a timeline, as gif, webp or mp4, or as a zip of png.
+
+        With `scale` N every pixel becomes N x N.
+        """
         base = _given(**picture)
         settings: dict[str, Any] = {"seeds": seeds, "steps": steps, "space": space}
         settings |= {"loop": loop, "fps": fps, "ease": ease}
@@ -133,7 +137,8 @@ class _Verbs:
             usual = {"steps": 24, "space": "w", "loop": False, "fps": 24.0, "ease": "linear"}
             settings = {key: value for key, value in settings.items() if value != usual.get(key)}
             settings["timeline"] = timeline
-        return _file(await self._made("interpolate", {**settings, "format": format, "recipes": recipes, **base}))
+        film = {"format": format, "scale": scale}
+        return _file(await self._made("interpolate", {**settings, **film, "recipes": recipes, **base}))
 
     async def bilinear(
         self,

@@ -11,10 +11,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from core.animation import check_scale
 from core.errors import SettingError
 from core.latents import parse_layers, parse_seeds
 from explorer import atlas, atlas_values, compare, sheets
-from explorer.animate import FPS, Walk
+from explorer.animate import FPS, Walk, fits
 from explorer.recipe import Recipe, parse_grown
 from explorer.schema import inner
 from explorer.timeline import Timeline, alone, loaded
@@ -71,7 +72,8 @@ def add_job_routes(app: Starlette, *, jobs: Jobs, check: Check) -> None:
 class Asked:
     """What is asked of a verb, as far as verbs have it in common: `settings` as given, and what they say.
 
-    `points` are the pictures named one by one, `other` is the network on the right of a comparison.
+    `points` are the pictures named one by one, or those of a `timeline`; `other` is the network on the right of a
+    comparison.
     """
 
     settings: dict[str, Any]
@@ -79,6 +81,7 @@ class Asked:
     network: Network
     seeds: Mapping[str, list[int]]
     points: list[Recipe]
+    timeline: Timeline | None
     other: Network | None
     check: Check
 
@@ -125,6 +128,7 @@ def _asked(settings: Mapping[str, Any], *, check: Check) -> Asked:
     if isinstance(given.get("grown"), str):
         given["grown"] = parse_grown(given["grown"])
     points: list[Recipe] = []
+    timeline = None
     if "timeline" in clean:
         clean["timeline"], timeline = _timeline(clean, base=given)
         points = list(timeline.recipes)
@@ -150,11 +154,13 @@ def _asked(settings: Mapping[str, Any], *, check: Check) -> Asked:
     if "layers" in clean:
         parse_layers(clean["layers"], network.layers)
     other = check(Recipe.parse({"checkpoint": clean["with"]})) if "with" in clean else None
-    return Asked(clean, base, network, seeds, points, other, check)
+    return Asked(clean, base, network, seeds, points, timeline, other, check)
 
 
 def _check_interpolate(asked: Asked) -> None:
-    if "timeline" in asked.settings:  # which says all of that itself, and was looked at
+    scale = check_scale(asked.settings.get("scale", 1))
+    if asked.timeline is not None:  # which says all of the rest itself, and was looked at
+        fits(asked.timeline, asked.network, scale=scale)
         return
     walk = asked.among("steps", "space", "loop", "fps", "ease")
     for key, kind, words in (("steps", int, "1 or more"), ("fps", int | float, FPS)):
@@ -162,7 +168,8 @@ def _check_interpolate(asked: Asked) -> None:
             raise SettingError(key, walk[key], words)
     if not isinstance(walk.get("loop", False), bool):
         raise SettingError("loop", walk["loop"], "true or false")
-    Walk(tuple(asked.pictures), **walk)
+    pictures = tuple(replace(one, grown=one.grown or asked.base.grown) for one in asked.pictures)
+    fits(Walk(pictures, **walk), asked.network, scale=scale)
 
 
 def _check_mix(asked: Asked) -> None:

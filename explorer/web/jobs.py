@@ -60,7 +60,7 @@ _COMMON = frozenset({"checkpoint", "psi", "cutoff", "noise", "label", "grown"})
 
 VERBS: Mapping[str, Verb] = {
     "interpolate": Verb(
-        _COMMON | {"seeds", "steps", "space", "ease", "loop", "fps"},
+        _COMMON | {"seeds", "steps", "space", "ease", "loop", "fps", "scale"},
         ("gif", "webp", "mp4", "png"),
         frozenset({"recipe", "recipes", "timeline"}),
     ),

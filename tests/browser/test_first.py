@@ -1,4 +1,4 @@
-"""The first press of a control does what it says: Play, a second source of a mix, Compare beside networks of other sizes."""
+"""The first press does what it says: Play, a second source of a mix, Compare beside networks of other sizes."""
 
 from __future__ import annotations
 

@@ -358,12 +358,16 @@ def test_a_walk_is_scrubbed_played_and_taken_home(tab: Any, downloads: Path) -> 
     find(tab, "[aria-label='Play the walk']").click()
     until(lambda: frame.get_attribute("value") != "3")
     find(tab, "[aria-label='Pause the walk']").click()
+    sizes = "[aria-label='Film size']"
+    type_into(tab, f"#interpolate-panel {sizes}", "3")
+    assert tab.execute_script("return stage.filmScale") == 3
     buttons = tab.find_elements("css selector", "#interpolate-panel [aria-label='Take home'] button")
     next(one for one in buttons if one.text == "GIF").click()
     film = downloads / "brain-interpolate.gif"
     until(lambda: film.exists() and film.stat().st_size)
     with Image.open(film) as gif:
-        assert (gif.n_frames, gif.size) == (6, (44, 52))
+        assert (gif.n_frames, gif.size) == (6, (3 * 44, 3 * 52))
+    type_into(tab, f"#interpolate-panel {sizes}", "1")
     assert not complaints(tab)
 
 

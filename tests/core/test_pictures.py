@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from core import pictures
+from core.animation import size_in_file
+from core.carried import read_carried
 from core.errors import OutputError, PictureError, SettingError
 from tests.core.gif import decode_gif
 
@@ -372,6 +374,76 @@ def test_a_failing_walk_leaves_nothing_and_the_old_file_whole(tmp_path: Path, na
     assert [path.name for path in tmp_path.iterdir()] == ([name] if name != "a" else [])
     if name != "a":
         assert (tmp_path / name).read_bytes() == b"old"
+
+
+def _large(frame: np.ndarray, times: int) -> np.ndarray:
+    return np.kron(frame, np.ones((times, times) + (1,) * (frame.ndim - 2), frame.dtype))
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+@pytest.mark.parametrize("scale", [2, 5])
+def test_every_pixel_becomes_a_square(tmp_path: Path, planes: int, scale: int) -> None:
+    """Lossless formats hold each pixel N x N; of a GIF with more than 256 colours those that it has unscaled."""
+    frames = _walk(planes=planes)
+    told = {"fps": 24, "count": 7, "text": lambda k: {"styloscope": f"{k}"}, "carried": '{"a":1}'}
+    for suffix in ("", ".gif", ".webp"):
+        pictures.write_animation(tmp_path / f"large{suffix}", iter(frames), scale=scale, **told)  # type: ignore[arg-type]
+    for k, frame in enumerate(frames):
+        path = tmp_path / "large" / f"{k:06d}.png"
+        assert np.array_equal(pictures.read(path), _large(frame, scale))
+        assert pictures.read_text(path) == {"styloscope": f"{k}"}
+    many = np.random.RandomState(0).randint(0, 256, (20, 30, 3)).astype(np.uint8)
+    for name, given in (("shown", frames), ("many", [many])):
+        films = [tmp_path / f"{name}-{times}.gif" for times in (1, scale)]
+        for film, times in zip(films, (1, scale), strict=True):
+            pictures.write_animation(film, given, fps=24, count=len(given), scale=times)
+        small, large = (decode_gif(film.read_bytes()) for film in films)
+        assert small[1] == large[1]
+        for one, other in zip(small[0], large[0], strict=True):
+            assert np.array_equal(_large(one, scale), other)
+    with Image.open(tmp_path / "large.webp") as film:
+        assert film.n_frames == 7
+        for k, frame in enumerate(frames):
+            film.seek(k)
+            whole = frame if planes == 3 else np.repeat(frame[..., None], 3, axis=2)
+            assert np.array_equal(np.asarray(film.convert("RGB")), _large(whole, scale))
+    assert read_carried(tmp_path / "large.gif") == read_carried(tmp_path / "large.webp") == '{"a":1}'
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1, (20, 34)), (2, (38, 66)), (3, (58, 100))])
+def test_an_mp4_is_padded_once_it_is_enlarged(tmp_path: Path, scale: int, size: tuple[int, int]) -> None:
+    av = pytest.importorskip("av")
+    frame = (np.linspace(20, 220, 33 * 19).reshape(19, 33) // 8 * 8).astype(np.uint8)
+    film = tmp_path / "a.mp4"
+    pictures.write_animation(film, [frame] * 3, fps=24, count=3, scale=scale, carried='{"a":1}')
+    with av.open(str(film)) as opened:
+        shown = [one.to_ndarray(format="gray") for one in opened.decode(video=0)]
+    assert shown[0].shape == size == size_in_file(film, (19, 33), scale=scale)
+    height, width = 19 * scale, 33 * scale
+    assert np.abs(shown[1][:height, :width].astype(int) - _large(frame, scale)).mean() < 4
+    for last, edge in ((shown[1][-1], shown[1][height - 1]), (shown[1][:, -1], shown[1][:, width - 1])):
+        assert np.abs(last.astype(int) - edge).mean() < 4
+    assert read_carried(film) == '{"a":1}'
+    assert size_in_file("a.gif", (19, 33), scale=scale) == (19 * scale, 33 * scale)
+
+
+def test_a_large_mp4_has_every_frame(tmp_path: Path) -> None:
+    """Of large frames the encoder is told to hold few, and none is lost."""
+    av = pytest.importorskip("av")
+    frames = [np.full((256, 256), 30 * k, np.uint8) for k in range(8)]
+    pictures.write_animation(tmp_path / "a.mp4", frames, fps=24, count=8, scale=8)
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        assert not film.streams.video[0].codec_context.has_b_frames
+        shown = [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
+    assert [one.shape for one in shown] == [(2048, 2048)] * 8
+    assert all(abs(int(one[1000, 1000]) - 30 * k) < 4 for k, one in enumerate(shown))
+
+
+@pytest.mark.parametrize("scale", [0, -1, 9, 2.0, "2", True])
+def test_a_scale_that_cannot_be(tmp_path: Path, scale: object) -> None:
+    with pytest.raises(SettingError, match=f"^scale cannot be '{scale}': a whole number from 1 to 8$"):
+        pictures.write_animation(tmp_path / "a.gif", _walk(planes=1), fps=24, count=7, scale=scale)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_suffix() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import torch
 from core.errors import CheckpointError, OutputError, SettingError
 from core.files import writing
 from explorer import kept
+from explorer.__main__ import main
 from explorer.kept import Direction, Point
 from explorer.networks import Network
 from explorer.recipe import Mix, Recipe, Steer
@@ -53,6 +55,31 @@ def test_what_is_kept_is_found_renamed_and_forgotten(own: Studio) -> None:
     assert kept.names(network, "points") == []
     with pytest.raises(SettingError, match="no point of that name is kept beside brain"):
         kept.read_point(network, "bea 2")
+
+
+def test_points_stand_among_seeds_on_a_command_line(
+    own: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = own.network("brain")
+    kept.keep(network, _point(own, "my scan"))
+    monkeypatch.chdir(tmp_path)
+    places = ["--checkpoints", str(network.path.parent), "--device", "cpu", "--json"]
+    walk = ["interpolate", *places, "--steps", "2", "--out", "walk.gif", "--seeds"]
+    main([*walk, "5-6, @my scan,9"])
+    recipes = [Recipe.parse(one) for one in json.loads(capsys.readouterr().out)["recipes"]]
+    assert [(one.seed, one.point, one.psi) for one in recipes] == [
+        (5, None, 0.7), (6, None, 0.7), (0, "my scan", 1.0), (9, None, 0.7)
+    ]  # fmt: skip
+    main([*walk, "@my scan,@my scan", "--psi", "0.5"])
+    assert {one["psi"] for one in json.loads(capsys.readouterr().out)["recipes"]} == {0.5}
+    for wrong, said in (
+        ("3,@", "point"),
+        ("3,@none", "no point of that name"),
+        ("@my scan", "at least 2"),
+        ("3,x", "'x'"),
+    ):
+        with pytest.raises(SettingError, match=said):
+            main([*walk, wrong])
 
 
 def test_what_replaces_another_case_of_its_name_gets_its_own(own: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import core
 from core import pictures
 from core.command import run
 from explorer.__main__ import main, parser
+from explorer.animate import Walk
 from explorer.recipe import Recipe
 from explorer.studio import Studio
 from tests.core.gif import decode_gif
@@ -187,6 +189,38 @@ def test_interpolate_between_recipes(do: Do, studio: Studio) -> None:
     assert np.array_equal(pictures.read(files[3]), studio.exact(Recipe.parse({"checkpoint": "brain", **blend})))
 
 
+@pytest.mark.parametrize(("name", "size"), [("a.gif", (36, 33)), ("a.webp", (36, 33)), ("frames", (36, 33))])
+def test_a_film_of_larger_pixels(do: Do, studio: Studio, name: str, size: tuple[int, int]) -> None:
+    """Walk and timeline, enlarged: the pictures and recipes are the same, and --json says how large they are."""
+    told = json.loads(do("interpolate", "--seeds", "3,9", "--steps", "2", "--scale", "3", "--out", name, "--json")[0])
+    assert (told["height"], told["width"], told["scale"], told["frames"]) == (*size, 3, 3)
+    recipes = Walk((Recipe(checkpoint="brain", seed=3), Recipe(checkpoint="brain", seed=9)), steps=2).frames()
+    if name == "frames":
+        for index, recipe in enumerate(recipes):
+            path = Path(name, f"{index:06d}.png")
+            large = pictures.read(path)
+            assert np.array_equal(large, studio.exact(recipe).repeat(3, axis=0).repeat(3, axis=1))
+            assert pictures.read_text(path) == studio.text(recipe)
+        do("render", "--recipe", "@frames/000001.png", "--out", "small.png")
+        assert np.array_equal(pictures.read(Path("small.png")), studio.exact(recipes[1]))
+        return
+    do("interpolate", "--timeline", f"@{name}", "--scale", "3", "--out", f"again{Path(name).suffix}")
+    assert Path(name).read_bytes() == Path(f"again{Path(name).suffix}").read_bytes()
+    do("interpolate", "--timeline", f"@{name}", "--out", f"small{Path(name).suffix}")
+    with Image.open(f"small{Path(name).suffix}") as small, Image.open(name) as large_film:
+        assert (small.size, large_film.size) == ((11, 12), size[::-1])
+
+
+def test_an_mp4_says_its_padded_size(do: Do) -> None:
+    av = pytest.importorskip("av")
+    told = json.loads(
+        do("interpolate", "--seeds", "3,9", "--steps", "1", "--scale", "3", "--out", "a.mp4", "--json")[0]
+    )
+    with av.open("a.mp4") as film:
+        stream = film.streams.video[0]
+        assert (told["height"], told["width"]) == (36, 34) == (stream.height, stream.width)
+
+
 def test_progress_lines(do: Do, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     places = ["--checkpoints", str(folder / "checkpoints"), "--device", "cpu", "--progress"]
     assert run(lambda: main(["interpolate", "--seeds", "1,2", "--steps", "2", "--out", "a.webp", *places])) == 0
@@ -275,6 +309,8 @@ def test_map(do: Do) -> None:
         (["interpolate", "--recipes", '["{}", "{}"]', "--out", "x.gif"], "recipes[0] cannot be '{}': a JSON object"),
         (["render", "--recipe", '"{}"', "--out", "x.png"], "recipe cannot be '{}': a JSON object"),
         (["interpolate", "--seeds", "3,4", "--fps", "0", "--out", "x.gif"], "fps"),
+        (["interpolate", "--seeds", "3,4", "--scale", "9", "--out", "x.gif"], "scale cannot be '9': a whole number"),
+        (["interpolate", "--seeds", "3,4", "--scale", "1.5", "--out", "x.gif"], "scale cannot be '1.5': a whole"),
         (["interpolate", "--seeds", "3,4", "--ease", "odd", "--out", "x.gif"], "ease"),
         (["interpolate", "--seeds", "3,4", "--space", "v", "--out", "x.gif"], "space"),
         (["interpolate", "--seeds", "3,4", "--out", "x.avi"], ".gif"),

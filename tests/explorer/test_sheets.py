@@ -140,5 +140,18 @@ def test_limits_of_a_walk(settings: dict[str, object], says: str) -> None:
 def test_too_many_pixels_are_refused_before_a_frame_is_drawn(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(animate, "MOST_BYTES", 12 * 11 * 5)
     animate.check(studio, Walk(_seeds(1, 2), steps=4), "a.gif")
-    with pytest.raises(SettingError, match="4 GiB of pixels"):
+    with pytest.raises(SettingError, match="^steps cannot be '5': a film has at most 4 GiB of pixels"):
         animate.check(studio, Walk(_seeds(1, 2), steps=5), "a.gif")
+
+
+def test_the_limit_of_pixels_counts_them_enlarged(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(animate, "MOST_BYTES", 12 * 11 * 5 * 9)
+    walk = Walk(_seeds(1, 2), steps=4)
+    assert animate.check(studio, walk, "a.mp4", scale=3) == (36, 34)
+    for film in (walk, walk.timeline):
+        with pytest.raises(SettingError, match="^scale cannot be '4': 1 to 3 here: a film has at most 4 GiB of pixels"):
+            animate.check(studio, film, "a.gif", scale=4)
+    with pytest.raises(SettingError, match="^steps cannot be '50': a film has at most 4 GiB"):
+        animate.check(studio, Walk(_seeds(1, 2), steps=50), "a.gif", scale=4)
+    with pytest.raises(SettingError, match="^scale cannot be '9': a whole number from 1 to 8$"):
+        animate.check(studio, walk, "a.gif", scale=9)

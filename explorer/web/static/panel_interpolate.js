@@ -1,7 +1,7 @@
 // A walk between any number of pictures: typed, kept or the stage's; scrubbed and played on the stage, taken home as a film.
 
 import { adorn, nameGroup, NumberField, radioField, textField, wholeField } from "./fields.js";
-import { FORMATS } from "./film.js";
+import { FORMATS, scaleMenu } from "./film.js";
 import { CORNERS_PARTS, mountCorners } from "./panel_corners.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, h, hand, likeStage, onlySeed, openTab, parseSpots, present, rested, shaped, shelfMenu, showClasses, spotText, take, Thumbs, whenSeen } from "./panel_kit.js";
@@ -289,12 +289,12 @@ function homeOf(stage, walk) {
   };
   const buttons = FORMATS.map((one) => button(one[1], { press: () => save(one) }));
   walk.heard(() => buttons.forEach((one) => (one.disabled = !walk.whole)));
-  return h("section", { "aria-label": "Take home" }, h("div", { class: "row wrap home" }, h("span", { class: "label" }, "Take home"), buttons), job.root);
+  return h("section", { "aria-label": "Take home" }, h("div", { class: "row wrap home" }, h("span", { class: "label" }, "Take home"), buttons, scaleMenu(stage)), job.root);
 }
 
 function wishOf(walk, format) {
   const { recipes, ...settings } = walk.whole;
-  const wish = { verb: "interpolate", format, ...settings };
+  const wish = { verb: "interpolate", format, scale: walk.stage.filmScale, ...settings };
   const seeds = walk.points.every((point) => !point.recipe && point.label == null);
   if (!seeds) return { ...wish, checkpoint: walk.base.checkpoint, recipes: recipes.map(short) };
   return { ...wish, ...walk.base, seeds: walk.points.map((point) => point.seed).join(",") };

@@ -53,6 +53,7 @@ class Stage {
   #remarked = 0;
   #offered = null; // what the question over the picture leads to
   walk = null;
+  filmScale = 1; // pixels a side of each pixel of a film
   menus = new Menus();
   receivers = new Map();
 

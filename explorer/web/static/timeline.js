@@ -1,7 +1,7 @@
 // The timeline below the shelf: kept pictures at times, scrubbed and played on the stage, taken home as a film that carries it.
 
 import { nameGroup, NumberField, radioField, wholeField } from "./fields.js";
-import { filmOf, FORMATS } from "./film.js";
+import { filmOf, FORMATS, scaleMenu } from "./film.js";
 import { JobBox } from "./panel_jobs.js";
 import { button, h, icon, present, shaped, shelfMenu, take } from "./panel_kit.js";
 import { MOST_FRAMES } from "./paths.js";
@@ -208,5 +208,5 @@ function homeOf(stage, model) {
   };
   const buttons = FORMATS.map((one) => button(one[1], { title: `The film as ${one[1]}, which carries this timeline`, press: () => save(one) }));
   model.heard(() => buttons.forEach((one) => (one.disabled = !model.whole)));
-  return h("section", { "aria-label": "Take the film home" }, h("div", { class: "row wrap home" }, h("span", { class: "label" }, "Take home"), buttons), job.root);
+  return h("section", { "aria-label": "Take the film home" }, h("div", { class: "row wrap home" }, h("span", { class: "label" }, "Take home"), buttons, scaleMenu(stage)), job.root);
 }

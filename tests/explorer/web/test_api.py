@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,7 @@ def test_several_seeds_are_a_list_and_a_recipe_is_a_picture(client: Client, stud
         ("/interpolate", {"seeds": "3,9", "steps": 10**9}, "5000 frames"),
         ("/interpolate", {"seeds": "3,9", "ease": "--out=/tmp/x"}, "ease cannot be"),
         ("/interpolate", {"seeds": "3,9", "format": "exe"}, "format cannot be 'exe'"),
+        ("/interpolate", {"seeds": "3,9", "scale": 9}, "scale cannot be '9': a whole number from 1 to 8"),
         ("/bilinear", {"seeds": "1,2,3"}, "seeds cannot be .*a sheet has four corners"),
         ("/bilinear", {"seeds": "1,2,3,4", "steps": 0}, "steps cannot be '0'"),
         ("/mix", {"rows": "0", "columns": "1", "layers": "1", "column_label": 3}, "label cannot be '3'"),
@@ -128,7 +131,12 @@ def test_a_timeline_by_the_words_of_the_verb_comes_back_out_of_its_film(client: 
     with Image.open(film) as webp:
         assert webp.n_frames == timeline.count == 11
         webp.seek(5)
-        assert np.array_equal(np.asarray(webp.convert("RGB")), studio.exact(timeline.frame(5)))
+        picture = studio.exact(timeline.frame(5))
+        assert np.array_equal(np.asarray(webp.convert("RGB")), picture)
+    large = client.predict(timeline=told, psi=0.5, format="webp", scale=2, api_name="/interpolate")
+    with Image.open(large) as webp:
+        webp.seek(5)
+        assert np.array_equal(np.asarray(webp.convert("RGB")), picture.repeat(2, axis=0).repeat(2, axis=1))
     with pytest.raises(AppError, match="fps cannot be '12.0': a timeline says it itself"):
         client.predict(timeline=told, fps=12.0, api_name="/interpolate")
     with pytest.raises(AppError, match="seeds cannot be '1,2'"):
@@ -142,7 +150,7 @@ def test_a_timeline_by_the_words_of_the_verb_comes_back_out_of_its_film(client: 
 
 def test_a_job_over_http_from_kept_pictures(server: str) -> None:
     points = [{"checkpoint": "brain", "seed": 1, "psi": 0.5}, {"checkpoint": "brain", "seed": 2}]
-    wish = {"verb": "interpolate", "recipes": points, "steps": 2, "format": "png"}
+    wish = {"verb": "interpolate", "recipes": points, "steps": 2, "format": "png", "scale": 2}
     begun = httpx.post(f"{server}/jobs", json=wish)
     assert begun.status_code == 202
     address = f"{server}/jobs/{begun.json()['id']}"
@@ -152,7 +160,8 @@ def test_a_job_over_http_from_kept_pictures(server: str) -> None:
         time.sleep(0.1)
     assert (status["state"], status["done"], status["total"]) == ("done", 3, 3)
     fetched = httpx.get(f"{address}/file")
-    assert fetched.content[:2] == b"PK"
+    with zipfile.ZipFile(io.BytesIO(fetched.content)) as frames, Image.open(frames.open("000000.png")) as first:
+        assert first.size == (22, 24) and json.loads(first.text["styloscope"])["psi"] == 0.5  # type: ignore[attr-defined]
     assert "brain-interpolate.zip" in fetched.headers["content-disposition"]
     assert httpx.delete(address).status_code == 200
     assert httpx.get(address).status_code == 404
@@ -174,6 +183,7 @@ def test_a_job_over_http_from_kept_pictures(server: str) -> None:
         b'{"verb": "bilinear", "seeds": "1,2,3,4", "steps": "x"}',
         b'{"verb": "interpolate", "seeds": "1,2", "loop": "yes"}',
         b'{"verb": "interpolate", "seeds": "1,2", "fps": 1e-9}',
+        b'{"verb": "interpolate", "seeds": "1,2", "scale": true}',
         b'{"verb": "mix", "rows": "0", "columns": "1"}',
         b'{"verb": "mix", "rows": "0", "columns": "1", "layers": "1", "amount": 2}',
         b'{"verb": "mix", "rows": "0", "columns": "1", "layers": "1", "amount": "x"}',
@@ -297,8 +307,8 @@ def test_what_clients_name_and_in_which_order(client: Client) -> None:
     assert names["/render"] == ["seeds", *PICTURE, "bits"]
     assert names["/mix"] == ["rows", "columns", "layers", "amount", "title", *PICTURE, "column_label"]
     walk = ["seeds", "steps", "space", "loop", "fps", "ease", "format"]
-    assert names["/interpolate"] == [*walk, *PICTURE, "recipes", "timeline"]
-    assert usual["/interpolate"][:7] == [None, 24, "w", False, 24.0, "linear", "gif"]
+    assert names["/interpolate"] == [*walk, *PICTURE, "recipes", "timeline", "scale"]
+    assert usual["/interpolate"][:7] == [None, 24, "w", False, 24.0, "linear", "gif"] and usual["/interpolate"][-1] == 1
     assert names["/bilinear"] == ["seeds", "steps", "title", *PICTURE, "recipes"]
     sides = ["with", "seeds", "precision", "with_precision", "amplify", "signed", "title"]
     assert names["/compare"] == [*sides, *PICTURE]

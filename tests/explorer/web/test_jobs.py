@@ -249,6 +249,20 @@ def test_a_request_asks_for_sixteen_megapixels_at_most(verb: str, settings: dict
         looked_at(verb, settings, check=lambda recipe: BRAIN)
 
 
+def test_a_film_too_large_is_refused_before_it_is_begun() -> None:
+    def wish(**more: object) -> dict[str, object]:
+        return looked_at("interpolate", more, check=lambda recipe: BRAIN)
+
+    keys = [{"recipe": {"seed": seed}, "time": 100 * seed} for seed in (0, 1)]
+    for film in ({"seeds": "1,2", "steps": 2400}, {"timeline": {"keys": keys}}):
+        assert wish(**film, scale=6)["scale"] == 6
+        with pytest.raises(SettingError, match="^scale cannot be '8': 1 to 6 here: a film has at most 4 GiB"):
+            wish(**film, scale=8)
+    for wrong in (0, 9, True, "2", 2.5):
+        with pytest.raises(SettingError, match=f"^scale cannot be '{wrong}': a whole number from 1 to 8$"):
+            wish(seeds="1,2", scale=wrong)
+
+
 def sized(name: str, side: int) -> Network:
     """The header of a network of side x side."""
     about = {"picture": {"crop": [0, 0, side, side]}, "config": {"w_dim": 512}}
