@@ -266,7 +266,8 @@ class _Session:
         where = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
         if "memory ran out" in str(wrong):
             return TrainingError(f"{wrong}; {where}")
-        advice = "if it comes again after --resume, begin anew with half --g-lr and --d-lr or twice --gamma"
+        gamma = "--gamma 1" if self.config.gamma == 0 else "twice --gamma"
+        advice = f"if it comes again after --resume, begin anew with half --g-lr and --d-lr or {gamma}"
         return TrainingError(f"{wrong}; {where}; {advice}")
 
     def _report(self, rate: float) -> None:

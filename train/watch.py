@@ -92,7 +92,14 @@ class Watch:
         self._size = facts.get("size")
 
     def _judge(self, figures: Figures, trainer: Trainer) -> list[str]:
-        known = Known(figures, self._before, self.config, gamma=_full_gamma(trainer), bfloat16=trainer.bfloat16)
+        known = Known(
+            figures,
+            self._before,
+            self.config,
+            gamma=_full_gamma(trainer),
+            bfloat16=trainer.bfloat16,
+            repeated=trainer.images >= 2 * len(trainer.data),
+        )
         warnings = []
         for sign in SIGNS:
             streak = self._streaks[sign.name]
@@ -273,6 +280,7 @@ class Known:
     config: Config
     gamma: float
     bfloat16: bool
+    repeated: bool  # each picture has been shown about twice: none is known by heart before
 
     def get(self, key: str, otherwise: float) -> float:
         """A figure; `otherwise` where it was not measured, so that it counts neither for nor against."""
@@ -335,9 +343,10 @@ def _outdone(known: Known) -> str:
 
 
 def _dull(known: Known) -> str:
+    weaker = f"--gamma {known.gamma / 4:g} instead of {known.gamma:g}, or " if known.gamma else ""
     return (
         f"the discriminator tells nothing apart (logits near 0), so the generator learns nothing; begin a new run with "
-        f"--gamma {known.gamma / 4:g} instead of {known.gamma:g}, or a larger --channel-base"
+        f"{weaker}a larger --channel-base"
     )
 
 
@@ -358,7 +367,7 @@ def _stronger(known: Known) -> str:
     """Twice the penalty that holds the discriminator back."""
     if known.config.wasserstein:
         return f"--gp-weight {2 * known.config.gp_weight:g} instead of {known.config.gp_weight:g}"
-    return f"--gamma {2 * known.gamma:g} instead of {known.gamma:g}"
+    return f"--gamma {2 * known.gamma or 1:g} instead of {known.gamma:g}"
 
 
 def _or_augment(known: Known) -> str:
@@ -392,6 +401,7 @@ SIGNS = (
         "sure",
         bad=lambda known: (
             known.get("ada_sign", 0.8) >= 0.9
+            and known.repeated
             and known.figures.get("logit_held") is None
             and not _helped(known)
             and not known.config.wasserstein

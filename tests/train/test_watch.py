@@ -58,6 +58,7 @@ class Told:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, trainer: Trainer) -> None:
         self.trainer, self.watch = trainer, Watch(trainer.config)
+        trainer.images = 2 * len(trainer.data)
         self.sees: dict[str, float | None] = {}
         monkeypatch.setattr(watch, "look", lambda *args, **rest: self.sees)
 
@@ -181,6 +182,20 @@ def test_a_warning_is_said_once_until_it_clears(told: Told, bad: dict[str, Any],
 def test_in_between_it_is_neither_said_again_nor_forgotten(told: Told) -> None:
     assert sum(len(told.tick(overfit=0.9)) for _ in range(9)) == 1
     assert sum(len(told.tick(overfit=value)) for value in (0.5, 0.9, 0.9, 0.9, 0.5, 0.3, 0.3, 0.9, 0.9, 0.9)) == 0
+
+
+def test_nothing_is_known_by_heart_before_it_was_shown_twice(told: Told) -> None:
+    told.trainer.images -= 1
+    assert [told.tick(ada_sign=0.99) for _ in range(6)] == [[]] * 6
+    told.trainer.images += 1
+    assert sum(len(told.tick(ada_sign=0.99)) for _ in range(3)) == 1
+
+
+def test_advice_is_never_what_is_so_already(told: Told) -> None:
+    told.watch.config = type(told.trainer.config).read({**told.trainer.config.values(), "gamma": 0})
+    told.trainer.config = told.watch.config
+    said = [line for _ in range(5) for line in told.tick(loss_d=0.01, logit_real=0.001, logit_fake=0.001)]
+    assert len(said) == 2 and "--gamma 1 instead of 0" in said[0] and "new run with a larger --channel-base" in said[1]
 
 
 def test_adaptive_augmentation_answers_by_itself_first(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
