@@ -91,11 +91,13 @@ function mountSave(stage) {
   button.setAttribute("aria-controls", "save-menu");
   button.setAttribute("aria-expanded", "false");
   const items = [...menu.querySelectorAll("[role=menuitem]")];
+  const films = items.filter((item) => isWalk(item.dataset.save)).map((item) => [item, item.textContent]);
   const open = (shown) => {
     menu.hidden = !shown;
     button.setAttribute("aria-expanded", String(shown));
     if (!shown) return;
     for (const item of items) item.disabled = isWalk(item.dataset.save) && !stage.walk;
+    for (const [item, words] of films) item.textContent = stage.filmScale > 1 ? `${words}, ${stage.filmScale}×` : words;
     find("save-hint").hidden = Boolean(stage.walk);
     items.find((item) => !item.disabled).focus();
   };

@@ -217,7 +217,6 @@ function settingsOf(walk) {
 }
 
 function playerOf(stage, walk) {
-  const thumbs = new Thumbs(stage, { size: 112 });
   const play = adorn("walk-play", "play", { title: "Play (space)" });
   play.addEventListener("click", () => (walk.taken(), stage.play()));
   adorn("walk-keep", "keep", { title: "Keep this frame on the shelf" }).addEventListener("click", () => stage.keep());
@@ -238,12 +237,7 @@ function playerOf(stage, walk) {
   const say = () => {
     words.textContent = walk.count ? `of ${walk.count}, ${(walk.count / walk.settings.fps).toFixed(1)} s` : "";
   };
-  const strip = h("div", { class: "strip", role: "group", "aria-label": "Film strip" });
-  const shots = Array.from({ length: STRIP }, (_, k) => {
-    const shot = thumbs.make({ label: `Film strip ${k + 1} of ${STRIP}`, title: "To the stage", kind: "shot", press: () => to(shot.frame, false) });
-    strip.append(shot);
-    return shot;
-  });
+  const strip = stripOf(stage, (frame) => to(frame, false));
   let known = new Map();
   let seen = false;
   const draw = () => {
@@ -255,10 +249,7 @@ function playerOf(stage, walk) {
     scrub.reach(1, walk.count);
     put(Math.min(at, walk.count - 1));
     try {
-      if (seen) shots.forEach((shot, k) => {
-        shot.frame = Math.round((k / (STRIP - 1)) * (walk.count - 1));
-        thumbs.set(shot, frameOf(whole, shot.frame));
-      });
+      if (seen) strip.show(whole, walk.count);
     } catch (wrong) {
       stage.say(wrong.message);
     }
@@ -278,7 +269,21 @@ function playerOf(stage, walk) {
     if (frame !== undefined && frame !== at) put(frame);
   });
   whenSeen(nameGroup("walk-player", "Play", "region"), (now) => ((seen = now), now && draw()));
-  return strip;
+  return strip.root;
+}
+
+/** Frames of the walk in a row, the first to the last; `pick(frame)` hears which one is pressed. */
+function stripOf(stage, pick) {
+  const thumbs = new Thumbs(stage, { size: 112 });
+  const shots = Array.from({ length: STRIP }, (_, k) => {
+    const shot = thumbs.make({ label: `Film strip ${k + 1} of ${STRIP}`, title: "To the stage", kind: "shot", press: () => pick(shot.frame) });
+    return shot;
+  });
+  const show = (whole, count) => shots.forEach((shot, k) => {
+    shot.frame = Math.round((k / (STRIP - 1)) * (count - 1));
+    thumbs.set(shot, frameOf(whole, shot.frame));
+  });
+  return { root: h("div", { class: "strip", role: "group", "aria-label": "Film strip" }, shots), show };
 }
 
 function homeOf(stage, walk) {
