@@ -5,6 +5,7 @@ says, and numbers that are none (NaN, Infinity) are read as null.
 
 RUN/config.json  command.txt  data.png  log.jsonl  losses.csv  losses.png  evolution.gif  best.json  metrics.jsonl
 RUN/samples/000012.png  checkpoints/000012.safetensors  state/          the number is kimg, rounded down
+RUN/state/frame-000012345.png  the sheets of evolution.gif; the number is images seen
 RUN/state/lock  of the training that writes it      tensorboard/  events, where tensorboard is installed
 RUN/drawings/generator-014x012-fade.svg             the networks at every size
 """
@@ -35,6 +36,8 @@ __all__ = [
     "command",
     "config",
     "find",
+    "frame_path",
+    "frames",
     "holder",
     "inside",
     "is_run",
@@ -74,6 +77,7 @@ TAIL = 1 << 16
 _MARK = 64  # bytes before a place that tell whether it is still the same file
 _PLACE = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
 _NUMBERED = re.compile(r"\d{6,}")
+_FRAME = re.compile(r"frame-([0-9]{9,12})\.png")
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,12 @@ def samples(path: str | Path) -> list[Path]:
     return _numbered(Path(path) / SAMPLES, suffix=".png")
 
 
+def frames(path: str | Path) -> list[tuple[int, Path]]:
+    """(images seen, file) of the sheets behind evolution.gif, oldest first; there may be several of one kimg."""
+    named = [(_FRAME.fullmatch(file.name), file) for file in _entries(Path(path) / STATE)]
+    return sorted((int(name[1]), file) for name, file in named if name)
+
+
 def holder(path: str | Path) -> lock.Holder | None:
     """Who writes the run at `path`, dead or alive; None where nobody does. Without a live one it is not running."""
     return lock.holder(Path(path) / STATE / LOCK)
@@ -258,6 +268,11 @@ def checkpoint_path(path: str | Path, images: int) -> Path:
 def sample_path(path: str | Path, images: int) -> Path:
     """Where the sample sheet after `images` images belongs."""
     return Path(path) / SAMPLES / f"{images // 1000:06d}.png"
+
+
+def frame_path(path: str | Path, images: int) -> Path:
+    """Where the sheet after `images` images is kept for evolution.gif."""
+    return Path(path) / STATE / f"frame-{images:09d}.png"
 
 
 def _numbered(folder: Path, *, suffix: str) -> list[Path]:

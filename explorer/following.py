@@ -6,14 +6,16 @@ out of the folder are not followed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core import lock, runs
 from core.errors import DataError, SettingError
@@ -33,6 +35,8 @@ STARTING = 300.0  # seconds that a run may take to its first tick and still coun
 SHORTEST_WAIT, WAITS = 30.0, 4  # a run is given up after so many seconds, and so many of its own ticks
 _PLACES = ("fade_from", "fade_to")  # of the log: kimg where something begins or ends
 _KEY = re.compile(r"[\w.:@/ -]{1,60}")
+_NUMBER, _FRAME = re.compile(r"[0-9]{6,12}"), re.compile(r"frame-[0-9]{9,12}")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class Moment:
-    """A sample sheet: its number as written, and what changes when a later one takes its place."""
+    """A sample sheet: the name to ask for it by, what changes when a later one takes its place, and images seen.
 
-    number: str
+    A name is "000012", the number of a sheet in samples/, whose images are those of whole kimg, or "frame-000012345",
+    one of the sheets kept for evolution.gif, whose images are exact.
+    """
+
+    name: str
     stamp: str
+    images: int
 
 
 def listed(folder: Path) -> list[tuple[float, Path]]:
@@ -124,28 +133,38 @@ def facts(run: Path) -> dict[str, Any]:
 
 
 def moments(run: Path) -> list[Moment]:
-    """The run's sample sheets, oldest first; of very many some, the first and the newest always among them."""
+    """The run's sample sheets, oldest first; of very many some, the first and the newest always among them.
+
+    Several of one kimg bear one name in samples/, so the frames of evolution.gif stand for them where there are any of
+    that kimg; the trainer keeps the newest as a frame in any case.
+    """
+    frames = _frames(run)
+    framed = {images // 1000 for images, _ in frames}
+    sheets = [(1000 * int(path.stem), path) for path in _numbered(run, runs.SAMPLES) if int(path.stem) not in framed]
     found = []
-    for path in _thinned(_numbered(run, runs.SAMPLES)):
+    for images, path in _thinned(sorted(frames + sheets)):
         try:
-            looked = path.stat()
-        except OSError:
+            looked = path.lstat()
+        except OSError:  # the training has just taken it away
             continue
-        found.append(Moment(path.stem, f"{looked.st_mtime_ns:x}-{looked.st_size:x}"))
+        if stat.S_ISREG(looked.st_mode):
+            found.append(Moment(path.stem, f"{looked.st_mtime_ns:x}-{looked.st_size:x}", images))
     return found
 
 
-def sheet(run: Path, number: str) -> bytes:
-    """The sample sheet of that number. Raises SettingError where there is none that a browser should be given."""
-    path = runs.inside(run, runs.SAMPLES, f"{number}.png") if re.fullmatch(r"[0-9]{6,12}", number) else None
+def sheet(run: Path, name: str) -> bytes:
+    """The sample sheet of that moment. Raises SettingError where there is none that a browser should be given."""
+    folder = runs.SAMPLES if _NUMBER.fullmatch(name) else runs.STATE if _FRAME.fullmatch(name) else None
+    path = runs.inside(run, folder, f"{name}.png") if folder is not None else None
     content = b""
-    if path is not None:
-        with open(path, "rb") as file:
-            content = file.read(LARGEST_SHEET + 1)
+    with contextlib.suppress(OSError):  # the training may take it away at this moment
+        if path is not None:
+            with open(path, "rb") as file:
+                content = file.read(LARGEST_SHEET + 1)
     width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
     png = content[:8] == b"\x89PNG\r\n\x1a\n" and content[12:16] == b"IHDR"
     if not png or len(content) > LARGEST_SHEET or not 0 < width * height <= LARGEST_SIDES:
-        raise SettingError("moment", number, "the number of a PNG in the run's folder of samples")
+        raise SettingError("moment", name, "the name of one of the run's sample sheets, as /training/run lists them")
     return content
 
 
@@ -297,21 +316,36 @@ def _clean(text: str) -> str:
 
 
 def _numbered(run: Path, folder: str) -> list[Path]:
+    """The sheets or networks of the run, by their folder, oldest first; links are left out."""
     find = runs.samples if folder == runs.SAMPLES else runs.checkpoints
     try:
-        if not (run / folder).resolve().is_relative_to(run.resolve()):
+        if not _is_within(run, folder):
             return []
-        named = [path for path in find(run) if re.fullmatch(r"[0-9]{6,12}", path.stem)]
-        return [path for path in named if not path.is_symlink()]
+        return [path for path in find(run) if _NUMBER.fullmatch(path.stem) and not path.is_symlink()]
     except OSError:
         return []
 
 
-def _thinned(paths: list[Path]) -> list[Path]:
-    if len(paths) <= MOST_MOMENTS:
-        return paths
-    step = (len(paths) - 1) / (MOST_MOMENTS - 1)
-    return [paths[round(k * step)] for k in range(MOST_MOMENTS)]
+def _frames(run: Path) -> list[tuple[int, Path]]:
+    """(images seen, file) of the sheets kept for evolution.gif, oldest first; no links, files only."""
+    try:
+        if not _is_within(run, runs.STATE):
+            return []
+        return [(images, path) for images, path in runs.frames(run) if path.is_file() and not path.is_symlink()]
+    except OSError:
+        return []
+
+
+def _is_within(run: Path, folder: str) -> bool:
+    """Whether RUN/folder is no link that leads out of the run. Raises OSError where nobody may look."""
+    return (run / folder).resolve().is_relative_to(run.resolve())
+
+
+def _thinned(found: list[_T]) -> list[_T]:
+    if len(found) <= MOST_MOMENTS:
+        return found
+    step = (len(found) - 1) / (MOST_MOMENTS - 1)
+    return [found[round(k * step)] for k in range(MOST_MOMENTS)]
 
 
 def _holder(run: Path) -> lock.Holder | None:

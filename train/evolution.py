@@ -9,8 +9,8 @@ Frames are links to those files where the drive has links; above 120, every seco
 from __future__ import annotations
 
 import os
-import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from core import pictures, runs
@@ -20,14 +20,11 @@ __all__ = ["add", "draw", "forget_after", "frames"]
 
 SHOWN = 60
 LONGER = {True: 1600, False: 800}  # pixels of the longer side at most, of gray and of colour, whose palettes take long
-_FRAME = re.compile(r"frame-(\d{9,})\.png")
 
 
 def frames(run: Path) -> list[tuple[int, Path]]:
     """(images seen, file) of every sheet there is, oldest first; those of samples/ from before the first frame, too."""
-    folder = run / runs.STATE
-    named = [(_FRAME.fullmatch(file.name), file) for file in (folder.iterdir() if folder.is_dir() else ())]
-    kept = sorted((int(name[1]), file) for name, file in named if name)
+    kept = runs.frames(run)
     first = kept[0][0] if kept else None
     before = [(int(file.stem) * 1000, file) for file in runs.samples(run)]
     return [one for one in before if first is None or one[0] < first - first % 1000] + kept
@@ -35,7 +32,7 @@ def frames(run: Path) -> list[tuple[int, Path]]:
 
 def add(run: Path, sheet: Path, *, images: int) -> None:
     """Keep `sheet`, a file in samples/, as a frame. Raises OutputError."""
-    with writing(run / runs.STATE / f"frame-{images:09d}.png") as temporary:
+    with writing(runs.frame_path(run, images)) as temporary:
         try:
             os.link(sheet, temporary)
         except OSError:  # a drive without links
@@ -43,8 +40,9 @@ def add(run: Path, sheet: Path, *, images: int) -> None:
     there = frames(run)
     if len(there) > 2 * SHOWN:
         for _, file in there[1:-1:2]:
-            if _FRAME.fullmatch(file.name):
-                file.unlink(missing_ok=True)
+            if file.parent.name == runs.STATE:
+                with suppress(OSError):  # Windows keeps one that the explorer reads; the next frame removes it
+                    file.unlink(missing_ok=True)
 
 
 def forget_after(run: Path, images: int) -> None:

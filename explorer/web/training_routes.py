@@ -89,7 +89,7 @@ def _one(trainings: Trainings, name: str, *, log: str, metrics: str) -> dict[str
         "facts": following.facts(run),
         "log": vars(lines),
         "metrics": vars(measures),
-        "moments": [[moment.number, moment.stamp] for moment in following.moments(run)],
+        "moments": [[moment.name, moment.stamp, moment.images] for moment in following.moments(run)],
         "own": _own(trainings),
     }
 

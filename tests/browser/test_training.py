@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import complaints, hosts, recipe_of, shown, still
+from tests.browser.conftest import RunningApp, complaints, hosts, recipe_of, shown, still
 from tests.browser.test_panels import find, open_tab, until, words
 
 POINTS = "return document.querySelector('.charts .chart')?.data?.[0].x.length ?? 0"
@@ -18,7 +22,7 @@ SHEET = "const image = document.querySelector('#training-sheet img'); return ima
 MOMENTS = "return Number(document.querySelector('#moment input[type=range]').max)"
 SLIDE = """
 const slider = document.querySelector("#moment input[type=range]");
-slider.value = 1;
+slider.value = arguments[0] ?? 1;
 slider.dispatchEvent(new Event("input", { bubbles: true }));
 """
 
@@ -97,3 +101,72 @@ def test_a_small_training_is_watched_shown_and_stopped(tab: Any) -> None:
     assert "batch" in words(tab, "#training-panel details table")
     assert not complaints(tab)
     assert {host.split(":")[0] for host in hosts(tab)} == {"127.0.0.1"}
+
+    moments = tab.execute_script(MOMENTS)
+    tab.refresh()
+    shown(tab)
+    open_tab(tab, "Training")
+    until(lambda: words(tab, "#moment-words").endswith(f"sheet {moments} of {moments}"))
+
+
+def sheets(run: Path, *numbers: int) -> None:
+    """Sheets as a training leaves them after so many images, each as wide as its number says."""
+    for images in numbers:
+        picture = Image.new("L", (10 + images % 1000, 4))
+        picture.save(run / "state" / f"frame-{images:09d}.png")
+        picture.save(run / "samples" / f"{images // 1000:06d}.png")
+
+
+def log(run: Path, *numbers: int) -> None:
+    lines = [{"kimg": images / 1000, "seconds": images, "loss_g": 1.0} for images in numbers]
+    (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+@pytest.fixture
+def own(driver: Any, networks: Path, tmp_path: Path) -> Iterator[tuple[Any, Path]]:
+    """The browser at an app of its own, and the folder of the one run there."""
+    run = tmp_path / "runs" / "short"
+    for name in ("samples", "state"):
+        (run / name).mkdir(parents=True)
+    (run / "config.json").write_text('{"kimg": 4}', encoding="utf-8")
+    with RunningApp("--checkpoints", str(networks), "--runs", str(run.parent)) as address:
+        driver.get(address)
+        shown(driver)
+        open_tab(driver, "Training")
+        yield driver, run
+        driver.execute_script("localStorage.clear(); sessionStorage.clear();")
+        driver.get("about:blank")
+
+
+def test_a_short_run_has_all_its_moments_live_and_after_a_reload(own: tuple[Any, Path]) -> None:
+    tab, run = own
+    sheets(run, 0, 48, 96)
+    log(run, 48, 96)
+    until(lambda: words(tab, "#moment-words") == "96 images, sheet 3 of 3" and tab.execute_script(SHEET) == 106)
+    sheets(run, 952, 1048)
+    log(run, 48, 96, 952, 1048)
+    until(lambda: words(tab, "#moment-words") == "1.048 kimg, sheet 5 of 5" and tab.execute_script(SHEET) == 58)
+
+    tab.refresh()
+    shown(tab)
+    open_tab(tab, "Training")
+    until(lambda: words(tab, "#moment-words") == "1.048 kimg, sheet 5 of 5")
+    expected = [("0 images", 10), ("48 images", 58), ("96 images", 106), ("952 images", 962)]
+    for place, (said, wide) in enumerate(expected, start=1):
+        tab.execute_script(SLIDE, place)
+        until(lambda wide=wide: tab.execute_script(SHEET) == wide)  # type: ignore[misc]
+        assert words(tab, "#moment-words") == f"{said}, sheet {place} of 5"
+    assert find(tab, "#training-sheet img").get_attribute("alt") == "Samples of short after 952 images"
+
+    # Resumed from 96 images: what came later is gone from the page, too, and the nearest is shown in its place.
+    for name in ("state/frame-000000952.png", "state/frame-000001048.png", "samples/000001.png"):
+        (run / name).unlink()
+    log(run, 48, 96)
+    until(lambda: words(tab, "#moment-words") == "96 images, sheet 3 of 3" and tab.execute_script(SHEET) == 106)
+    sheets(run, 144)
+    log(run, 48, 96, 144)
+    until(lambda: words(tab, "#moment-words") == "96 images, sheet 3 of 4")
+    assert find(tab, "#training-newest").get_attribute("aria-pressed") == "false", "the hand took it"
+    find(tab, "#training-newest").click()
+    until(lambda: words(tab, "#moment-words") == "144 images, sheet 4 of 4" and tab.execute_script(SHEET) == 154)
+    assert not complaints(tab)

@@ -66,6 +66,17 @@ def test_files_are_named_by_kimg_rounded_down() -> None:
     assert runs.sample_path("run", 400).as_posix() == "run/samples/000000.png"
 
 
+def test_frames_are_numbered_by_images_and_nothing_else_is_one(tmp_path: Path) -> None:
+    assert runs.frames(tmp_path) == []
+    (tmp_path / "state").mkdir()
+    files = [runs.frame_path(tmp_path, images) for images in (48, 12_345)]
+    for name in ("frame-48.png", "frame-٠٠٠٠٠٠٠٤٨.png", "frame-000000050.png.part", f"frame-{'9' * 13}.png"):
+        (tmp_path / "state" / name).touch()
+    for file in files:
+        file.touch()
+    assert runs.frames(tmp_path) == [(48, files[0]), (12_345, files[1])]
+
+
 def test_a_line_still_being_written_is_left_out(tmp_path: Path) -> None:
     run = a_run(tmp_path / "one")
     with open(run / "log.jsonl", "a", encoding="utf-8") as log:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core import pictures, runs
+from explorer import following
 from train import evolution
 
 
@@ -35,12 +36,16 @@ def test_sheets_of_one_name_are_all_in_the_film(tmp_path: Path) -> None:
         sheet(tmp_path, 8 * level, level=level)
     assert len(runs.samples(tmp_path)) == 1 and film(tmp_path) == [1, 2, 3]
     assert [images for images, _ in evolution.frames(tmp_path)] == [8, 16, 24]
+    assert [moment.images for moment in following.moments(tmp_path)] == [8, 16, 24]
+    for moment, level in zip(following.moments(tmp_path), (1, 2, 3), strict=True):
+        assert pictures.read(following.sheet(tmp_path, moment.name)).max() == level
 
 
 def test_frames_that_a_resumed_run_draws_again_go(tmp_path: Path) -> None:
     for level in (1, 2, 3):
         sheet(tmp_path, 8 * level, level=level)
     evolution.forget_after(tmp_path, 16)
+    assert [moment.images for moment in following.moments(tmp_path)] == [8, 16]
     sheet(tmp_path, 24, level=9)
     assert film(tmp_path) == [1, 2, 9]
 
@@ -63,6 +68,7 @@ def test_a_long_run_has_sixty_frames_from_first_to_last(
     seen = film(tmp_path)
     assert len(seen) <= 6 and seen[0] == 0 and seen[-1] == count - 1 and seen == sorted(seen)
     assert len(evolution.frames(tmp_path)) <= 12
+    assert [moment.images for moment in following.moments(tmp_path)] == [images for images, _ in runs.frames(tmp_path)]
     assert max(b - a for a, b in zip(seen, seen[1:], strict=False)) <= max(1, -(-count // 5) + 3)
 
 
@@ -74,6 +80,20 @@ def test_a_drive_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     sheet(tmp_path, 8, level=1)
     sheet(tmp_path, 16, level=2)
     assert film(tmp_path) == [1, 2]
+
+
+def test_a_frame_that_somebody_reads_goes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError("another program has it open")
+
+    monkeypatch.setattr(evolution, "SHOWN", 2)
+    with monkeypatch.context() as held:
+        held.setattr(Path, "unlink", refused)
+        for level in range(5):
+            sheet(tmp_path, 8 * level, level=level)
+    assert len(runs.frames(tmp_path)) == 5
+    sheet(tmp_path, 40, level=5)
+    assert len(runs.frames(tmp_path)) == 4
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ class Room {
   #nearest(moment) {
     const names = this.networks ?? [];
     if (!moment || this.time.following) return names.at(-1);
-    const away = (name) => Math.abs(Number(name) - Number(moment.number));
+    const away = (name) => Math.abs(Number(name) - Math.floor(moment.kimg)); // names are kimg, rounded down
     return names.reduce((best, name) => (best === undefined || away(name) <= away(best) ? name : best), undefined);
   }
 

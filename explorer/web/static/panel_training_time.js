@@ -12,7 +12,7 @@ export const PARTS = ["#training-time", "#training-sheet", "#training-play", "#m
 export class TimeMachine {
   following = true;
   #run = null;
-  #moments = []; // {number, stamp, key, kimg}, oldest first
+  #moments = []; // {name, key, kimg, exact}, oldest first
   #at = -1;
   #kept = new Map(); // key -> address of the sheet, in the order of their last use
   #wanted = 0;
@@ -63,28 +63,32 @@ export class TimeMachine {
     if (!now) this.#pause();
   }
 
-  /** Take the list of sheets; one that took an older one's place stands after it as long as this page has seen both. */
+  /** Take the list of sheets, whole each time: a run that goes on from an earlier state has cut it back. */
   show(sheets, { kimg }) {
     const known = new Map(this.#moments.map((moment) => [moment.key, moment]));
-    const listed = sheets.map(([number, stamp]) => {
-      const key = `${number} ${stamp}`;
-      const newest = number === sheets.at(-1)[0] && Math.floor(kimg ?? -1) === Number(number);
-      return known.get(key) ?? { number, stamp, key, kimg: newest ? kimg : Number(number) };
-    });
-    const numbers = new Set(sheets.map(([number]) => number));
-    const keys = new Set(listed.map(({ key }) => key));
-    const replaced = this.#moments.filter(({ number, key }) => numbers.has(number) && !keys.has(key) && this.#kept.has(key));
+    const newest = sheets.at(-1)?.[0];
     const chosen = this.moment;
-    this.#moments = [...listed, ...replaced].sort((a, b) => a.kimg - b.kimg || replaced.includes(b) - replaced.includes(a));
+    this.#moments = sheets.map(([name, stamp, images]) => {
+      const key = `${name} ${stamp}`;
+      if (known.has(key)) return known.get(key);
+      if (name.startsWith("frame-")) return { name, key, kimg: images / 1000, exact: true };
+      // A name in whole kimg; of the newest the log says where it was drawn.
+      const exact = name === newest && Math.floor(kimg ?? -1) === Number(name);
+      return { name, key, kimg: exact ? kimg : images / 1000, exact };
+    });
     const again = this.#moments.findIndex(({ key }) => key === chosen?.key);
-    this.#go(this.following || again < 0 ? this.#moments.length - 1 : again);
+    const gone = again < 0 && chosen ? this.#nearest(chosen.kimg) : again;
+    this.#go(this.following || !chosen ? this.#moments.length - 1 : gone);
   }
 
   /** Show the moment nearest to a place on the curves. */
   goTo(kimg) {
-    if (!this.#moments.length) return;
+    if (this.#moments.length) this.#hand(this.#nearest(kimg));
+  }
+
+  #nearest(kimg) {
     const away = this.#moments.map((moment) => Math.abs(moment.kimg - kimg));
-    this.#hand(away.indexOf(Math.min(...away)));
+    return away.indexOf(Math.min(...away));
   }
 
   #follow() {
@@ -115,9 +119,9 @@ export class TimeMachine {
     range.disabled = number.disabled = this.playButton.disabled = this.#moments.length < 2;
     back.disabled = this.following;
     this.newest.setAttribute("aria-pressed", String(this.following));
-    this.words.textContent = moment ? `${kimgText(moment.kimg)} kimg, sheet ${this.#at + 1} of ${this.#moments.length}` : "";
+    this.words.textContent = moment ? `${seenText(moment)}, sheet ${this.#at + 1} of ${this.#moments.length}` : "";
     range.setAttribute("aria-valuetext", this.words.textContent);
-    if (moment) this.image.alt = `Samples of ${this.#run} after ${kimgText(moment.kimg)} thousand images`;
+    if (moment) this.image.alt = `Samples of ${this.#run} after ${seenText(moment, "thousand images")}`;
   }
 
   /** Show the moment's sheet once it is here; one that comes late is not shown over a newer one. */
@@ -132,7 +136,7 @@ export class TimeMachine {
     this.waiting.hidden = true;
   }
 
-  async #sheet({ key, number }) {
+  async #sheet({ key, name }) {
     const run = this.#run;
     const here = this.#kept.get(key);
     if (here) {
@@ -141,7 +145,7 @@ export class TimeMachine {
       return here;
     }
     try {
-      const answer = await fetch(`training/sheet?${new URLSearchParams({ run, moment: number })}`);
+      const answer = await fetch(`training/sheet?${new URLSearchParams({ run, moment: name })}`);
       if (!answer.ok || this.#run !== run) return null;
       const address = URL.createObjectURL(await answer.blob());
       this.#kept.set(key, address);
@@ -209,6 +213,11 @@ export class TimeMachine {
     const room = Math.min(this.view.clientWidth / wide, Math.max(tall, 440) / tall);
     this.image.style.width = `${wide * (room >= 1 ? Math.floor(room) : room)}px`;
   }
+}
+
+/** How many images a moment's pictures have behind them, below a thousand one by one. */
+function seenText({ kimg, exact }, unit = "kimg") {
+  return exact && kimg < 1 ? `${Math.round(1000 * kimg)} images` : `${kimgText(kimg)} ${unit}`;
 }
 
 export function kimgText(kimg) {

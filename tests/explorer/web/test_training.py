@@ -204,7 +204,7 @@ def test_links_out_of_a_run_are_not_followed(client: TestClient, runs: Path, tmp
     (run / "samples" / "000009.png").symlink_to(secret / "samples" / "000009.png")
     news = look(client)
     assert news["log"]["columns"] == {} and news["facts"]["command"] == ""
-    assert [number for number, _ in news["moments"]] == ["000001", "000002"]
+    assert [name for name, *_ in news["moments"]] == ["000001", "000002"]
     assert client.get("/training/sheet", params={"run": "brain", "moment": "000009"}).status_code == 404
     os.rename(run / "samples", tmp_path / "aside")
     (run / "samples").symlink_to(secret / "samples")
@@ -226,6 +226,73 @@ def test_a_sheet_is_a_png_of_the_run(client: TestClient, runs: Path) -> None:
     for moment in ("000003", "000004", "../config", "..%2f", "000002.png", "٠٠٠٠٠٢", "", "9" * 13):
         answer = client.get("/training/sheet", params={"run": "brain", "moment": moment})
         assert answer.status_code == 404 and "moment cannot be" in answer.json()["error"], moment
+
+
+def frames(run: Path, *numbers: int) -> Path:
+    """Sheets kept for evolution.gif after so many images, each of another width; returns their folder."""
+    state = run / "state"
+    state.mkdir(exist_ok=True)
+    for images in numbers:
+        Image.new("L", (8 + images % 1000, 4)).save(state / f"frame-{images:09d}.png")
+    return state
+
+
+def test_every_kept_sheet_is_a_moment_in_order_of_images(client: TestClient, runs: Path) -> None:
+    run = runs / "brain"
+    (run / "samples" / "000000.png").write_bytes(SHEET.getvalue())
+    state = frames(run, 0, 48, 96, 2016, 2500)
+    told = look(client)["moments"]
+    names = ["frame-000000000", "frame-000000048", "frame-000000096", "000001", "frame-000002016", "frame-000002500"]
+    assert [name for name, *_ in told] == names
+    assert [images for *_, images in told] == [0, 48, 96, 1000, 2016, 2500]
+    given = client.get("/training/sheet", params={"run": "brain", "moment": "frame-000000048"})
+    assert given.status_code == 200 and given.content == (state / "frame-000000048.png").read_bytes()
+
+    # Resumed from image 96, which takes away what came later, and draws 144 anew.
+    for gone in (*state.glob("frame-000002*.png"), *(run / "samples").glob("00000[12].png")):
+        gone.unlink()
+    frames(run, 144)
+    again = look(client)["moments"]
+    assert again[:3] == told[:3] and [images for *_, images in again] == [0, 48, 96, 144]
+    Image.new("L", (99, 4)).save(state / "frame-000000144.png")
+    assert look(client)["moments"][3] != again[3]
+    for moment in ("frame-000002500", "frame-48", "frame-" + "9" * 13, "frame-../../x", "frame-٠٠٠٠٠٠٠٤٨", "lock"):
+        answer = client.get("/training/sheet", params={"run": "brain", "moment": moment})
+        assert answer.status_code == 404 and "moment cannot be" in answer.json()["error"], moment
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_frames_may_be_anything(client: TestClient, runs: Path, tmp_path: Path) -> None:
+    run, secret = runs / "brain", tmp_path / "secret.png"
+    secret.write_bytes(SHEET.getvalue())
+    state = frames(run, 48)
+    (state / "frame-000000050.png").symlink_to(secret)
+    (state / "frame-000001050.png").symlink_to(secret)  # hides no sheet
+    (state / "frame-000000060.png").mkdir()
+    (state / "frame-000002060.png").mkdir()
+    os.mkfifo(state / "frame-000000070.png")
+    (state / "frame-000000080.png").write_bytes(SHEET.getvalue()[:20])
+    assert [name for name, *_ in look(client)["moments"]] == ["frame-000000048", "frame-000000080", "000001", "000002"]
+    for images in (50, 60, 70, 80):
+        answer = client.get("/training/sheet", params={"run": "brain", "moment": f"frame-{images:09d}"})
+        assert answer.status_code == 404, images
+    os.rename(state, tmp_path / "aside")
+    state.symlink_to(tmp_path / "aside")
+    assert [name for name, *_ in look(client)["moments"]] == ["000001", "000002"]
+    assert client.get("/training/sheet", params={"run": "brain", "moment": "frame-000000048"}).status_code == 404
+
+
+def test_a_sheet_that_goes_while_it_is_asked_for(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.runs.inside", lambda *_: runs / "brain" / "state" / "frame-000000048.png")
+    with pytest.raises(SettingError, match="moment cannot be"):
+        following.sheet(runs / "brain", "frame-000000048")
+
+
+def test_very_many_sheets_are_thinned_between_first_and_newest(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "MOST_MOMENTS", 5)
+    frames(runs / "brain", *range(0, 900, 48), 2999)
+    found = [moment.images for moment in following.moments(runs / "brain")]
+    assert len(found) == 5 and found[0] == 0 and found[-1] == 2999 and found == sorted(found)
 
 
 @pytest.mark.parametrize("name", ["", "..", "../runs/brain", "/etc", "brain/../brain", "nobody", "brain\x00"])
