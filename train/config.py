@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -20,6 +19,7 @@ from train.setting import (
     is_size,
     is_taps,
     parse_size,
+    refuse_unknown,
     setting_field,
     switch,
     whole,
@@ -284,6 +284,10 @@ class Config:
         allowed="names of measures with commas between",
         meaning=False,
     )
+    inception: str = setting_field(
+        "", "Inception weights for FID and KID; where torch-fidelity keeps them, if none are named", group=_REPORT,
+        allowed="a file that torch-fidelity or pytorch-fid keeps", meaning=False,
+    )  # fmt: skip
     every: float = decimal(
         100.0, "kimg from one round of measures to the next", group=_REPORT, low=0.001, high=LONGEST, meaning=False
     )
@@ -354,11 +358,7 @@ class Config:
     @classmethod
     def read(cls, values: Mapping[str, Any], *, fit: Callable[[Config], Config] = lambda one: one) -> Config:
         """Build from a mapping, defaults filled in, `fit`, everything checked. Raises SettingError naming the field."""
-        known = {setting.name: setting for setting in settings()}
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                raise SettingError("settings", name, f"no such setting{'; did you mean ' + near[0] if near else ''}")
+        refuse_unknown(values, known=[setting.name for setting in settings()])
         arch = values.get("arch", "stylegan2")
         preferred = dict(ARCHITECTURES.get(arch, {}) if isinstance(arch, str) else {})
         if values.get("loss") == "wgan-gp":  # which has no R1

@@ -266,8 +266,10 @@ class _Session:
         where = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
         if "memory ran out" in str(wrong):
             return TrainingError(f"{wrong}; {where}")
-        gamma = "--gamma 1" if self.config.gamma == 0 else "twice --gamma"
-        advice = f"if it comes again after --resume, begin anew with half --g-lr and --d-lr or {gamma}"
+        stronger = "--gamma 1" if self.config.gamma == 0 else "twice --gamma"
+        if self.config.wasserstein:
+            stronger = "--gp-weight 10" if self.config.gp_weight == 0 else "twice --gp-weight"
+        advice = f"if it comes again after --resume, begin anew with half --g-lr and --d-lr or {stronger}"
         return TrainingError(f"{wrong}; {where}; {advice}")
 
     def _report(self, rate: float) -> None:

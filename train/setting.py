@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "is_size",
     "is_taps",
     "parse_size",
+    "refuse_unknown",
     "setting_field",
     "switch",
     "whole",
@@ -129,6 +131,14 @@ def parse_size(text: str, *, field_name: str = "size") -> tuple[int, int]:
     if found is None:
         raise SettingError(field_name, text, "HEIGHTxWIDTH such as 224x192, one number for a square, or auto")
     return int(found[1]), int(found[2] or found[1])
+
+
+def refuse_unknown(names: Iterable[str], *, known: Collection[str]) -> None:
+    """Raise SettingError for the first name that no setting has, with the nearest of those that are `known`."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise SettingError("settings", name, f"no such setting{'; did you mean ' + near[0] if near else ''}")
 
 
 def is_size(value: Any) -> bool:

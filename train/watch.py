@@ -98,7 +98,8 @@ class Watch:
             self.config,
             gamma=_full_gamma(trainer),
             bfloat16=trainer.bfloat16,
-            repeated=trainer.images >= 2 * len(trainer.data),
+            # In a head start the discriminator is shown nothing.
+            repeated=trainer.images - trainer.head_start.images >= 2 * len(trainer.data),
         )
         warnings = []
         for sign in SIGNS:
@@ -305,11 +306,17 @@ def _helped(known: Known) -> bool:
 
 
 def _remedy(known: Known) -> str:
-    if known.config.augment == "none":
-        return "begin a new run with --augment ada, and --init from an earlier network"
-    return (
-        "more pictures, or --mirror where left and right may change places, would help; else stop at the best network"
-    )
+    config = known.config
+    if config.augment == "none":
+        earlier = "" if config.init else ", and --init from an earlier network"
+        return f"begin a new run with {_augmented(known)}{earlier}"
+    mirror = "" if config.mirror else ", or --mirror where left and right may change places,"
+    return f"more pictures{mirror} would help; else stop at the best network"
+
+
+def _augmented(known: Known) -> str:
+    """The flag that augments; ada has nothing to steer by where logits have no zero."""
+    return "--augment fixed:0.3" if known.config.wasserstein else "--augment ada"
 
 
 def _overfits(known: Known) -> str:
@@ -321,9 +328,10 @@ def _overfits(known: Known) -> str:
 
 def _too_sure(known: Known) -> str:
     share = (1 + known.get("ada_sign", 1)) / 2
+    tell = "" if known.config.holdout else "--holdout 0.1 would tell; "
     return (
         f"the discriminator is sure of {share:.0%} of the training pictures, as when it knows them by heart; "
-        f"--holdout 0.1 would tell; {_remedy(known)}"
+        f"{tell}{_remedy(known)}"
     )
 
 
@@ -366,12 +374,13 @@ def _full_gamma(trainer: Trainer) -> float:
 def _stronger(known: Known) -> str:
     """Twice the penalty that holds the discriminator back."""
     if known.config.wasserstein:
-        return f"--gp-weight {2 * known.config.gp_weight:g} instead of {known.config.gp_weight:g}"
+        return f"--gp-weight {2 * known.config.gp_weight or 10:g} instead of {known.config.gp_weight:g}"
     return f"--gamma {2 * known.gamma or 1:g} instead of {known.gamma:g}"
 
 
 def _or_augment(known: Known) -> str:
-    return ", or with --augment ada" if known.config.augment == "none" else ""
+    # Against pictures known by heart: before any was shown twice it would answer nothing.
+    return f", or with {_augmented(known)}" if known.config.augment == "none" and known.repeated else ""
 
 
 def _grown(known: Known) -> list[str]:
@@ -393,7 +402,7 @@ def _grown(known: Known) -> list[str]:
 SIGNS = (
     Sign(
         "overfit",
-        bad=lambda known: known.get("overfit", 0.5) >= 0.6 and not _helped(known),
+        bad=lambda known: known.get("overfit", 0.5) >= 0.6 and known.repeated and not _helped(known),
         good=lambda known: known.get("overfit", 0.5) < 0.4,
         says=_overfits,
     ),

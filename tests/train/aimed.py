@@ -44,7 +44,8 @@ TOY = [
     *("--metrics", "spread", "--every", "1", "--keep", "2", "--snapshot", "1"),
 ]
 BROKEN = 70
-TIMES = frozenset({"seconds", "hours", "images_per_second", "memory_gib", "commit"})
+# What tells how long it took, and `sha`, of network files that tell it.
+TIMES = frozenset({"seconds", "hours", "images_per_second", "memory_gib", "commit", "sha"})
 
 
 # The name of a moment, "" for every one, and which of them: the first is 1, and 0 never comes.

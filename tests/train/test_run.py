@@ -266,14 +266,29 @@ def full_disk(*paths: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.parametrize(
+    ("flags", "advice"),
+    [
+        ([], "twice --gamma"),
+        (["--gamma", 0], "--gamma 1"),
+        (["--loss", "wgan-gp"], "twice --gp-weight"),
+        (["--loss", "wgan-gp", "--gp-weight", 0], "--gp-weight 10"),
+    ],
+)
 def test_a_loss_that_is_not_finite_is_told_with_advice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[object],
+    advice: str,
 ) -> None:
     out = tmp_path / "run"
-    assert run(monkeypatch, "--data", "phantoms", "--out", out, *SHORT, "--kimg", "0.004") == 0
+    assert run(monkeypatch, "--data", "phantoms", "--out", out, *SHORT, *flags, "--kimg", "0.004") == 0
     monkeypatch.setattr("train.losses.softplus", lambda x: x * float("inf"))
+    monkeypatch.setattr("train.losses.critic_loss", lambda real, fake, drift: real * float("inf"))
     assert run(monkeypatch, "--out", out, "--resume", "--kimg", "1") == 2
     error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith(f"begin anew with half --g-lr and --d-lr or {advice}")
     assert "at 4 images; the last good checkpoint is" in error and "000000.safetensors" in error and "--g-lr" in error
     assert [line["kimg"] for line in runs.log(out)] == [0.004]
 

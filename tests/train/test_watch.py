@@ -187,7 +187,13 @@ def test_in_between_it_is_neither_said_again_nor_forgotten(told: Told) -> None:
 def test_nothing_is_known_by_heart_before_it_was_shown_twice(told: Told) -> None:
     told.trainer.images -= 1
     assert [told.tick(ada_sign=0.99) for _ in range(6)] == [[]] * 6
+    assert [told.tick(overfit=0.9) for _ in range(6)] == [[]] * 6
+    early = [line for _ in range(3) for line in told.tick(loss_d=0.01)]
+    assert len(early) == 1 and "tells all pictures apart" in early[0] and "--augment" not in early[0]
     told.trainer.images += 1
+    told.trainer.head_start.images = 1  # in which the discriminator was shown none
+    assert [told.tick(ada_sign=0.99) for _ in range(6)] == [[]] * 6
+    told.trainer.head_start.images = 0
     assert sum(len(told.tick(ada_sign=0.99)) for _ in range(3)) == 1
 
 
@@ -196,6 +202,25 @@ def test_advice_is_never_what_is_so_already(told: Told) -> None:
     told.trainer.config = told.watch.config
     said = [line for _ in range(5) for line in told.tick(loss_d=0.01, logit_real=0.001, logit_fake=0.001)]
     assert len(said) == 2 and "--gamma 1 instead of 0" in said[0] and "new run with a larger --channel-base" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "bad", "says", "never"),
+    [
+        ({}, {"loss_d": 0.01}, "--augment ada", "instead of 0,"),
+        ({"loss": "wgan-gp"}, {"overfit": 0.9}, "--augment fixed:0.3", "--augment ada"),
+        ({"loss": "wgan-gp", "gp_weight": 0.0}, {"like": 0.1}, "--gp-weight 10 instead of 0", "--gp-weight 0"),
+        ({"init": "earlier"}, {"overfit": 0.9}, "--augment ada", "--init"),
+        ({"augment": "fixed:0.2"}, {"overfit": 0.9}, "--mirror", "--augment"),
+        ({"augment": "fixed:0.2", "mirror": True}, {"overfit": 0.9}, "more pictures would help", "--mirror"),
+        ({"holdout": 0.1}, {"ada_sign": 0.99}, "--augment ada", "--holdout"),
+    ],
+)
+def test_advice_fits_the_run(told: Told, settings: dict[str, Any], bad: dict[str, Any], says: str, never: str) -> None:
+    told.trainer.config = type(told.trainer.config).read({**told.trainer.config.values(), **settings})
+    told.watch.config = told.trainer.config
+    (line,) = [line for _ in range(3) for line in told.tick(**bad)]
+    assert says in line and never not in line
 
 
 def test_adaptive_augmentation_answers_by_itself_first(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:

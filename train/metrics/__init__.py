@@ -11,9 +11,9 @@ from train.metrics.distances import (
     spread,
 )
 from train.metrics.evaluation import evaluate, rank
-from train.metrics.measures import names, read_names
+from train.metrics.measures import names, needing_inception, read_names
 from train.metrics.pyramid import descriptors, sharpness, sliced_wasserstein
-from train.metrics.record import append, line
+from train.metrics.record import append, line, named
 from train.metrics.similarity import ms_ssim
 
 __all__ = [
@@ -27,8 +27,10 @@ __all__ = [
     "line",
     "moments",
     "ms_ssim",
+    "named",
     "names",
     "nearest",
+    "needing_inception",
     "precision_recall",
     "rank",
     "read_names",

@@ -26,7 +26,7 @@ from train.console import say, watched
 from train.data import Data
 from train.metrics.evaluation import chosen, evaluate, steps
 from train.metrics.measures import read_names
-from train.metrics.record import append, line, table
+from train.metrics.record import append, line, named, table
 from train.opening import Plan, open_data, plan
 
 __all__ = ["parser", "work"]
@@ -67,6 +67,7 @@ def work(arguments: list[str] | None = None) -> int:
     if not flags.data:
         raise SettingError("data", "", "give --data a folder or zip of pictures, or the word phantoms")
     path, run = _find(flags.checkpoint)
+    which = named(path, read_about(path)["training"])  # a training may replace the file while it is measured
     opened = core.load(path)
     measures = chosen(asked, judged=opened.discriminator is not None, inception=flags.inception is not None)
     cuts = {name: getattr(flags, name) for name in CUTS if getattr(flags, name) is not None}
@@ -89,7 +90,7 @@ def work(arguments: list[str] | None = None) -> int:
         )
     seen = opened.about["training"].get("images_seen")
     kimg = seen / 1000 if isinstance(seen, int | float) else None
-    entry = line(figures, kimg=kimg, checkpoint=path.name, seconds=time.monotonic() - began)
+    entry = line(figures, kimg=kimg, checkpoint=path.name, seconds=time.monotonic() - began, named=which)
     file = Path(flags.out) if flags.out else run / runs.METRICS if run else None
     if file is not None:
         append(file, entry)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.errors import DataError
+from core.errors import DataError, StyloscopeError
 from train.metrics.features import INCEPTION, Extractor
 
-__all__ = ["find", "load"]
+__all__ = ["find", "load", "wanting"]
 
 SIDE = 299
 # The names under which torch-fidelity and pytorch-fid keep the weights of the FID paper's network.
@@ -36,6 +36,16 @@ def find(path: str | Path | None = None) -> Path:
     if found is None:
         raise DataError(f"no Inception weights were found in {folder}; {_HOW}")
     return found
+
+
+def wanting(path: str | Path | None = None) -> str:
+    """Why FID and KID cannot be had with the weights that `find` finds, as a sentence; "" where they can."""
+    try:
+        load(find(path), device=torch.device("cpu"))
+    except (StyloscopeError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
+            ValueError) as wrong:  # fmt: skip
+        return " ".join(str(wrong).split())
+    return ""
 
 
 def load(path: Path, *, device: torch.device) -> Extractor:

@@ -29,7 +29,7 @@ from train.metrics.pyramid import level_names, sliced_wasserstein, without_group
 from train.metrics.similarity import ms_ssim, scales
 from train.schedule import stream
 
-__all__ = ["MEASURES", "Measure", "names", "read_names"]
+__all__ = ["MEASURES", "Measure", "names", "needing_inception", "read_names"]
 
 PAIRS = 500
 SPREAD = 256  # pictures
@@ -320,6 +320,12 @@ MEASURES: tuple[Measure, ...] = (
 def names() -> list[str]:
     """The names of all measures, in the order of the table."""
     return [measure.name for measure in MEASURES]
+
+
+def needing_inception(chosen: Iterable[str]) -> list[str]:
+    """Those of some names of measures that are taken over Inception's features."""
+    over = {measure.name for measure in MEASURES if measure.extractor == INCEPTION}
+    return [name for name in chosen if name in over]
 
 
 def read_names(given: str | Iterable[str], *, field: str = "metrics") -> list[str]:

@@ -5,21 +5,49 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.checkpoint import sha256
 from core.errors import OutputError
 from core.files import usable_folder
 
-__all__ = ["append", "line", "table"]
+__all__ = ["append", "line", "named", "table"]
 
 HEADER = ("", "network", "real", "noise", "better", "N")
 
 
-def line(figures: Mapping[str, Any], *, kimg: float | None, checkpoint: str, seconds: float) -> dict[str, Any]:
-    """One line of metrics.jsonl: what was measured and when, and under `figures` what `evaluate` gave."""
-    return {"kimg": kimg, "checkpoint": checkpoint, "seconds": round(seconds, 1), "figures": dict(figures)}
+def line(
+    figures: Mapping[str, Any],
+    *,
+    kimg: float | None,
+    checkpoint: str,
+    seconds: float,
+    named: Mapping[str, str | None] | None = None,
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
+    """One line of metrics.jsonl: what was measured and when, and under `figures` what `evaluate` gave.
+
+    `named` is what the function of that name says of the file; `warnings` are what a training said of the figures.
+    """
+    return {
+        "kimg": kimg,
+        "checkpoint": checkpoint,
+        **(named or {"sha": None, "commit": None}),
+        "seconds": round(seconds, 1),
+        "warnings": list(warnings) or None,
+        "figures": dict(figures),
+    }
+
+
+def named(file: Path, training: Mapping[str, Any]) -> dict[str, str | None]:
+    """Which network file it was, since a later one may take its name: `sha`, the first 12 hex digits of its SHA-256.
+
+    And `commit`, that of the program that made it, where `training` of its header says so. Raises OSError.
+    """
+    commit = training.get("commit")
+    return {"sha": sha256(file)[:12], "commit": commit if isinstance(commit, str) else None}
 
 
 def append(file: Path, entry: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import core
 from core import runs
+from core.checkpoint import sha256
 from core.errors import OutputError
 from tests.train import make
 from tests.train.metrics.test_evaluation import toy
@@ -24,7 +25,8 @@ def network(tmp_path: Path) -> Path:
     g, d = toy()
     run = tmp_path / "runs" / "toy"
     path = run / "checkpoints" / "000012.safetensors"
-    core.save(path, g, d, {"training": {"images_seen": 12500}, "picture": {"crop": [0, 0, 16, 16]}})
+    told = {"images_seen": 12500, "commit": "0123456789ab"}
+    core.save(path, g, d, {"training": told, "picture": {"crop": [0, 0, 16, 16]}})
     (run / runs.CONFIG).write_text('{"fit": "native", "seed": 3}', encoding="utf-8")
     return path
 
@@ -55,6 +57,7 @@ def test_a_table_and_a_line(
     status, text = said(monkeypatch, capsys, "--checkpoint", run, *flags, "--holdout", 0.4, "--json")
     entry = json.loads(text)
     assert status == 0 and entry["kimg"] == 12.5 and entry["checkpoint"] == "000012.safetensors"
+    assert entry["sha"] == sha256(network)[:12] and entry["commit"] == "0123456789ab"
     assert entry["figures"]["swd"]["n"] == 12 and entry["figures"]["swd"]["against"] == "held-out pictures"
     assert [len(kept["figures"]) for kept in runs.metrics(run)] == [4, 4]
     assert runs.metrics(run)[1] == entry and len(entry["figures"]["swd"]["data"]) == 12
