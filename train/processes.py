@@ -10,6 +10,7 @@ never waits for it.
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
@@ -182,6 +183,7 @@ def joined(config: Config, *, device: torch.device) -> Iterator[Processes]:
     ours = PrefixStore("styloscope", store)
     ours.set(f"host/{rank}", socket.gethostname())
     processes = Processes(rank, count, local, beside, config.patience, ours, side)
+    del side  # see below
     # NCCL takes memory of its own at the first sum, which later on the networks would have taken.
     processes.sum_(torch.zeros(1, device=device))
     try:
@@ -190,7 +192,10 @@ def joined(config: Config, *, device: torch.device) -> Iterator[Processes]:
         if not processes.claim():
             raise Elsewhere from wrong
         raise
+    # What is still held of a group keeps its threads, and one that lets go of a tensor while Python ends aborts it.
+    object.__setattr__(processes, "side", None)
     dist.destroy_process_group()
+    gc.collect()
 
 
 def _met(store: Any, *, rank: int, count: int, minutes: float) -> str:
