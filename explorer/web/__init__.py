@@ -20,7 +20,7 @@ from core.errors import OutputError
 from explorer.studio import Studio
 from explorer.web import page
 from explorer.web.about_routes import add_about_routes
-from explorer.web.answers import Refusals
+from explorer.web.answers import Refusals, hidden, hide_places
 from explorer.web.api import add_endpoints, files_folder
 from explorer.web.desk import Desk
 from explorer.web.directions_routes import add_directions_routes
@@ -42,6 +42,8 @@ from explorer.web.under import Under, root_path
 __all__ = ["Login", "address_of", "build", "hosts", "listen", "root_path", "serve"]
 
 BACKLOG = 128
+# A proxy on this machine is believed whose request it passes on. The third is the first, seen from a socket of IPv6.
+PROXIES = "127.0.0.1,::1,::ffff:127.0.0.1"
 
 
 def build(
@@ -67,7 +69,6 @@ def build(
     checkpoints, runs = (str(folder.absolute()) for folder in folders)
     # Whoever comes by another name or a path comes through a proxy: then nobody is known to sit at this machine.
     reached = "0.0.0.0" if allowed or root else host
-    jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder())
     trainings, looks, sets = Trainings(runs=folders[1]), Looks(studio), RealSets(studio, data)
 
     @asynccontextmanager
@@ -79,8 +80,11 @@ def build(
         trainings.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    hide = partial(hidden, app)
+    jobs = Jobs(places=[f"--checkpoints={checkpoints}", f"--runs={runs}"], parent=files_folder(), hide=hide)
     add_routes(app, studio=studio, desk=desk)
-    add_about_routes(app, studio=studio)
+    hide_places(app, [*data, files_folder()])
+    add_about_routes(app, studio=studio, host=reached)
     add_inside_routes(app, looks=looks, desk=inside)
     add_directions_routes(app, studio=studio)
     add_job_routes(app, jobs=jobs, check=studio.check)
@@ -91,7 +95,8 @@ def build(
     add_points_routes(app, studio=studio)
     add_project_routes(app, studio=studio, jobs=jobs)
     add_training_routes(app, trainings=trainings, host=reached)
-    endpoints = partial(add_endpoints, studio, jobs, desk=desk, inside=inside, looks=looks, sets=sets, host=reached)
+    desks = {"desk": desk, "inside": inside}
+    endpoints = partial(add_endpoints, studio, jobs, **desks, looks=looks, sets=sets, host=reached, hide=hide)
     page.mount(app, endpoints=endpoints, checkpoint=checkpoint, root=root)
     app.add_middleware(Refusals)
     app.add_middleware(Guard, host=host, login=login, allowed=allowed, root=root)
@@ -139,5 +144,12 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         # A terminal that is closed: end as after SIGTERM, which takes the files of jobs away.
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listening])
+    uvicorn.Server(config_of(app)).run(sockets=[listening])
+
+
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """How `app` is served. FORWARDED_ALLOW_IPS, a variable of uvicorn's, names other proxies than this machine's."""
+    trusted = os.environ.get("FORWARDED_ALLOW_IPS", PROXIES)
+    return uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, forwarded_allow_ips=trusted
+    )

@@ -15,6 +15,8 @@ from starlette.responses import FileResponse, Response
 
 from explorer.card import card_of
 from explorer.web.answers import refusal, telling
+from explorer.web.places import bare_training
+from explorer.web.training_routes import near
 
 if TYPE_CHECKING:
     from explorer.studio import Network, Studio
@@ -24,12 +26,14 @@ __all__ = ["add_about_routes", "card_html"]
 _PICTURE = re.compile(r"[^\W_][\w .-]{0,120}\.(?:png|jpe?g|webp|gif)", re.IGNORECASE)
 
 
-def add_about_routes(app: Starlette, *, studio: Studio) -> None:
-    """Add the routes to `app`; to be called before Gradio is mounted at /."""
+def add_about_routes(app: Starlette, *, studio: Studio, host: str) -> None:
+    """Add the routes to `app`; to be called before Gradio is mounted at /. `host` is what the server listens on."""
 
     async def facts(request: Request) -> dict[str, Any]:
         network = await asyncio.to_thread(studio.network, request.query_params.get("checkpoint", ""))
-        return await asyncio.to_thread(_facts, network)
+        told = await asyncio.to_thread(_facts, network)
+        # Its command was typed on some machine, perhaps this one.
+        return told if near(request, host=host) else {**told, "training": bare_training(told["training"])}
 
     async def picture(request: Request) -> Response:
         name = request.query_params.get("file", "")

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import json
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import SettingError, StyloscopeError
 from explorer.schema import loads
+from explorer.web.places import called, without
 
 __all__ = [
     "BODY_LIMIT",
     "CLOSED_BY_CLIENT",
     "GONE_SECONDS",
     "Refusals",
+    "hidden",
     "hide_places",
     "is_this_machine",
     "read_body",
@@ -120,11 +122,14 @@ def is_this_machine(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
-def hide_places(app: Starlette, folders: Sequence[Path]) -> None:
-    """Let what `app` refuses name these folders and what lies in them, and leave out where that is."""
-    spelled = {kind: folder.name for folder in folders for kind in (str(folder.absolute()), str(folder.resolve()))}
-    longest = sorted(spelled, key=len, reverse=True)
-    app.state.places = {" ".join(place.split()): spelled[place] for place in longest if spelled[place]}
+def hide_places(app: Starlette, folders: Iterable[Path]) -> None:
+    """Let what `app` refuses name these, too, and what lies in them, and leave out where that is."""
+    app.state.places = {**getattr(app.state, "places", {}), **called(folders)}
+
+
+def hidden(app: Starlette, sentence: str) -> str:
+    """The sentence as anybody may read it: without where the places lie that `hide_places` was told of."""
+    return without(sentence, getattr(app.state, "places", {}))
 
 
 async def while_there(request: Request, work: Callable[[], dict[str, Any]], gone: threading.Event) -> Response:
@@ -198,9 +203,7 @@ def _answer(scope: Scope, status: int, body: bytes) -> JSONResponse | None:
     except (ValueError, RecursionError):
         said = {"detail": body.decode("utf-8", "replace")}
     if isinstance(said, dict) and isinstance(said.get("error"), str):
-        shown = said["error"]
-        for place, name in getattr(scope["app"].state, "places", {}).items():
-            shown = shown.replace(place, name)
+        shown = hidden(scope["app"], said["error"])
         return None if shown == said["error"] else refusal(shown, status=status)
     detail = said.get("detail") if isinstance(said, dict) and "error" not in said else None
     unknown = isinstance(detail, str) and detail in UNKNOWN

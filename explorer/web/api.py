@@ -54,14 +54,25 @@ def files_folder() -> Path:
 
 
 def add_endpoints(
-    studio: Studio, jobs: Jobs, *, desk: Desk, inside: Desk, looks: Looks, sets: RealSets, host: str
+    studio: Studio,
+    jobs: Jobs,
+    *,
+    desk: Desk,
+    inside: Desk,
+    looks: Looks,
+    sets: RealSets,
+    host: str,
+    hide: Callable[[str], str],
 ) -> None:
-    """Add the endpoints to the gr.Blocks that is being built; `inside` is the desk of `looks` inside a network."""
+    """Add the endpoints to the gr.Blocks that is being built; `inside` is the desk of `looks` inside a network.
+
+    `hide` leaves out of an error where things lie, as in the refusals of every other address.
+    """
     made, looked = _Verbs(studio, jobs, desk), _Looks(studio, jobs, inside, looks, sets, host)
     verbs: list[Callable[..., Any]] = [made.render, made.mix, made.interpolate, made.bilinear, made.compare, made.map]
     verbs += [made.directions, looked.layers, looked.nearest, looked.project]
     for verb in verbs:
-        api(_endpoint(verb), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
+        api(_endpoint(verb, hide), api_name=verb.__name__, concurrency_limit=_AT_ONCE)
 
 
 class _Verbs:
@@ -351,7 +362,7 @@ def _picture(
     """What says a picture, for every verb that takes **picture."""
 
 
-def _endpoint(verb: Callable[..., Any]) -> Callable[..., Any]:
+def _endpoint(verb: Callable[..., Any], hide: Callable[[str], str]) -> Callable[..., Any]:
     """The verb as clients know it, whose StyloscopeErrors reach them as their one sentence.
 
     Gradio knows parameters in a row: a verb's own, then those of _picture where it takes **picture, then its own after
@@ -369,12 +380,12 @@ def _endpoint(verb: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(verb)
     def called(*values: Any) -> Any:
-        with _sentences():
+        with _sentences(hide):
             return verb(**settings(values))
 
     @wraps(verb)
     async def waited(*values: Any) -> Any:
-        with _sentences():
+        with _sentences(hide):
             return await verb(**settings(values))
 
     made: Callable[..., Any] = waited if iscoroutinefunction(verb) else called
@@ -387,11 +398,11 @@ def _endpoint(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def _sentences(hide: Callable[[str], str]) -> Iterator[None]:
     try:
         yield
     except StyloscopeError as wrong:
-        raise Error(" ".join(str(wrong).split()), print_exception=False) from wrong
+        raise Error(hide(" ".join(str(wrong).split())), print_exception=False) from wrong
     except CancelledError as wrong:
         raise Error("the explorer is going down", print_exception=False) from wrong
 

@@ -237,8 +237,8 @@ async def _log_in(request: Request, *, login: Login, root: str) -> Response:
 
 def _inside(target: str) -> str:
     """The address to go on to after the login, or / where it would lead off this site or out of its path."""
-    # A browser reads "/\elsewhere" as "//elsewhere", another site, and "%2e%2e" as "..".
-    parts = re.split(r"[/\\]", unquote(target.partition("?")[0]))
+    # A browser reads "/\elsewhere" as "//elsewhere", another site, and "%2e%2e" as ".."; a path ends at "?" or "#".
+    parts = re.split(r"[/\\]", unquote(re.split("[?#]", target, maxsplit=1)[0]))
     outside = target[1:2] in ("/", "\\") or ".." in parts
     return target if target.startswith("/") and not outside else "/"
 

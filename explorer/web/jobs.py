@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from core.errors import OutputError, SettingError, StyloscopeError
 from core.lock import Lock
 from explorer.networks import name_of
 from explorer.web.answers import visitor
+from explorer.web.places import bare, without
 from explorer.web.uploads import private_folder, sweep
 
 __all__ = ["VERBS", "Job", "Jobs", "UnknownJobError", "Verb", "arguments", "start_process"]
@@ -176,9 +177,9 @@ class Jobs:
 
     At most `most` jobs wait and run at a time, at most half of them for any one other machine, known by its address.
 
-    `places` are flags every verb gets (where networks lie). Files lie in a private folder inside `parent` (None: the
-    system's temporary folder), `keep` seconds after they were last asked about, and go when the server does; those of a
-    server that was killed go when the next one begins.
+    `places` are flags every verb gets (where networks lie); `hide` leaves out of an error where else things lie. Files
+    lie in a private folder inside `parent` (None: the system's temporary folder), `keep` seconds after they were last
+    asked about, and go when the server does; those of a server that was killed go when the next one begins.
     """
 
     def __init__(
@@ -189,8 +190,10 @@ class Jobs:
         most: int = 8,
         keep: float = 1800.0,
         parent: Path | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._places = list(places)
+        self._hide = hide
         self._program = list(program)
         self._most = most
         self._keep = keep
@@ -401,8 +404,8 @@ class Jobs:
         error = None
         if job.process.returncode != 0 or not job.made.exists():
             error = said.removeprefix("error: ") or f"the job ended with status {job.process.returncode}"
-            for path, called in job.names.items():  # where files lie is nobody's business but this machine's
-                error = error.replace(path, called)
+            # First what has a name of its own; what is left may be the last line of a program that broke down.
+            error = bare(self._hide(without(error, job.names)))
         elif job.made.is_dir():
             try:
                 job.made = _zipped(job.made)
@@ -419,11 +422,11 @@ class Jobs:
 
 
 def _names(told: Iterable[object], *, folder: Path) -> dict[str, str]:
-    """What absolute paths of a command are called where anybody may read it, longer paths first."""
+    """What absolute paths of a command are called where anybody may read it."""
     words = [one.partition("=")[2] if one.startswith("--") else one for one in told if isinstance(one, str)]
     paths = {word for word in words if os.path.isabs(word)}
     names = {path: name_of(Path(path)) if path.endswith(".safetensors") else Path(path).name for path in paths}
-    return dict(sorted({**names, str(folder): "the job's folder"}.items(), key=lambda one: -len(one[0])))
+    return {**names, str(folder): "the job's folder"}
 
 
 def _no_place(wrong: OSError) -> OutputError:

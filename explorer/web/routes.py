@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def add_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
     From here on the studio is asked by strangers, who are not told where its folders lie.
     """
 
-    hide_places(app, [*studio.folders, cache_folder()])
+    hide_places(app, [*studio.folders, cache_folder(), *_opened_by_path(studio)])
     studio.be_discreet()
 
     async def frame(request: Request) -> Response:
@@ -62,6 +63,15 @@ def add_routes(app: Starlette, *, studio: Studio, desk: Desk) -> None:
     app.router.add_route("/frame", telling(frame), methods=["GET", "POST"])
     app.router.add_route("/networks", telling(networks), methods=["GET"])
     app.router.add_route("/static/{name}", _static, methods=["GET"])
+
+
+def _opened_by_path(studio: Studio) -> set[Path]:
+    """The folders of networks that lie elsewhere than in the studio's own, where their points and directions lie, too.
+
+    A link among the networks leads elsewhere as well.
+    """
+    paths = [network.path for network in studio.networks()]
+    return {path.parent for one in paths for path in (one, Path(os.path.realpath(one)))}
 
 
 async def _frame(request: Request, *, studio: Studio, desk: Desk) -> Response:

@@ -14,6 +14,7 @@ from core import runs
 from core.errors import SettingError, StyloscopeError
 from explorer import following
 from explorer.web.answers import is_this_machine, read_object, telling
+from explorer.web.places import bare_facts
 from explorer.web.trainings import PHANTOMS, Trainings
 
 __all__ = ["add_training_routes", "near"]
@@ -33,12 +34,13 @@ def add_training_routes(app: Starlette, *, trainings: Trainings, host: str) -> N
     """Add the routes to `app`; to be called before Gradio is mounted at /. `host` is what the server listens on."""
 
     async def every(request: Request) -> dict[str, Any]:
-        return await asyncio.to_thread(_every, trainings, folder=near(request, host=host))
+        return await asyncio.to_thread(_every, trainings, here=near(request, host=host))
 
     async def one(request: Request) -> dict[str, Any]:
         query = request.query_params
         name, log, metrics = (query.get(key, "") for key in ("run", "log", "metrics"))
-        return await asyncio.to_thread(_one, trainings, name, log=log, metrics=metrics)
+        here = near(request, host=host)
+        return await asyncio.to_thread(_one, trainings, name, log=log, metrics=metrics, here=here)
 
     async def sheet(request: Request) -> Response:
         query = request.query_params
@@ -51,11 +53,11 @@ def add_training_routes(app: Starlette, *, trainings: Trainings, host: str) -> N
         if wish.get("data", PHANTOMS) != PHANTOMS and not near(request, host=host):
             raise FarawayError(f"{_FARAWAY}; name it in a terminal: python -m train --preset smoke --data PATH")
         training = await asyncio.to_thread(trainings.start, **wish)
-        return JSONResponse(training.entry(), status_code=202)
+        return JSONResponse(training.entry(here=near(request, host=host)), status_code=202)
 
     async def stop(request: Request) -> dict[str, Any]:
         await asyncio.to_thread(trainings.stop)
-        return {"own": _own(trainings)}
+        return {"own": _own(trainings, here=near(request, host=host))}
 
     app.router.add_route("/training", telling(every), methods=["GET"])
     app.router.add_route("/training", telling(start), methods=["POST"])
@@ -71,26 +73,28 @@ def near(request: Request, *, host: str) -> bool:
     return request.client is not None and is_this_machine(request.client.host)
 
 
-def _every(trainings: Trainings, *, folder: bool) -> dict[str, Any]:
+def _every(trainings: Trainings, *, here: bool) -> dict[str, Any]:
+    """The runs and our own training, for somebody who sits `here` or elsewhere."""
     own = trainings.current()
     found = [
         {"name": run.name, "state": _state(run, own=own, age=age)} for age, run in following.listed(trainings.runs)
     ]
-    return {"runs": found, "own": _own(trainings), "folder": folder}
+    return {"runs": found, "own": _own(trainings, here=here), "folder": here}
 
 
-def _one(trainings: Trainings, name: str, *, log: str, metrics: str) -> dict[str, Any]:
+def _one(trainings: Trainings, name: str, *, log: str, metrics: str, here: bool) -> dict[str, Any]:
     run = _run(trainings.runs, name)
     lines = following.rows(run, runs.LOG, after=log)
     measures = following.rows(run, runs.METRICS, after=metrics)
+    facts = following.facts(run)
     return {
         "name": run.name,
         "state": _state(run, own=trainings.current()),
-        "facts": following.facts(run),
+        "facts": facts if here else bare_facts(facts),
         "log": vars(lines),
         "metrics": vars(measures),
         "moments": [[moment.name, moment.stamp, moment.images] for moment in following.moments(run)],
-        "own": _own(trainings),
+        "own": _own(trainings, here=here),
     }
 
 
@@ -102,9 +106,9 @@ def _state(run: Path, *, own: Any, age: float | None = None) -> str:
     return following.state(run, age=age)
 
 
-def _own(trainings: Trainings) -> dict[str, Any] | None:
+def _own(trainings: Trainings, *, here: bool) -> dict[str, Any] | None:
     own = trainings.current()
-    return own.entry() if own is not None else None
+    return own.entry(here=here) if own is not None else None
 
 
 def _run(folder: Path, name: str) -> Path:

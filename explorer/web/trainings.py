@@ -22,6 +22,7 @@ from typing import Any
 from core.errors import OutputError, SettingError
 from core.files import is_device
 from explorer.web.jobs import start_process
+from explorer.web.places import bare, called, without
 
 __all__ = ["LENGTHS", "SIZES", "Training", "Trainings"]
 
@@ -39,13 +40,17 @@ _ASIDE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass
 class Training:
-    """One training. `state` is running, stopping, ended or failed; `line` is what its terminal shows."""
+    """One training. `state` is running, stopping, ended or failed; `line` is what its terminal shows.
+
+    `names` are of places of this machine that it knows, as people elsewhere may read them.
+    """
 
     name: str
     process: subprocess.Popen[str]
     state: str = "running"
     line: str = "starting"
     error: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     asked: float | None = None
     began: float = field(default_factory=time.monotonic)
 
@@ -54,16 +59,20 @@ class Training:
         """Whether its process is there."""
         return self.state in ("running", "stopping")
 
-    def entry(self) -> dict[str, Any]:
-        """What the page is told."""
+    def entry(self, *, here: bool = False) -> dict[str, Any]:
+        """What the page is told: who sits `here` reads where the pictures lie, others the last part of paths."""
         patient = self.asked is None or time.monotonic() - self.asked < PATIENCE
         return {
             "name": self.name,
             "state": self.state,
-            "line": self.line,
-            "error": self.error,
+            "line": self._shown(self.line, here=here),
+            "error": None if self.error is None else self._shown(self.error, here=here),
             "stubborn": self.alive and not patient,
         }
+
+    def _shown(self, text: str, *, here: bool) -> str:
+        # Cut only now: of a path that was cut, nothing would tell where it ends.
+        return (text if here else bare(without(text, self.names)))[:LONGEST_LINE]
 
 
 class Trainings:
@@ -92,8 +101,10 @@ class Trainings:
             raise SettingError("size", size, " or ".join(map(str, SIZES)))
         if not isinstance(images, int) or images not in LENGTHS:
             raise SettingError("images", images, "one of " + ", ".join(map(str, LENGTHS)))
-        line = [*self._program, f"--data={checked_path(data)}", f"--size={size}", f"--out={self.runs / name}"]
+        path = checked_path(data)
+        line = [*self._program, f"--data={path}", f"--size={size}", f"--out={self.runs / name}"]
         line += [f"--kimg={images / 1000:g}", f"--tick={LENGTHS[images] / 1000:g}"]
+        names = called([self.runs, *([] if data == PHANTOMS else [Path(path)])])
         with self._lock:
             if self._last is not None and self._last.alive:
                 raise OutputError(f"the training {self._last.name} is under way; stop it, or wait for its end")
@@ -102,7 +113,7 @@ class Trainings:
             except OSError as wrong:
                 reason = wrong.strerror or str(wrong)
                 raise OutputError(f"the training could not be started ({reason}); try it in a terminal") from wrong
-            training = self._last = Training(name, process)
+            training = self._last = Training(name, process, names=names)
         threading.Thread(target=_listen, args=(training,), name=f"training {name}", daemon=True).start()
         return training
 
@@ -190,4 +201,4 @@ def _listen(training: Training) -> None:
 
 def _plain(text: str) -> str:
     text = "".join(c if c.isprintable() else " " for c in _ASIDE.sub("", text))
-    return text.strip()[:LONGEST_LINE]
+    return text.strip()

@@ -6,7 +6,7 @@ The page's scripts ask beside the page and need no path; Gradio's part of the pa
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,7 +60,22 @@ class Under:
             path = path[len(self.spelled) :] or "/"
             scope = {**{key: value for key, value in scope.items() if key != "raw_path"}, "path": path}
         page = path == "/" and scope.get("method") == "GET"
-        await self.app(scope, receive, self._rewritten(send) if page else send)
+        onward = self._led(send, host=Headers(scope=scope).get("host", "")) if scope["type"] == "http" else send
+        await self.app(scope, receive, self._rewritten(onward) if page else onward)
+
+    def _led(self, send: Send, *, host: str) -> Send:
+        """Send redirects within this host to addresses under the path: Gradio's own, from /theme.css/, forget it."""
+
+        async def led(message: Message) -> None:
+            if message["type"] == "http.response.start" and 300 <= message["status"] < 400:
+                headers = MutableHeaders(scope=message)
+                there = urlsplit(headers.get("location", ""))
+                beside = not f"{unquote(there.path)}/".startswith(f"{self.spelled}/")
+                if there.netloc in ("", host) and there.path.startswith("/") and beside:
+                    headers["location"] = urlunsplit(there._replace(path=f"{self.root}{there.path}"))
+            await send(message)
+
+        return led
 
     def _rewritten(self, send: Send) -> Send:
         """Send the page with addresses that stay under the path."""

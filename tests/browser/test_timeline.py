@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import time
 import urllib.request
 import zipfile
@@ -24,6 +25,22 @@ from explorer.timeline import Timeline
 from tests.browser.conftest import complaints, recipe_of, shown
 from tests.browser.test_open import DROP
 from tests.browser.test_panels import find, settled, type_into, until, words
+
+LISTED = """
+const [names, asked, done] = arguments;
+const before = window.fetch;
+const shown = stage.networks;
+const listed = names.map((name, index) => ({ ...shown[0], name, sha: String(index).padStart(12, "0") }));
+const look = async () => {
+  window.fetch = async (url, ...more) => (url === "networks" ? Response.json(listed) : before(url, ...more));
+  await stage.refreshNetworks();
+  const found = asked.map((name) => stage.find(name)?.name ?? null);
+  window.fetch = before;
+  await stage.refreshNetworks();
+  return found;
+};
+look().then(done);
+"""
 
 LINE = "return JSON.parse(localStorage.getItem('styloscope.timeline'))"
 STEER = [{"direction": "sefa-0", "amount": 2.0, "layers": "0-3"}]
@@ -170,3 +187,44 @@ def test_a_refused_shelf_leaves_nothing_chosen(line: Any) -> None:
     press(line, "The whole shelf")
     until(lambda: "a timeline stays in one network" in words(line, "#timeline-wrong"))
     assert not line.find_element("css selector", "#timeline-key .key").is_displayed()
+
+
+def test_names_of_one_file_share_a_timeline(line: Any, app: str, networks: Path) -> None:
+    """The server knows a network by its file, whatever it is called; a film of the keys is one network's."""
+    copy = shutil.copyfile(networks / "brain.safetensors", networks / "copy.safetensors")
+    try:
+        line.execute_script("return stage.refreshNetworks()")
+        until(lambda: line.execute_script("return stage.find('copy')?.sha === stage.find('brain').sha"))
+        line.execute_script("stage.keep({ ...stage.recipe, seed: 5, checkpoint: 'copy' })")
+        press(line, "The whole shelf")
+        until(lambda: times(line) == [0, 1, 2, 3])
+        told = line.execute_script(LINE)
+        assert [key["recipe"]["checkpoint"] for key in told["keys"]] == ["brain"] * 4
+        wish = json.dumps({"verb": "interpolate", "timeline": told, "format": "png"}).encode()
+        job = json.load(urllib.request.urlopen(urllib.request.Request(f"{app.rstrip('/')}/jobs", wish)))["id"]
+        urllib.request.urlopen(urllib.request.Request(f"{app.rstrip('/')}/jobs/{job}", method="DELETE"))
+        line.execute_script("stage.show({ checkpoint: 'copy', seed: 77 })")
+        shown(line, seed=77)
+        press(line, "Take from the stage")
+        until(lambda: line.execute_script(LINE)["keys"][3]["recipe"].get("seed") == 77)
+        assert line.execute_script(LINE)["keys"][3]["recipe"]["checkpoint"] == "brain"
+        line.execute_script("stage.show({ checkpoint: 'classes', seed: 78 })")
+        shown(line, seed=78)
+        press(line, "Take from the stage")
+        until(lambda: "a timeline stays in one network, here brain" in words(line, "#timeline-wrong"))
+        assert line.execute_script(LINE)["keys"][3]["recipe"]["seed"] == 77 and complaints(line) == []
+        line.execute_script("stage.show({ checkpoint: 'brain' })")
+        shown(line, checkpoint="brain")
+    finally:
+        copy.unlink()
+        line.execute_script("return stage.refreshNetworks()")
+    until(lambda: line.execute_script("return stage.find('copy')") is None)
+
+
+def test_a_name_with_a_folder_in_front_is_no_run(tab: Any) -> None:
+    """As explorer/networks.py finds them: RUN is the newest of a run, never a file opened by its path."""
+    names = ["near/brain", "far/cls/000000", "near/000012", "near/000004", "cls/000000", "brain"]
+    asked = ["near", "near/brain", "far", "far/cls", "cls", "near/000004", "brain", "none", "", None]
+    found = tab.execute_async_script(LISTED, names, asked)
+    assert found == ["near/000012", "near/brain", None, None, "cls/000000", "near/000004", "brain", None, None, None]
+    assert complaints(tab) == []

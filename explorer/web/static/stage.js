@@ -31,6 +31,7 @@ const find = (id) => document.getElementById(id);
 const STEP = 0.125; // seeds that a walk button goes
 const POLL = 5000; // ms between looks for a first network
 const READ = 8000; // ms that a remark stays
+const OF_RUN = /^([^/]+)\/\d{6,}$/; // RUN/000012
 const BELOW = 12; // pixels of the controls, their lower margin, that a window may cut off
 const sideBySide = matchMedia("(min-width: 861px)");
 
@@ -77,10 +78,10 @@ class Stage {
     return this.find(this.#recipe.checkpoint);
   }
 
-  /** The network of that name; RUN alone is the newest of a run, which comes first. */
+  /** The network of that name; RUN alone is the newest of a run, which comes first. A folder above a file's name is no run. */
   find(name) {
     const named = this.#networks.find((network) => network.name === name);
-    return named ?? this.#networks.find((network) => network.name.startsWith(`${name}/`)) ?? null;
+    return named ?? this.#networks.find((network) => OF_RUN.exec(network.name)?.[1] === name) ?? null;
   }
 
   get shelf() {

@@ -89,9 +89,9 @@ export class TimelineModel {
     let { chosen } = this;
     if (keys.length + given.length > MOST_KEYS) return this.#refuse(`A timeline has at most ${MOST_KEYS} keys.`);
     for (const { recipe, time, ease = "linear" } of given) {
-      const whole = full(recipe);
       const first = keys[0]?.recipe;
-      if (first && first.checkpoint !== whole.checkpoint) return this.#refuse(`That picture is of the network ${whole.checkpoint}; a timeline stays in one network, here ${first.checkpoint}.`);
+      const whole = beside(first, recipe);
+      if (first && first.checkpoint !== whole.checkpoint) return this.#refuse(otherNetwork(first, whole));
       if (first && JSON.stringify(first.grown) !== JSON.stringify(whole.grown)) return this.#refuse("That picture is grown to another size; a timeline stays at one.");
       if (whole.toward?.space === "z") return this.#refuse("A picture between two seeds in z cannot be a key; keep one of its ends.");
       chosen = { id: ++made, recipe: whole, time: this.#free(time ?? (keys.length ? keys.at(-1).time + 1 : 0), keys), ease };
@@ -105,7 +105,11 @@ export class TimelineModel {
     const others = this.line.keys.filter((one) => one !== key);
     const time = patch.time === undefined ? key.time : this.#free(patch.time, others);
     const next = { ...key, ...patch, time };
-    if (patch.recipe) next.recipe = full(patch.recipe);
+    if (patch.recipe) {
+      const [first] = others;
+      next.recipe = beside(first?.recipe, patch.recipe);
+      if (first?.recipe.checkpoint && first.recipe.checkpoint !== next.recipe.checkpoint) return this.#refuse(otherNetwork(first.recipe, next.recipe)) || key;
+    }
     const chosen = this.chosen === key ? next : this.chosen;
     return this.#become({ ...this.line, keys: sorted([...others, next]) }, { moving, chosen }) ? next : key;
   }
@@ -264,6 +268,17 @@ export class TimelineModel {
   #tell() {
     for (const fn of this.#heard) fn(this);
   }
+}
+
+/** A whole recipe beside the `first` of a timeline, with its word for the network: the server knows one by its file, whatever it is called. */
+function beside(first, recipe) {
+  const sha = (name) => window.stage?.find(name)?.sha;
+  const one = first && sha(first.checkpoint);
+  return full(one && one === sha(recipe.checkpoint) ? { ...recipe, checkpoint: first.checkpoint } : recipe);
+}
+
+function otherNetwork(first, other) {
+  return `That picture is of the network ${other.checkpoint}; a timeline stays in one network, here ${first.checkpoint}.`;
 }
 
 function named(keys) {

@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 
 from core.errors import SettingError
 from explorer.studio import Studio
-from explorer.web import build
+from explorer.web import build, config_of
+from explorer.web.answers import Refusals, visitor
 from explorer.web.guard import Guard, host_allowed, hosts, origin_allowed
 
 LAB = ("lab.uni.edu", "other.edu:8443")
@@ -113,3 +114,31 @@ def test_behind_a_name_nobody_sits_at_this_machine(tmp_path: Path) -> None:
     assert behind.get("/training", headers={"host": "lab.uni.edu"}).status_code == 200
     page = behind.get("/config", headers={"host": "lab.uni.edu", "x-forwarded-proto": "https"})
     assert page.json()["root"] == "https://lab.uni.edu"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "believed"),
+    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("::ffff:7f00:1", True), ("192.0.2.4", False),
+     ("::ffff:192.0.2.4", False), ("::ffff:0:127.0.0.1", False), ("::127.0.0.1", False), ("somebody", False)],
+)  # fmt: skip
+def test_a_proxy_of_this_machine_says_who_asks(proxy: str, believed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whichever of its addresses it comes: for each other machine jobs are counted apart."""
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+
+    async def say(request: Request) -> dict[str, str | None]:
+        return {"who": visitor(), "scheme": request.url.scheme}
+
+    def asked() -> dict[str, str | None]:
+        made = FastAPI()
+        made.add_api_route("/say", say)
+        made.add_middleware(Refusals)
+        config = config_of(made)
+        config.load()
+        client = TestClient(config.loaded_app, client=(proxy, 5000))
+        told = {"x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "https"}
+        return dict(client.get("/say", headers=told).json())
+
+    mine = {"who": "198.51.100.7", "scheme": "https"}
+    assert (asked() == mine) is believed
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.4")
+    assert (asked() == mine) is (proxy == "192.0.2.4")

@@ -59,7 +59,7 @@ def app_of(folder: Path) -> Any:
     """The addresses without the page, which takes a second to build; `test_who_may_open` has it all."""
     studio, app = Studio(folder, folder / "runs"), FastAPI()
     add_routes(app, studio=studio, desk=Desk())
-    add_about_routes(app, studio=studio)
+    add_about_routes(app, studio=studio, host="127.0.0.1")
     add_open_route(app, studio=studio, folder=folder)
     app.add_middleware(Refusals)
     app.add_middleware(Guard, host="127.0.0.1")

@@ -10,11 +10,13 @@ import pytest
 
 pytest.importorskip("gradio")
 
+from starlette.responses import RedirectResponse
 from starlette.testclient import TestClient
 
 from core.errors import SettingError
 from explorer.studio import Studio
 from explorer.web import Login, build, root_path
+from explorer.web.under import Under
 
 WEB = Path(__file__).resolve().parents[3] / "explorer" / "web"
 PATH = "/user/anna/proxy/7860"
@@ -116,13 +118,40 @@ def test_the_login_leads_back_under_the_path_and_its_cookie_stays_there(tmp_path
 @pytest.mark.parametrize(
     "target",
     ["//evil.example", "/\\evil.example", "/../bob/", "/a/../../bob", "/%2e%2e/bob", "/.%2E\\bob", "/..",
-     "https://evil", ""],
+     "https://evil", "", "/..#", "/../../bob#x", "/%2e%2e#?", "/a/../..#/b"],
 )  # fmt: skip
 def test_the_login_leads_nowhere_else(target: str, tmp_path: Path) -> None:
     client = talking(tmp_path, login=Login("anna", "secret"))
     form = {"username": "anna", "password": "secret", "next": target}
     answer = client.post("/login", data=form, headers={"accept": "text/html"})
     assert answer.headers["location"] == f"{PATH}/"
+
+
+def test_a_redirect_of_gradios_stays_under_the_path(tmp_path: Path) -> None:
+    """It takes the slash off the end of an address; behind the proxy its own would be somebody else's."""
+    client = talking(tmp_path, allowed=("hub",))
+    for path in ("", PATH):
+        for address in ("/theme.css/", "/gradio_api/startup-events/"):
+            answer = client.get(f"{path}{address}?a=1", headers={"host": "hub"})
+            there = f"http://hub{PATH}{address.rstrip('/')}?a=1"
+            assert (answer.status_code, answer.headers["location"]) == (307, there)
+        left = client.get(f"{path}/logout", headers={"host": "hub"})
+        assert left.headers["location"] == f"http://hub{PATH}", "as Gradio knows it already"
+    free = talking(tmp_path, root="").get("/theme.css/")
+    assert free.headers["location"] == "http://127.0.0.1:7860/theme.css"
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [("/x", "/lab/x"), ("/lab", "/lab"), ("/lab/x", "/lab/x"), ("/labs", "/lab/labs"), ("x", "x"), ("#x", "#x"),
+     ("//other/x", "//other/x"), ("https://other/x", "https://other/x"), ("http://hub/x?a#b", "http://hub/lab/x?a#b")],
+)  # fmt: skip
+def test_where_else_a_redirect_leads_is_its_own_business(there: str, told: str) -> None:
+    async def leading(scope: Any, receive: Any, send: Any) -> None:
+        await RedirectResponse(there)(scope, receive, send)
+
+    client = TestClient(Under(leading, root="/lab"), base_url="http://hub", follow_redirects=False)
+    assert client.get("/lab/y").headers["location"] == told
 
 
 def test_no_script_asks_from_the_root_of_the_host() -> None:
