@@ -43,6 +43,10 @@ class Intensity:
         """As JSON: {"slope", "intercept", "unit"}."""
         return {"slope": self.slope, "intercept": self.intercept, "unit": self.unit}
 
+    def through(self, window: Intensity) -> Intensity:
+        """What levels stand for that a `window` made of these levels, the numbers of a 16-bit file."""
+        return Intensity(self.slope * window.slope, self.slope * window.intercept + self.intercept, self.unit)
+
     def says(self) -> str:
         """The range in words, such as `-1000 to 1000 HU`."""
         return f"{self.intercept:g} to {self.slope * LEVELS + self.intercept:g} {self.unit or '(no unit known)'}"

@@ -21,13 +21,21 @@ class Manifest:
     """What a set says of itself. Keys are names of pictures inside it.
 
     `labels` are whole numbers from 0, as the dataset.json of StyleGAN2-ADA's own tool has them: {"labels": [[name,
-    class], ...]}; `classes` are their names, `people` who is on a picture, `intensity` what all gray levels stand for.
+    class], ...]}; `classes` are their names, `people` who is on a picture, `intensity` what all gray levels stand for,
+    `ranges` of how many things they do where each scan has its own.
     """
 
     labels: Mapping[str, int] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     people: Mapping[str, str] = field(default_factory=dict)
     intensity: Intensity | None = None
+    ranges: int = 0
+
+    def unit(self, window: Intensity | None) -> Intensity | None:
+        """What levels of its pictures stand for that went through a `window`, None for those as they are."""
+        return (
+            window if self.intensity is None else self.intensity if window is None else self.intensity.through(window)
+        )
 
     @classmethod
     def of(cls, source: Folder | Zip) -> Manifest:
@@ -66,4 +74,17 @@ class Manifest:
             classes=tuple(named) if labels else (),
             people={name: who for name, who in (people or {}).items() if isinstance(who, str)},
             intensity=Intensity.read(said.get("intensity")),
+            ranges=_ranges(said.get("intensities")),
         )
+
+
+def _ranges(said: object) -> int:
+    """How many kinds of levels the `intensities` of single pictures are."""
+    values = said.values() if isinstance(said, dict) else ()
+    return len(
+        {
+            tuple(one)
+            for one in values
+            if isinstance(one, list) and all(isinstance(x, float | int | str | None) for x in one)
+        }
+    )

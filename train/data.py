@@ -24,6 +24,7 @@ from core.frame import Frame, as_planes, at_depth, averaged
 from core.intensity import Intensity
 from train import phantoms, schedule
 from train.items import Item
+from train.slicing import darkness
 from train.survey import Survey, judge, survey, ten
 
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
@@ -155,7 +156,7 @@ class Frames:
         return cls(
             pixels,
             frame=frame,
-            says=[*_remarks(found, broken, pixels), *_mixed(read, planes, asked=channels), *units],
+            says=[*_remarks(found, broken, pixels), *_mixed(read, planes, asked=channels), *_dark(found, read), *units],
             kept=kept,
             names=[read[row].name for row in rows],
             who=[found.who(read[row].item) for row in rows],
@@ -327,6 +328,7 @@ class _Read:
     number: int  # of the item
     gray: bool
     intensity: Intensity | None
+    brightest: int  # of 16 bits that are taken as they are, else 0
 
 
 def _read(
@@ -347,7 +349,8 @@ def _read(
                     broken[shot.name] = shot.wrong
                     continue
                 put(row, shot.pixels)
-                read[row] = _Read(shot.name, item, number, pictures.is_gray(shot.pixels), shot.intensity)
+                gray = pictures.is_gray(shot.pixels)
+                read[row] = _Read(shot.name, item, number, gray, shot.intensity, shot.brightest)
                 row += 1
         except sources.UNREADABLE as wrong:
             return {}, {item.name: sources.reason(wrong)}
@@ -419,14 +422,27 @@ def _free() -> int:
 
 def _units(found: Survey, said: list[Intensity | None]) -> tuple[Intensity | None, list[str]]:
     """What all levels stand for, where they stand for one thing, and a sentence about it."""
-    kinds = set(said) if found.manifest.intensity is None else {found.manifest.intensity}
-    if len(kinds) == 1:
-        (intensity,) = kinds
+    kinds = {found.manifest.unit(one) for one in said}
+    ranges, remedy = len(kinds), "give --window LOW,HIGH"
+    if kinds == {None}:
+        ranges, remedy = found.manifest.ranges, "prepare it again with --window LOW,HIGH"
+    if ranges <= 1:
+        intensity = next(iter(kinds))
         return intensity, [f"black to white is {intensity.says()}"] if intensity else []
     return None, [
-        f"black to white is a range of its own in each of {len(kinds)} scans, so levels have no common unit; "
-        "give --window LOW,HIGH to have one"
+        f"black to white is a range of its own in each of {ranges} scans, so levels have no common unit; "
+        f"{remedy} to have one"
     ]
+
+
+def _dark(found: Survey, read: Mapping[int, _Read]) -> list[str]:
+    """That 16-bit pictures without a unit are dark, and what to do about it."""
+    if found.manifest.intensity is not None:
+        return []
+    alike = [one for one in read.values() if one.brightest]
+    gray = all(one.item.header.gray for one in alike)
+    said = darkness(max((one.brightest for one in alike), default=0), gray=gray)
+    return [said] if said else []
 
 
 def _mixed(read: Mapping[int, _Read], planes: int, *, asked: int | None) -> list[str]:
@@ -451,8 +467,4 @@ def _remarks(found: Survey, broken: Mapping[str, str], pixels: np.ndarray) -> li
     if all(np.array_equal(one, pixels[0]) for one in pixels):
         alone = "there is one picture only" if len(pixels) == 1 else f"all {len(pixels)} pictures are the same"
         says.append(f"{alone}: a network can learn nothing but to repeat it; give --data more pictures")
-    if pixels.dtype == np.uint16:
-        brightest = int(pixels[:64].max())
-        if brightest < 2**14:
-            says.append(f"these 16-bit pictures are dark: the brightest of the first ones reaches {brightest} of 65535")
     return says

@@ -29,6 +29,13 @@ class Shot:
     intensity: Intensity | None = None
     wrong: str = ""
 
+    @property
+    def brightest(self) -> int:
+        """The greatest level of a 16-bit picture that no window has made, else 0."""
+        if self.pixels is None or self.pixels.dtype != np.uint16 or self.intensity is not None:
+            return 0
+        return int(self.pixels.max())
+
 
 class Item(Protocol):
     """Pictures that are read together."""

@@ -145,6 +145,19 @@ def levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.rint(scaled.clip(0, LEVELS)).astype(np.uint16)
 
 
+def darkness(brightest: int, *, gray: bool) -> str | None:
+    """That 16-bit pictures, taken as they are, use too little of the range, and the remedy; None where they do not.
+
+    Scanners and cameras of 10, 12 or 14 bits leave the upper levels of their files unused. A window is for gray.
+    """
+    if not 0 < brightest <= LEVELS // 4:
+        return None
+    top = (1 << brightest.bit_length()) - 1
+    remedy = f"give --window 0,{top}" if gray else f"save them with their levels {LEVELS // top} times as large,"
+    dark = f"the brightest of these 16-bit pictures reaches {brightest} of {LEVELS}, so they are dark"
+    return f"{dark}; {remedy} to fill the range"
+
+
 def floor(sample: np.ndarray) -> float:
     """The value above which there is something to see: a tenth of the way up the robust range of the scan."""
     low, high = robust(sample)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -66,6 +67,38 @@ def test_sixteen_bits_are_kept_until_the_batch(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         make.save(tmp_path / name, Image.fromarray(ramp // 64))
     assert "dark" in " ".join(opened(tmp_path, channels="1").says)
+
+
+@pytest.mark.parametrize(("bits", "suffix"), [(12, "tif"), (10, "png"), (12, "npy"), (14, "npy")])
+def test_the_remedy_for_dark_pictures_makes_them_fill_the_range(bits: int, suffix: str, tmp_path: Path) -> None:
+    """12 bits of a scanner in files of 16 are nearly black; only the brightest picture, here the last, tells."""
+    for number in range(70):
+        levels = np.linspace(0, (2**bits - 1) * (number + 1) / 70, 16 * 16).astype(np.uint16).reshape(16, 16)
+        if suffix == "npy":
+            np.save(tmp_path / f"{number:03}.npy", levels)
+        else:
+            make.save(tmp_path / f"{number:03}.{suffix}", Image.fromarray(levels))
+    (said,) = [sentence for sentence in opened(tmp_path).says if "dark" in sentence]
+    assert said.startswith(f"the brightest of these 16-bit pictures reaches {2**bits - 1} of 65535, so they are dark; ")
+    window = re.search(r"give --window (\S+) to fill the range$", said)
+    assert window is not None
+    mended = opened(tmp_path, window=window[1])
+    assert mended.pixels.max() == 65535 and not any("dark" in sentence for sentence in mended.says)
+    assert mended.facts()["intensity"] == {"slope": (2**bits - 1) / 65535, "intercept": 0.0, "unit": None}
+
+
+def test_dark_colour_is_told_what_helps_it(tmp_path: Path) -> None:
+    """A window is for gray."""
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 4096, (2, 16, 16, 3)).astype(np.uint16))
+    says = " ".join(opened(tmp_path).says)
+    assert "so they are dark; save them with their levels 16 times as large, to fill the range" in says
+
+
+def test_pictures_that_use_their_bits_are_not_called_dark(tmp_path: Path) -> None:
+    np.save(tmp_path / "half.npy", np.full((2, 16, 16), 16384, np.uint16))
+    np.save(tmp_path / "eight.npy", np.full((2, 16, 16), 20, np.uint8))
+    np.save(tmp_path / "black.npy", np.zeros((2, 16, 16), np.uint16))
+    assert not any("dark" in sentence for sentence in opened(tmp_path).says)
 
 
 def test_the_batch_is_the_picture(tmp_path: Path) -> None:

@@ -18,3 +18,4 @@ class Record:
     pixels: str
     number: int
     intensity: tuple[float, float, str | None] | None
+    brightest: int = 0  # of 16 bits that are taken as they are

@@ -15,6 +15,7 @@ from core.errors import SettingError
 from core.frame import Frame
 from core.intensity import Intensity
 from train.prepare.record import Record
+from train.slicing import darkness
 from train.survey import Survey, ten
 
 __all__ = ["make", "manifest", "sheet", "sheet_path", "text"]
@@ -36,9 +37,13 @@ def make(
     sizes = Counter(record.size for record in records)
     kinds = Counter("".join(PurePosixPath(item.name).suffixes[-2:]).lower() or "no suffix" for item in found.items)
     # What a prepared zip said of all its levels still holds of those that are taken from it.
-    intensity = common(records) or (found.manifest.intensity if not any(one.intensity for one in records) else None)
+    meant = {found.manifest.unit(None if one.intensity is None else Intensity(*one.intensity)) for one in records}
+    intensity = next(iter(meant)) if len(meant) == 1 else None
     people = {who for item in found.items if (who := found.who(item)) is not None}
     said = [found.source.says] if found.source.says else []
+    bright = [one for one in records if one.brightest and found.manifest.intensity is None]
+    gray = all(found.items[one.number].header.gray for one in bright)
+    dark = darkness(max((one.brightest for one in bright), default=0), gray=gray)
     return {
         "source": found.source.path.name,
         "files": found.files,
@@ -47,22 +52,17 @@ def make(
         "sizes": {f"{h}x{w}": count for (h, w), count in sizes.most_common()},
         "modes": dict(Counter(record.mode for record in records).most_common()),
         "suffixes": dict(kinds.most_common()),
+        "picture": list(found.picture),
         "frame": frame(found),
         "intensity": None if intensity is None else intensity.values(),
+        "ranges": len(meant) if len(meant) > 1 else 0,
         "people": len(people),
         "classes": _classes(records, classes, numbers),
         "duplicates": duplicates(names),
         "resampled": {name: list(pixel) for name, pixel in list(found.resampled.items())[:_MOST_NAMED]},
         "broken": sorted(broken)[:_MOST_NAMED],
-        "says": [*said, *found.says],
+        "says": [*said, *found.says, *([dark] if dark else [])],
     }
-
-
-def common(records: Sequence[Record]) -> Intensity | None:
-    """What all levels stand for, where they stand for one thing."""
-    kinds = {record.intensity for record in records}
-    (only,) = kinds if len(kinds) == 1 else (None,)
-    return None if only is None else Intensity(*only)
 
 
 def frame(found: Survey) -> dict[str, Any] | None:
@@ -125,18 +125,23 @@ def sheet_path(dest: Path) -> Path:
     return dest.with_suffix(".png")
 
 
-def sheet(dest: Path, names: Sequence[str] | Mapping[str, Any]) -> None:
-    """Write the contact sheet: some pictures from all over the zip, in the frame that a network will see."""
+def shape(said: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width that a report's frame is made for; earlier versions name only all sizes, the commonest first."""
+    height, width = said.get("picture") or next(iter(said["sizes"])).split("x")
+    return int(height), int(width)
+
+
+def sheet(dest: Path, names: Sequence[str] | Mapping[str, Any], *, picture: tuple[int, int]) -> None:
+    """Write the contact sheet: some pictures from all over the zip, in the frame that the report names."""
     every = list(names)
     chosen = [every[k] for k in np.unique(np.linspace(0, len(every) - 1, SHEET).astype(int)).tolist()]
     with zipfile.ZipFile(dest) as archive:
         shown = [pictures.read(archive.read(name), name=name) for name in chosen]
-    common = Counter(picture.shape[:2] for picture in shown).most_common(1)[0][0]
     try:
-        auto = Frame.of((common[0], common[1]), size=None, fit="native")
+        auto = Frame.of(picture, size=None, fit="native")
     except SettingError:
-        auto = Frame.of((common[0], common[1]), size=(256, 256), fit="pad")
-    placed = [auto.place(pictures.as_8bit(picture)) for picture in shown]
+        auto = Frame.of(picture, size=(256, 256), fit="pad")
+    placed = [auto.place(pictures.as_8bit(one)) for one in shown]
     pictures.write_png(sheet_path(dest), pictures.grid(placed, columns=8))
 
 
@@ -152,7 +157,7 @@ def text(said: Mapping[str, Any]) -> str:
         ("sizes", _counts(said["sizes"])),
         ("modes", _counts(said["modes"])),
         ("network", said["frame"]["says"] if said["frame"] else "larger than any network; give --size and --fit"),
-        ("levels", Intensity(**said["intensity"]).says() if said["intensity"] else "as they are, without a unit"),
+        ("levels", _levels(said)),
         ("people", f"{said['people'] or 'not told by the names'}"),
         ("classes", _counts(said["classes"]) or "none"),
         ("duplicates", _duplicates(said["duplicates"])),
@@ -160,6 +165,14 @@ def text(said: Mapping[str, Any]) -> str:
         *(("note", sentence) for sentence in said["says"]),
     ]
     return "\n".join(f"{name + ':':15}{value}" for name, value in lines)
+
+
+def _levels(said: Mapping[str, Any]) -> str:
+    if said["intensity"]:
+        return Intensity(**said["intensity"]).says()
+    if said.get("ranges"):
+        return f"a range of its own in each of {said['ranges']} scans; give --window LOW,HIGH to have one in common"
+    return "as they are, without a unit"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -93,7 +93,7 @@ def prepare(asked: Asked) -> dict[str, Any]:
     said = report.make(found, records, names, broken=sorted(broken), classes=classes, numbers=numbers)
     manifest = report.manifest(found, records, names, said=said, classes=classes, numbers=numbers, key=key)
     _join(asked.dest, folder, batches, names, manifest)
-    report.sheet(asked.dest, names)
+    report.sheet(asked.dest, names, picture=found.picture)
     shutil.rmtree(folder, ignore_errors=True)
     return {**said, "dest": str(asked.dest), "sheet": str(report.sheet_path(asked.dest))}
 
@@ -117,7 +117,7 @@ def _finished(dest: Path, *, key: str) -> dict[str, Any] | None:
             said = json.loads(archive.read(sources.MANIFEST))
         if said["key"] == key:
             if not report.sheet_path(dest).exists():
-                report.sheet(dest, list(said["sources"]))
+                report.sheet(dest, list(said["sources"]), picture=report.shape(said["report"]))
             return {**said["report"], "dest": str(dest), "sheet": str(report.sheet_path(dest))}
     except (*sources.UNREADABLE, KeyError, TypeError):
         pass_on = "is no zip of this command"
@@ -190,6 +190,7 @@ def _one(shot: Shot, number: int) -> tuple[Record, bytes]:
         pixels=digest,
         number=number,
         intensity=None if about is None else (about.slope, about.intercept, about.unit),
+        brightest=shot.brightest,
     )
     return record, pictures.encode(pixels, "png", level=6)
 

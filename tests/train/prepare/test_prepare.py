@@ -20,7 +20,7 @@ from tests.train import make, scans
 from train.config import Config
 from train.data import Frames
 from train.opening import open_data, plan
-from train.prepare import work
+from train.prepare import report, work
 from train.prepare.__main__ import main
 from train.slicing import Slicing
 
@@ -94,6 +94,58 @@ def test_volumes_carry_their_units_and_people(tmp_path: Path, capsys: pytest.Cap
     assert 0 < again["pictures"] < said["pictures"] and again["intensity"] == said["intensity"]
     auto = prepared(capsys, tmp_path / "in", tmp_path / "auto.zip")
     assert auto["intensity"] is None and len(said_inside(tmp_path / "auto.zip")["intensities"]) == auto["pictures"]
+
+
+def test_twelve_bits_in_files_of_sixteen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report says that such pictures are dark and how to mend it, and that works, on the zip as on the source."""
+    levels = np.linspace(0, 4000, 24 * 20).astype(np.uint16).reshape(24, 20)
+    for number in range(3):
+        make.save(tmp_path / "in" / f"{number}.tif", Image.fromarray(levels + np.uint16(number)))
+    assert main([str(tmp_path / "in"), str(tmp_path / "dark.zip")]) == 0
+    note = "the brightest of these 16-bit pictures reaches 4002 of 65535, so they are dark; give --window 0,4095"
+    assert f"note:          {note} to fill the range\n" in capsys.readouterr().out
+    for source in ("in", "dark.zip"):
+        said = prepared(capsys, tmp_path / source, tmp_path / f"from-{source}.zip", "--window", "0,4095")
+        assert said["intensity"] == {"slope": 4095 / 65535, "intercept": 0.0, "unit": None} and not said["says"]
+        data = opened(tmp_path / f"from-{source}.zip")
+        assert data.pixels.max() == round(4002 / 4095 * 65535)
+        assert not any("dark" in sentence for sentence in data.says)
+
+
+def test_a_window_of_levels_that_have_a_unit_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Levels 16384 to 49152 of -1000 to 1000 HU are -500 to 500 HU."""
+    scans.nifti(tmp_path / "a.nii.gz", scans.head())
+    prepared(capsys, tmp_path / "a.nii.gz", tmp_path / "all.zip", "--window", "-1000,1000")
+    said = prepared(capsys, tmp_path / "all.zip", tmp_path / "some.zip", "--window", "16384,49152")
+    low, high = said["intensity"]["intercept"], said["intensity"]["intercept"] + 65535 * said["intensity"]["slope"]
+    np.testing.assert_allclose([low, high], [-500.0, 500.0], atol=0.05)
+    assert opened(tmp_path / "some.zip").facts()["intensity"] == said["intensity"]
+    assert opened(tmp_path / "all.zip", window="16384,49152").facts()["intensity"] == said["intensity"]
+
+
+def test_ranges_of_their_own_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        scans.nifti(tmp_path / "in" / f"sub-{number}.nii.gz", scans.head() * number)
+    assert main([str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 0
+    told = "levels:        a range of its own in each of 3 scans; give --window LOW,HIGH to have one in common"
+    assert told in capsys.readouterr().out
+    says = " ".join(opened(tmp_path / "out.zip").says)
+    assert "own in each of 3 scans, so levels have no common unit; prepare it again with --window LOW,HIGH" in says
+
+
+def test_the_contact_sheet_is_in_the_frame_of_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where those pictures that it shows, some from all over the zip, are not of the common shape."""
+    shown = np.linspace(0, 119, report.SHEET).astype(int)
+    for number in range(120):
+        size = (16, 32) if number in shown else (32, 16)
+        make.save(tmp_path / "in" / f"{number:03}.png", Image.new("L", size[::-1], number))
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
+    for _ in range(2):
+        height, width = said["frame"]["size"]
+        assert said["picture"] == [32, 16] and (height, width) == (32, 16)
+        assert pictures.read(tmp_path / "out.png").shape[:2] == (6 * height + 10, 8 * width + 14)
+        (tmp_path / "out.png").unlink()
+        said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
 
 
 def test_square_pixels_are_in_the_report_and_in_the_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
