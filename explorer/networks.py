@@ -61,6 +61,7 @@ class Network:
             "sizes": [list(size) for size in self.sizes],
             "grown": None if self.grown is None else {"size": list(self.grown[0]), "alpha": self.grown[1]},
             "class_names": None if self.class_names is None else list(self.class_names),
+            "intensity": None if self.intensity is None else self.intensity.values(),
         }
 
     @property

@@ -78,6 +78,7 @@ def _facts(network: Network) -> dict[str, Any]:
         "config": about["config"],
         "training": about.get("training") or {},
         "crop": about["picture"]["crop"],
+        "levels": None if network.intensity is None else network.intensity.says(),
         "credit": network.credit,
         "provenance": about.get("provenance") or {},
         "card": None if card is None else card_html(card, checkpoint=network.name),

@@ -38,18 +38,26 @@ FLAGS = (
 
 
 def toy_network(
-    path: Path, *, size: tuple[int, int], classes: int = 0, crop: list[int] | None = None, seed: int = 0
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int = 1,
+    classes: int = 0,
+    crop: list[int] | None = None,
+    intensity: dict[str, Any] | None = None,
+    seed: int = 0,
 ) -> Path:
-    """Write a random gray network of a few thousand parameters."""
+    """Write a random network of a few thousand parameters."""
     torch.manual_seed(seed)
     start, _ = sizes.start_shape(size)
     filters = sizes.filters(size, start, base=256, maximum=16)
     config = GeneratorConfig(
-        size=size, channels=1, z_dim=32, w_dim=32, num_classes=classes, filters=filters, start=start, mapping_layers=2
-    )
+        size=size, channels=channels, z_dim=32, w_dim=32, num_classes=classes, filters=filters, start=start,
+        mapping_layers=2,
+    )  # fmt: skip
     about: dict[str, Any] = {"credit": "random weights"}
-    if crop:
-        about["picture"] = {"crop": crop}
+    if crop or intensity:
+        about["picture"] = {"crop": crop or [0, 0, *size], **({"intensity": intensity} if intensity else {})}
     core.save(path, core.build_generator(config), about=about)
     return path
 

@@ -229,6 +229,7 @@ def test_networks_are_listed_and_found_by_name(folder: Path, studio: Studio) -> 
     assert studio.network("brain").entry() == {
         "name": "brain", "architecture": "stylegan2", "size": [12, 11], "channels": 1, "layers": 4, "classes": 0,
         "grows": False, "sizes": [[14, 12]], "grown": None, "best": False, "class_names": None,
+        "intensity": None,
         "credit": "made by a test", "sha": core.checkpoint.sha256(folder / "checkpoints" / "brain.safetensors")[:12],
     }  # fmt: skip
     assert studio.network(None).name == "brain"

@@ -12,10 +12,11 @@ function tabName() {
 class FrameError extends Error {}
 
 /** Fetch one picture. Returns {blob, milliseconds, precision, device}; throws FrameError with the server's sentence. */
-export async function fetchFrame(recipe, { format, size, client, precision, signal }) {
+export async function fetchFrame(recipe, { format, size, bits, client, precision, signal }) {
   const query = new URLSearchParams({ format });
   if (precision) query.set("precision", precision);
   if (size) query.set("size", size);
+  if (bits) query.set("bits", bits);
   if (client) query.set("client", client);
   let answer, blob;
   try {

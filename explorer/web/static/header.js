@@ -16,7 +16,7 @@ export function mountHeader(stage) {
   nameGroup("masthead", "Styloscope", "banner");
   mountNetworks(stage);
   mountLink(stage);
-  adorn("png", "save").addEventListener("click", () => savePNG(stage));
+  adorn("png", "save").addEventListener("click", () => savePNG(stage, { bits: 8 }));
   mountSave(stage);
   mountDrop(stage, mountOpen(stage));
 }
@@ -69,11 +69,11 @@ function flash(button, text) {
   }, 1500);
 }
 
-async function savePNG(stage) {
+async function savePNG(stage, { bits }) {
   const recipe = stage.recipe;
   try {
-    const { blob } = await fetchFrame(short(recipe), { format: "png" });
-    stage.download(blob, `${fileName(recipe)}.png`);
+    const { blob } = await fetchFrame(short(recipe), { format: "png", bits });
+    stage.download(blob, `${fileName(recipe)}${bits === 8 ? "" : `-${bits}bit`}.png`);
   } catch (wrong) {
     stage.say(wrong.message);
   }
@@ -97,6 +97,7 @@ function mountSave(stage) {
     button.setAttribute("aria-expanded", String(shown));
     if (!shown) return;
     for (const item of items) item.disabled = isWalk(item.dataset.save) && !stage.walk;
+    find("save-deep").hidden = stage.network?.channels !== 1;
     for (const [item, words] of films) item.textContent = stage.filmScale > 1 ? `${words}, ${stage.filmScale}×` : words;
     find("save-hint").hidden = Boolean(stage.walk);
     items.find((item) => !item.disabled).focus();
@@ -107,7 +108,7 @@ function mountSave(stage) {
     if (event.relatedTarget && !event.relatedTarget.closest(".menu")) open(false);
   });
   menu.addEventListener("keydown", (event) => {
-    const free = items.filter((item) => !item.disabled);
+    const free = items.filter((item) => !item.disabled && !item.hidden);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") {
       open(false);
@@ -132,12 +133,14 @@ function mountSave(stage) {
 }
 
 function isWalk(kind) {
-  return !["recipe", "restore"].includes(kind);
+  return !["deep", "recipe", "restore"].includes(kind);
 }
 
 function save(stage, kind) {
   if (kind === "restore") {
     find("restore-file").click();
+  } else if (kind === "deep") {
+    savePNG(stage, { bits: 16 });
   } else if (kind === "recipe") {
     const text = `${JSON.stringify(short(stage.recipe), null, 2)}\n`;
     stage.download(new Blob([text], { type: "application/json" }), `${fileName(stage.recipe)}.json`);

@@ -5,6 +5,7 @@
 import { mountInside } from "./inside.js";
 import { mountMini } from "./mini.js";
 import { present } from "./panel_kit.js";
+import { mountProbe } from "./probe.js";
 import { openStage } from "./stage.js";
 import { mountTheme } from "./theme.js";
 import { mountTimeline } from "./timeline.js";
@@ -46,6 +47,7 @@ const opened = openStage(facts);
 mountTimeline(window.stage);
 mountInside(window.stage);
 mountMini(window.stage);
+mountProbe(window.stage);
 for (const name of facts.panels) {
   openPanel(name).catch((wrong) => console.error(`The panel ${name} did not open:`, wrong));
 }

@@ -69,6 +69,7 @@ function rows(about, network) {
   return [
     ["Architecture", architectureOf(network)],
     ["Pictures", `${height} × ${width} pixels, ${network.channels === 1 ? "gray" : "RGB"}${margin}`],
+    ["Black to white", about.levels],
     ["Grown through", network.grows ? network.sizes.map((size) => size.join(" × ")).join(", ") : null],
     ["Layers", `${network.layers}, w of ${config.w_dim ?? "?"} numbers, z of ${config.z_dim ?? "?"}`],
     ["Classes", network.class_names ? `${network.classes}: ${network.class_names.join(", ")}` : network.classes || null],
