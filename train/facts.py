@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from train import machine
 from train.data import Frames
 from train.loop import Trainer
@@ -27,6 +29,7 @@ def about(trainer: Trainer, *, seconds: float, command: str) -> dict[str, Any]:
             "precision": "bfloat16" if trainer.bfloat16 else "float32",
             "command": command,
             "commit": machine.commit(),
+            "torch": str(torch.__version__),
         },
         "picture": {"crop": list(data.frame.crop), **data.facts()},
         "credit": config.credit,

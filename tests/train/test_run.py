@@ -68,6 +68,7 @@ def test_smoke_learns_from_a_folder_of_every_kind(
         opened.about["credit"] == "Me"
         and opened.about["training"]["images_seen"] == 80
         and opened.about["training"]["pictures"] == 24
+        and opened.about["training"]["torch"] == str(torch.__version__)
     )
     assert pictures.read(out / "samples" / "000000.png").shape[:2] == (26, 4 * 20 + 3 * 2)
     assert pictures.read(out / "grid.png").shape[:2] == (2 * 26 + 2, 2 * 20 + 2)

@@ -156,7 +156,10 @@ def text(said: Mapping[str, Any]) -> str:
         ),
         ("sizes", _counts(said["sizes"])),
         ("modes", _counts(said["modes"])),
-        ("network", said["frame"]["says"] if said["frame"] else "larger than any network; give --size and --fit"),
+        (
+            "network",
+            said["frame"]["says"] if said["frame"] else "larger than any network; give the trainer --size and --fit",
+        ),
         ("levels", _levels(said)),
         ("people", f"{said['people'] or 'not told by the names'}"),
         ("classes", _counts(said["classes"]) or "none"),

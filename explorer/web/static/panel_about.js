@@ -80,6 +80,7 @@ function rows(about, network) {
     ["Credit", about.credit],
     ["Came from", provenance(about.provenance)],
     ["Commit", training.commit],
+    ["PyTorch", training.torch],
     ["File", `${about.file}, ${(about.bytes / 1e6).toFixed(1)} MB`],
     ["SHA-256", `${about.sha}…`],
   ];
