@@ -17,9 +17,8 @@ export function mountProbe(stage) {
   const { canvas } = stage.view;
   // A copy to read from, made when somebody points: reading the stage itself would make drawing on it slow.
   const copy = document.createElement("canvas").getContext("2d", { alpha: false, willReadFrequently: true });
-  let [at, stale] = [null, true];
+  let [at, stale, network] = [null, true, null];
   const tell = () => {
-    const { network } = stage;
     if (!at || !network || canvas.dataset.exact !== "true") return void (place.textContent = "");
     if (stale) {
       [copy.canvas.width, copy.canvas.height, stale] = [canvas.width, canvas.height, false];
@@ -41,8 +40,9 @@ export function mountProbe(stage) {
     at = null;
     tell();
   });
-  canvas.addEventListener("drawn", () => {
+  canvas.addEventListener("drawn", ({ detail }) => {
     stale = true;
+    network = stage.find(detail.recipe.checkpoint) ?? stage.network; // of what is shown, whatever is on its way
     tell();
   });
 }
