@@ -169,6 +169,7 @@ def test_networks_and_static_files(client: TestClient) -> None:
         "name": "toy", "architecture": "stylegan2", "size": [52, 44], "channels": 1, "layers": 8, "classes": 0,
         "credit": "random weights", "sha": "", "grows": False, "sizes": [[56, 48]], "grown": None, "best": False,
         "class_names": None,
+        "intensity": None,
     }  # fmt: skip
     script = client.get("/static/stage.js")
     assert script.status_code == 200 and script.headers["content-type"].startswith("text/javascript")
