@@ -36,6 +36,7 @@ SHORTEST_WAIT, WAITS = 30.0, 4  # a run is given up after so many seconds, and s
 _PLACES = ("fade_from", "fade_to")  # of the log: kimg where something begins or ends
 _KEY = re.compile(r"[\w.:@/ -]{1,60}")
 _NUMBER, _FRAME = re.compile(r"[0-9]{6,12}"), re.compile(r"frame-[0-9]{9,12}")
+_FILE = re.compile(r"[\w-]{1,60}\.safetensors")
 _T = TypeVar("_T")
 
 
@@ -114,7 +115,10 @@ def state(run: Path, *, age: float | None = None) -> str:
 
 def facts(run: Path) -> dict[str, Any]:
     """What the panel shows of a run beside its curves and pictures: texts and finite numbers only."""
-    lines, config = runs.tail(run), _config(run)
+    lines, config, best = runs.tail(run), _config(run), _best(run)
+    # What the measures warn of, that nothing better has come, is over with the next best network.
+    since = best["kimg"] if best else -math.inf
+    measured = [line for line in runs.tail(run, runs.METRICS) if (_number(line.get("kimg")) or 0.0) > since]
     end = _end(config)
     seen = _number(lines[-1].get("kimg")) if lines else None
     phases = _phases(config, end)
@@ -125,7 +129,8 @@ def facts(run: Path) -> dict[str, Any]:
         "end": end,
         "seconds_left": _number(left),
         "seconds_per_kimg": _number(1 / rate) if rate else None,
-        "warning": _warning(lines),
+        "warning": _warning(lines, measured),
+        "best": best,
         "command": runs.text(run, runs.COMMAND, most=MOST_WORDS),
         "config": _table(config),
         "networks": [path.stem for path in _thinned(_numbered(run, runs.CHECKPOINTS))],
@@ -271,16 +276,37 @@ def _rate(lines: list[dict[str, Any]], *, since: float) -> float | None:
     return rate / 1000 if rate and rate > 0 else None
 
 
-def _warning(lines: list[dict[str, Any]]) -> str | None:
-    """The latest of the warnings in these lines."""
+def _warning(*logs: list[dict[str, Any]]) -> str | None:
+    """The latest by kimg of the warnings in these logs, each oldest first."""
+    found = [told for lines in logs if (told := _last_warning(lines)) is not None]
+    return max(found, key=lambda told: told[0])[1] if found else None
+
+
+def _last_warning(lines: list[dict[str, Any]]) -> tuple[float, str] | None:
+    """(kimg, words) of the last line that warns of something."""
     for line in reversed(lines):
         for key in ("warnings", "warning"):
             said = line.get(key)
             texts = [said] if isinstance(said, str) else said if isinstance(said, list) else []
             words = " ".join(text for text in texts if isinstance(text, str))
             if words:
-                return _clean(words)
+                return _number(line.get("kimg")) or 0.0, _clean(words)
     return None
+
+
+def _best(run: Path) -> dict[str, Any] | None:
+    """{network, measure, value, kimg} of best.json; None where it is missing, damaged, or names a file that is gone."""
+    try:
+        named = runs.best_facts(run) if runs.inside(run, runs.BEST) else None
+    except (DataError, OSError):
+        return None
+    file, measure = ((named or {}).get(key) for key in ("checkpoint", "measure"))
+    value, kimg = (_number((named or {}).get(key)) for key in ("value", "kimg"))
+    if not isinstance(file, str) or not isinstance(measure, str) or value is None or kimg is None:
+        return None
+    if not _FILE.fullmatch(file) or runs.inside(run, runs.CHECKPOINTS, file) is None:
+        return None
+    return {"network": file.removesuffix(".safetensors"), "measure": _clean(measure)[:60], "value": value, "kimg": kimg}
 
 
 def _end(config: Mapping[str, Any]) -> float | None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 pytest.importorskip("gradio")
 
-from tests.browser.conftest import RunningApp, complaints, hosts, recipe_of, shown, still
+from tests.browser.conftest import RunningApp, complaints, hosts, recipe_of, shown, still, toy_network
 from tests.browser.test_panels import find, open_tab, until, words
 
 POINTS = "return document.querySelector('.charts .chart')?.data?.[0].x.length ?? 0"
@@ -126,7 +126,7 @@ def log(run: Path, *numbers: int) -> None:
 def own(driver: Any, networks: Path, tmp_path: Path) -> Iterator[tuple[Any, Path]]:
     """The browser at an app of its own, and the folder of the one run there."""
     run = tmp_path / "runs" / "short"
-    for name in ("samples", "state"):
+    for name in ("samples", "state", "checkpoints"):
         (run / name).mkdir(parents=True)
     (run / "config.json").write_text('{"kimg": 4}', encoding="utf-8")
     with RunningApp("--checkpoints", str(networks), "--runs", str(run.parent)) as address:
@@ -169,4 +169,20 @@ def test_a_short_run_has_all_its_moments_live_and_after_a_reload(own: tuple[Any,
     assert find(tab, "#training-newest").get_attribute("aria-pressed") == "false", "the hand took it"
     find(tab, "#training-newest").click()
     until(lambda: words(tab, "#moment-words") == "144 images, sheet 4 of 4" and tab.execute_script(SHEET) == 154)
+    assert not complaints(tab)
+
+
+def test_the_best_network_of_a_run_is_named_and_opened(own: tuple[Any, Path]) -> None:
+    tab, run = own
+    sheets(run, 0, 2048)
+    log(run, 1000, 2048)
+    for number, seed in ((1, 5), (2, 6)):
+        toy_network(run / "checkpoints" / f"{number:06d}.safetensors", size=(8, 8), seed=seed)
+    until(lambda: words(tab, "#moment-words") == "2.048 kimg, sheet 2 of 2")
+    assert not find(tab, ".run-best").is_displayed(), "no measure has named one"
+    best = {"checkpoint": "000001.safetensors", "measure": "swd", "value": 6.12345, "rank": 6.12345, "kimg": 1.0}
+    (run / "best.json").write_text(json.dumps(best), encoding="utf-8")
+    until(lambda: "000001, swd 6.123 at 1 kimg" in words(tab, ".run-best"))
+    find(tab, ".run-best button").click()
+    shown(tab, checkpoint="short/000001")
     assert not complaints(tab)

@@ -38,11 +38,11 @@ class Room {
     this.menu = stage.menus.mount("training-run", (words) => this.#follow(this.names.get(words)), { sync: "training-sync" });
     this.menu.setAttribute("aria-label", "Run");
     this.menu.addEventListener("focus", () => this.#list().catch((wrong) => this.#say(wrong)));
-    this.told = new Told();
+    this.told = new Told({ open: (name) => this.#toStage(name) });
     this.time = new TimeMachine({ shown: (moment) => this.#moment(moment) });
     this.curves = new Curves({ pick: (kimg) => this.time.goTo(kimg) });
     this.bring = adorn("training-to-stage", "stage");
-    this.bring.addEventListener("click", () => this.#toStage());
+    this.bring.addEventListener("click", () => this.#toStage(this.#nearest(this.time.moment)));
     this.starter = new Starter({
       start: (wish) => this.#start(wish),
       stop: () => this.#stop(),
@@ -179,8 +179,8 @@ class Room {
     return names.reduce((best, name) => (best === undefined || away(name) <= away(best) ? name : best), undefined);
   }
 
-  async #toStage() {
-    const checkpoint = `${this.run}/${this.#nearest(this.time.moment)}`;
+  async #toStage(name) {
+    const checkpoint = `${this.run}/${name}`;
     await this.stage.refreshNetworks();
     const network = this.stage.find(checkpoint);
     if (!network) return this.stage.say(`The network ${checkpoint} is no longer there.`);

@@ -4,13 +4,17 @@ import { button, copyText, h } from "./panel_kit.js";
 import { kimgText } from "./panel_training_time.js";
 
 export class Told {
-  constructor() {
+  /** open(name) brings a network of the run to the stage. */
+  constructor({ open }) {
     this.state = h("span", { class: "run-state" });
     this.seen = h("span", { class: "images-seen" });
     this.grown = h("span", { class: "hint run-grown" });
     this.left = h("span", { class: "hint time-left" });
     this.pace = h("span", { class: "hint" });
     this.bar = h("progress", { max: 1, "aria-label": "Images seen" });
+    this.bestWords = h("span", {});
+    this.bestOpen = button("To the stage", { icon: "stage", press: () => open(this.best) });
+    this.bestRow = h("div", { class: "row wrap run-best", hidden: true }, this.bestWords, h("span", { class: "spring" }), this.bestOpen);
     this.warning = h("p", { class: "warning", role: "status", hidden: true });
     this.head = h(
       "section",
@@ -18,6 +22,7 @@ export class Told {
       h("div", { class: "row wrap" }, this.state, this.seen, h("span", { class: "spring" }), this.left),
       this.bar,
       h("div", { class: "row wrap" }, this.grown, h("span", { class: "spring" }), this.pace),
+      this.bestRow,
       this.warning,
     );
     this.command = h("code", {});
@@ -46,7 +51,20 @@ export class Told {
     this.bar.hidden = words !== "running" && kimg == null;
     this.warning.hidden = !facts.warning;
     if (this.warning.textContent !== (facts.warning ?? "")) this.warning.replaceChildren(...flagged(facts.warning ?? ""));
+    this.#best(facts, words);
     this.#settings(facts);
+  }
+
+  /** The network that the run's own measure names; one that was put aside for its namesake is opened as a file. */
+  #best({ best }, words) {
+    this.bestRow.hidden = !best;
+    if (!best) return;
+    const { network, measure, value, kimg } = best;
+    this.best = network;
+    const title = words === "running" ? "Best so far" : "Best";
+    this.bestWords.textContent = `${title}: ${network}, ${measure} ${Number(value.toPrecision(4))} at ${kimgText(kimg)} kimg`;
+    this.bestOpen.hidden = !/^\d+$/.test(network);
+    this.bestOpen.title = `Open ${network}, the network that the run's own measure names`;
   }
 
   #settings({ command, config }) {

@@ -189,6 +189,33 @@ def test_lines_may_be_anything(client: TestClient, runs: Path) -> None:
     assert look(client)["facts"]["end"] is None
 
 
+def test_the_best_network_and_what_the_measures_warn_of_are_told(client: TestClient, runs: Path) -> None:
+    run = runs / "brain"
+    assert look(client)["facts"]["best"] is None
+
+    def measure(*lines: dict[str, Any]) -> None:
+        (run / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+
+    stalled = {"kimg": 2.5, "warnings": ["no better swd in 5 rounds"]}
+    measure(stalled)
+    assert look(client)["facts"]["warning"] == "no better swd in 5 rounds"
+    (run / "log.jsonl").write_text("".join(map(line, (1, 2))) + line(3, warnings=["samples look alike"]), "utf-8")
+    assert look(client)["facts"]["warning"] == "samples look alike", "the later of the two"
+    measure({**stalled, "kimg": 3.5})
+    assert look(client)["facts"]["warning"] == "no better swd in 5 rounds"
+
+    best = {"checkpoint": "000002.safetensors", "measure": "swd", "value": 6.125, "rank": 6.125, "kimg": 2.048}
+    for file, known in (("000002.safetensors", "000002"), ("000009.safetensors", None), ("../config.json", None)):
+        (run / "best.json").write_text(json.dumps({**best, "checkpoint": file}), encoding="utf-8")
+        told = look(client)["facts"]["best"]
+        assert told == (known and {"network": known, "measure": "swd", "value": 6.125, "kimg": 2.048})
+    for damaged in ("", "[]", '{"checkpoint": "000002.safetensors", "measure": "swd", "value": NaN, "kimg": 2}'):
+        (run / "best.json").write_text(damaged, encoding="utf-8")
+        assert look(client)["facts"]["best"] is None
+    (run / "best.json").write_text(json.dumps({**best, "kimg": 4}), encoding="utf-8")
+    assert look(client)["facts"]["warning"] == "samples look alike", "a better network has come since"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 def test_links_out_of_a_run_are_not_followed(client: TestClient, runs: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
