@@ -19,7 +19,7 @@ from train.data import Data
 from train.growth import Stage
 from train.loop import Trainer
 from train.metrics import append, evaluate, inception, line, named, needing_inception, rank, read_names
-from train.metrics.bench import divide
+from train.metrics.bench import Kept, divide
 from train.stop import Stopped
 
 __all__ = ["Measuring", "chosen"]
@@ -84,6 +84,7 @@ class Measuring:
         self._last: int | None = None  # images at the last round, begun or on the disk
         self._rounds: list[_Round] | None = None
         self._lost = False
+        self._kept = Kept()
 
     def due(self, images: int) -> bool:
         """Whether a multiple of `every` has been passed since the last line of metrics.jsonl.
@@ -111,7 +112,7 @@ class Measuring:
             g, d, data, held = _at(trainer, self.held, stage)
             figures = self._evaluate(
                 g, d, data, held=held, device=trainer.device, each=self.check, alpha=stage.alpha,
-                inception=trainer.config.inception or None, mirrored=trainer.config.mirror,
+                inception=trainer.config.inception or None, mirrored=trainer.config.mirror, kept=self._kept,
             )  # fmt: skip
             # Before the line, which says that this round is done: a killed run makes up for what has no line.
             if checkpoint is not None and self.best in figures:

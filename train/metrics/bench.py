@@ -25,15 +25,16 @@ from train.data import Data
 from train.metrics import draw
 from train.metrics.distances import moments, nearest
 from train.metrics.draw import Painter
-from train.metrics.features import Extractor
+from train.metrics.features import DISCRIMINATOR, Extractor
 from train.metrics.jackknife import GROUPS, grouped, standard_error
 from train.metrics.looks import looks
 from train.metrics.pyramid import descriptors, powers
 from train.schedule import stream
 
-__all__ = ["LEAST", "ROWS", "Bench", "Sets", "divide", "walks"]
+__all__ = ["LEAST", "ROWS", "Bench", "Kept", "Sets", "divide", "walks"]
 
 ROWS = ("fake", "other", "noise")
+SETS = ("reference", "other", "fake", "noise")
 LEAST = 12
 MOST_NEAR = 10000  # pictures on either side among which the nearest is looked for
 WALKS = 250
@@ -77,32 +78,69 @@ def divide(data: Data, *, held: Data | None, count: int, crop: tuple[int, int, i
     return Sets(reference, other, min(count, least), crop, seed)
 
 
+class Kept:
+    """What was worked out of real pictures and noise, for the next round of measures of the same training.
+
+    That is two rows in three of every figure that asks no discriminator.
+    """
+
+    def __init__(self) -> None:
+        self._sets: object = None
+        self._known: dict[tuple[str, ...], Any] = {}
+
+    def of(self, sets: object) -> dict[tuple[str, ...], Any]:
+        """What is known of these sets, by what tells them from any others; other sets' is let go of."""
+        if sets != self._sets:
+            self._sets, self._known = sets, {}
+        return self._known
+
+
 class Bench:
     """The sets and what has been worked out about them. Asked for a set by name, see ROWS and `reference`."""
 
-    def __init__(self, sets: Sets, painter: Painter, *, each: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sets: Sets,
+        painter: Painter,
+        *,
+        each: Callable[[], None],
+        kept: dict[tuple[str, ...], Any] | None = None,
+    ) -> None:
+        """`kept` is what earlier rounds found out about the same sets without the network, see Kept."""
         self.sets = sets
         self.painter = painter
         self.each = each
         self._known: dict[tuple[str, ...], Any] = {}
+        self._kept = {} if kept is None else kept
 
     def once(self, key: tuple[str, ...], make: Callable[[], Any]) -> Any:
-        """What `make` gives, made the first time that `key` is asked for."""
-        if key not in self._known:
-            self._known[key] = make()
-        return self._known[key]
+        """What `make` gives, made the first time that `key` is asked for.
+
+        A key names the set, and the extractor if there is one: what hangs on the network is forgotten with the bench.
+        """
+        known = self._known if "fake" in key or DISCRIMINATOR in key else self._kept
+        if key not in known:
+            known[key] = make()
+        return known[key]
+
+    def every(self, *kind: str, make: Callable[[str], Any], names: Iterable[str] = SETS) -> dict[str, Any]:
+        """What `make` gives for each of these sets, once; `kind` says what, and by which extractor."""
+        return {name: self.once((*kind, name), functools.partial(make, name)) for name in names}
 
     @functools.cached_property
     def pictures(self) -> dict[str, np.ndarray]:
         """Every set as uint8 [N, C, H, W]."""
+        return self.every("pictures", make=self._pictures)
+
+    def _pictures(self, name: str) -> np.ndarray:
         sets = self.sets
-        found = {
-            name: draw.real(data, sets.rows(data), crop=sets.crop)
-            for name, data in (("reference", sets.reference), ("other", sets.other))
-        }
-        found["fake"] = self.painter.samples(sets.count, seed=sets.seed, each=self.each)
-        found["noise"] = draw.noise(found["fake"].shape, seed=stream(sets.seed, "noise pictures"))
-        return found
+        if name == "fake":
+            return self.painter.samples(sets.count, seed=sets.seed, each=self.each)
+        if name == "noise":
+            shape = self.once(("pictures", "other"), lambda: self._pictures("other")).shape
+            return draw.noise((sets.count, *shape[1:]), seed=stream(sets.seed, "noise pictures"))
+        data = sets.reference if name == "reference" else sets.other
+        return draw.real(data, sets.rows(data), crop=sets.crop)
 
     def features(self, extractor: Extractor, name: str, count: int) -> Tensor:
         """Features of the first `count` pictures of a set, [N, D]."""
@@ -168,28 +206,33 @@ class Bench:
     def patches(self) -> dict[str, list[Tensor]]:
         """Descriptors of every set, a level each."""
         seed = stream(self.sets.seed, "patches")
-        return {name: descriptors(pictures, seed=seed) for name, pictures in self.pictures.items()}
+        return self.every("patches", make=lambda name: descriptors(self.pictures[name], seed=seed))
 
     @functools.cached_property
     def looks(self) -> dict[str, dict[str, np.ndarray]]:
         """Brightness, contrast, symmetry and outline of every set."""
-        return {name: looks(pictures) for name, pictures in self.pictures.items()}
+        return self.every("looks", make=lambda name: looks(self.pictures[name]))
 
     @functools.cached_property
     def powers(self) -> dict[str, np.ndarray]:
         """Mean squares of the three finest bands of every picture of every set, [N, 3]."""
-        return {name: powers(pictures) for name, pictures in self.pictures.items()}
+        return self.every("powers", make=lambda name: powers(self.pictures[name]))
 
     @functools.cached_property
     def near(self) -> dict[str, np.ndarray]:
         """Distance to the nearest training picture, of samples, noise and all held-out pictures (`reference`)."""
         sets = self.sets
-        training, held = (
-            draw.thumbnails(data, sets.rows(data, most=MOST_NEAR), crop=sets.crop)
-            for data in (sets.other, sets.reference)
-        )
-        small = {name: np.stack([draw.thumbnail(one) for one in self.pictures[name]]) for name in ("fake", "noise")}
-        return {name: nearest(part, training) for name, part in {**small, "reference": held}.items()}
+
+        def small(name: str) -> np.ndarray:
+            if name in ("fake", "noise"):
+                return np.stack([draw.thumbnail(one) for one in self.pictures[name]])
+            data = sets.other if name == "other" else sets.reference
+            return draw.thumbnails(data, sets.rows(data, most=MOST_NEAR), crop=sets.crop)
+
+        def distance(name: str) -> np.ndarray:
+            return nearest(small(name), self.once(("small", "other"), lambda: small("other")))
+
+        return self.every("near", make=distance, names=("fake", "noise", "reference"))
 
 
 def walks(count: int) -> int:

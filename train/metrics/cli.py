@@ -19,6 +19,7 @@ from core.engine import choose_device
 from core.errors import SettingError
 from core.frame import FITS, Frame
 from core.header import read_about
+from core.memory import keep_freed_memory
 from core.numbers import natural
 from core.sizes import LARGEST
 from train.config import Config
@@ -66,6 +67,7 @@ def work(arguments: list[str] | None = None) -> int:
     device = choose_device(flags.device)
     if not flags.data:
         raise SettingError("data", "", "give --data a folder or zip of pictures, or the word phantoms")
+    keep_freed_memory()
     path, run = _find(flags.checkpoint)
     which = named(path, read_about(path)["training"])  # a training may replace the file while it is measured
     opened = core.load(path)

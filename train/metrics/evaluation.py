@@ -14,7 +14,7 @@ from core.errors import SettingError
 from core.generator import Generator
 from train.data import Data
 from train.metrics import inception as weights
-from train.metrics.bench import LEAST, Bench, Sets, divide, walks
+from train.metrics.bench import LEAST, Bench, Kept, Sets, divide, walks
 from train.metrics.draw import Painter
 from train.metrics.features import BATCH, DISCRIMINATOR, INCEPTION, RANDOM, Extractor, discriminator, random_network
 from train.metrics.measures import MEASURES, Measure, read_names
@@ -41,6 +41,7 @@ def evaluate(
     each: Callable[[], None] = lambda: None,
     alpha: float = 1.0,
     mirrored: bool | None = None,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Measure `generator` against `data`, or against `held` with `data` as what it was trained on.
 
@@ -49,6 +50,7 @@ def evaluate(
     after every picture drawn, every batch judged and every figure, `steps` times in all, and may raise to stop. `alpha`
     is that of a network that grows, of its newest size: so are its pictures drawn, and so does its discriminator look.
     The generator is moved to `device`. `mirrored` is whether it was trained with --mirror, None where nobody knows.
+    `kept` is what earlier rounds of the same training worked out of the real pictures; it changes no figure.
 
     Returns name -> {value, real, noise, error, real_error, goal, title, extractor, n, filter, seed, data, against,
     mirrored} (and `levels` or `scales`); errors are standard errors of `value` and of `real`, see docs/metrics.md.
@@ -63,7 +65,12 @@ def evaluate(
     extractors = _extractors(
         measures, discriminator, sets, channels=data.channels, inception=inception, device=device, alpha=alpha
     )
-    bench = Bench(sets, Painter(generator, crop=box, labels=labels, device=device, alpha=alpha), each=each)
+    painter = Painter(generator, crop=box, labels=labels, device=device, alpha=alpha)
+    told = (
+        [(part.fingerprint, len(part), part.channels, part.frame) for part in (data, held) if part is not None],
+        (given, box, seed, str(inception)),
+    )
+    bench = Bench(sets, painter, each=each, kept=None if kept is None else kept.of(told))
     figures = {}
     for measure in measures:
         extractor = extractors.get(measure.extractor)

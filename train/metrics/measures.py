@@ -68,15 +68,23 @@ class Measure:
 def _frechet(bench: Bench, extractor: Extractor | None, count: int) -> tuple[Rows, More]:
     assert extractor is not None
     reference = bench.moments(extractor, "reference", count)
-    rows = [frechet_distance(*bench.moments(extractor, name, count), *reference) for name in ROWS]
-    return rows, bench.errors(_left_out(left_out.frechet, bench, extractor, count))
+
+    def row(name: str) -> float:
+        return frechet_distance(*bench.moments(extractor, name, count), *reference)
+
+    rows = bench.every("frechet", extractor.name, make=row, names=ROWS).values()
+    return [*rows], bench.errors(_left_out(left_out.frechet, bench, extractor, count))
 
 
 def _kernel(bench: Bench, extractor: Extractor | None, count: int) -> tuple[Rows, More]:
     assert extractor is not None
     reference = bench.features(extractor, "reference", count)
-    rows = [kernel_distance(bench.features(extractor, name, count), reference) for name in ROWS]
-    return rows, bench.errors(_left_out(left_out.kernel, bench, extractor, count))
+
+    def row(name: str) -> float:
+        return kernel_distance(bench.features(extractor, name, count), reference)
+
+    rows = bench.every("kernel", extractor.name, make=row, names=ROWS).values()
+    return [*rows], bench.errors(_left_out(left_out.kernel, bench, extractor, count))
 
 
 def _left_out(
@@ -88,7 +96,12 @@ def _left_out(
         sides = [bench.features(extractor, side, count) for side in ("reference", name)]
         return distance(*sides, *bench.groups({"reference": count, name: count}))
 
-    return without
+    def once(name: str) -> list[Any]:
+        found = bench.once(("left out", distance.__name__, extractor.name, name), lambda: without(name))
+        assert isinstance(found, list)
+        return found
+
+    return once
 
 
 def _part(measure: Callable[..., tuple[float, float]], index: int, place: int) -> Run:
@@ -98,9 +111,7 @@ def _part(measure: Callable[..., tuple[float, float]], index: int, place: int) -
         assert extractor is not None
         without = _left_out(left_out.manifolds, bench, extractor, count)
         rows = [bench.pair(measure, extractor, name, count)[index] for name in ROWS]
-        return rows, bench.errors(
-            lambda name: bench.once(("left out", extractor.name, name), lambda: without(name))[place]
-        )
+        return rows, bench.errors(lambda name: without(name)[place])
 
     return run
 
@@ -147,14 +158,18 @@ def _swd(bench: Bench, extractor: Extractor | None, count: int) -> tuple[Rows, M
     """Times 1000, as the paper has it; the mean over the levels, and every level."""
     seed = stream(bench.sets.seed, "directions")
     reference = bench.patches["reference"]
-    found = [np.array(sliced_wasserstein(bench.patches[name], reference, seed=seed)) * 1000 for name in ROWS]
+
+    def row(name: str) -> np.ndarray:
+        return np.array(sliced_wasserstein(bench.patches[name], reference, seed=seed)) * 1000
+
+    found = [*bench.every("swd", make=row, names=ROWS).values()]
     names = level_names((bench.sets.crop[2], bench.sets.crop[3]))
 
     def without(name: str) -> np.ndarray:
         groups = bench.groups({name: bench.sets.count, "reference": bench.sets.count})
         return without_groups(bench.patches[name], reference, *groups, seed=seed) * 1000
 
-    left = {name: without(name) for name in ROWS[:2]}
+    left = bench.every("swd left out", make=without, names=ROWS[:2])
 
     def level(k: int) -> dict[str, float | None]:
         return {**_gathered([row[k] for row in found]), **bench.errors(lambda name: left[name][:, k])}
@@ -165,10 +180,12 @@ def _swd(bench: Bench, extractor: Extractor | None, count: int) -> tuple[Rows, M
 
 def _ms_ssim(bench: Bench, extractor: Extractor | None, count: int) -> tuple[Rows, More]:
     """The mean over pairs of different pictures of one set."""
-    found = {}
-    for name in ROWS:
+
+    def row(name: str) -> np.ndarray:
         pictures = bench.pictures[name][: min(PAIRS, count)]
-        found[name] = ms_ssim(pictures, np.roll(pictures, 1, axis=0))
+        return ms_ssim(pictures, np.roll(pictures, 1, axis=0))
+
+    found = bench.every("ms_ssim", make=row, names=ROWS)
 
     def without(name: str) -> list[float]:
         pairs = len(found[name])
@@ -224,7 +241,7 @@ def _nearest(one: np.ndarray, held: np.ndarray) -> float:
 def _spread(bench: Bench, extractor: Extractor | None, count: int) -> tuple[Rows, More]:
     """Mean distance between two pictures of a set, over that of the training's side."""
     most = min(SPREAD, count)
-    apart = {name: distances(part[:most].reshape(most, -1)) for name, part in bench.pictures.items()}
+    apart = bench.every("apart", make=lambda name: distances(bench.pictures[name][:most].reshape(most, -1)))
     training = float(apart["other"].sum())
 
     def without(name: str) -> list[float]:

@@ -17,7 +17,7 @@ from tests.train import make
 from train.config import Config
 from train.data import Phantoms
 from train.metrics import draw, evaluate, names, rank, read_names
-from train.metrics.bench import Bench, divide
+from train.metrics.bench import Bench, Kept, divide
 from train.metrics.evaluation import chosen, default_count, steps
 from train.metrics.measures import MEASURES
 from train.opening import open_data, plan
@@ -90,6 +90,23 @@ def test_the_same_figures_again() -> None:
     some = ["swd", "kernel_discriminator", "path_length_random", "ms_ssim"]
     assert measured(names=some) == measured(names=some)
     assert measured(names=some)["swd"] != measured(names=some, seed=5)["swd"]
+
+
+def test_what_is_kept_of_real_pictures_changes_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second round looks at them no more, unless it is of other pictures, and sees the network anew."""
+    read: list[int] = []
+    real = draw.real
+    monkeypatch.setattr(draw, "real", lambda data, rows, crop: read.append(len(rows)) or real(data, rows, crop=crop))
+    kept = Kept()
+    g, d = toy()
+    other = core.build_generator(g.config)
+    for generator, given, times in ((g, {}, 2), (g, {}, 0), (other, {}, 0), (g, {"count": 20}, 2), (g, {"seed": 3}, 2)):
+        how: dict[str, Any] = {"count": 16, "device": CPU, **given}
+        read.clear()
+        assert evaluate(generator, d, heads(), kept=kept, **how) == evaluate(generator, d, heads(), **how)
+        assert len(read) == times + 2, "as often as without, beside as often as it is not known"
+    held = Phantoms(frame=heads().frame, channels=1, heads=(0, 60))
+    assert measured(held=held, kept=kept) == measured(held=held)
 
 
 def test_a_copy_of_the_training_pictures_is_found_out() -> None:
