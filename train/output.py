@@ -327,8 +327,13 @@ def draw(
 
 
 def columns(g: core.Generator, *, count: int, wide: int = 8) -> int:
-    """How many columns a sheet of `count` samples has: `wide`, or where there are classes what leaves each a row."""
-    return max(1, min(wide, count // g.num_classes)) if g.num_classes else wide
+    """How many columns a sheet of `count` samples has: at most `wide`, in rows as even as they go, of classes each one.
+
+    12 samples at most 8 wide are two rows of 6.
+    """
+    if g.num_classes:
+        return max(1, min(wide, count // g.num_classes))
+    return -(-count // -(-count // wide))
 
 
 def _table(log: Sequence[Mapping[str, Any]]) -> str:

@@ -15,7 +15,7 @@ import pytest
 from core import files, pictures, runs
 from core.errors import OutputError
 from core.lock import Lock
-from train.output import LOG_KEYS, Run, log_line
+from train.output import LOG_KEYS, Run, columns, log_line
 
 LINES = [json.dumps({"kimg": kimg, "loss_g": 0.5}) for kimg in (0.1, 0.2, 0.3)]
 
@@ -166,3 +166,13 @@ def test_a_table_that_is_open_elsewhere_ends_no_training(tmp_path: Path, monkeyp
         held.clear()
         run.sample(np.zeros((8, 8), np.uint8), images=300)
     assert [float(row["kimg"]) for row in table(tmp_path)] == [0.1, 0.2, 0.3] and len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "count", "expected"), [(0, 12, 6), (0, 64, 8), (0, 3, 3), (0, 17, 6), (3, 12, 4), (3, 64, 8), (9, 3, 1)]
+)
+def test_the_rows_of_a_sheet_are_as_even_as_they_go(classes: int, count: int, expected: int) -> None:
+    class Network:
+        num_classes = classes
+
+    assert columns(Network(), count=count) == expected  # type: ignore[arg-type]
