@@ -145,10 +145,10 @@ def find(path: str | Path, *, only: str = "", most: int | None = None, bare: boo
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path} does not exist; give --data a folder or zip of pictures, or the word phantoms")
+        raise DataError(f"{path} does not exist; name a folder or zip of pictures that is there")
     found: Folder | Zip
     if not path.is_dir() and not path.is_file():
-        raise DataError(f"{path} is neither a folder nor a zip; give --data a folder or zip of pictures")
+        raise DataError(f"{path} is neither a folder nor a zip; name a folder or zip of pictures")
     if path.is_dir():
         every = _below(path, most)
         names, says, partners = _wanted(every, Folder(path, tuple(every)), only, bare)
@@ -164,7 +164,7 @@ def find(path: str | Path, *, only: str = "", most: int | None = None, bare: boo
     elif path.suffix.lower() == ".zip":
         raise DataError(f"{path} is no whole zip, perhaps cut off on its way here; get it or make it again")
     else:
-        raise DataError(f"{path} is neither a folder nor a zip; give --data a folder or zip of pictures")
+        raise DataError(f"{path} is neither a folder nor a zip; name a folder or zip of pictures")
     if not found.names:
         looked = " ".join(sorted({*SUFFIXES, *VOLUMES, *PAIRS, *DICOM, ".npy"}))
         named = f" with a name like {only}" if only else ""

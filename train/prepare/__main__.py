@@ -1,8 +1,10 @@
 """python -m train.prepare SOURCE DEST.zip [--labels folders|FILE.csv] [--only P] [--axis A] [--slices S] [--window W]
+                                         [--size S] [--fit F]
 
 python -m train.prepare AD_NC adni.zip --labels folders
 python -m train.prepare scans brains.zip --only "*T1w*" --slices 40%-60%
 python -m train.prepare ct lungs.zip --window -1000,400
+python -m train.prepare photos cats.zip --size 256 --fit crop
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import Any
 from core import command
 from core.command import Parser
 from core.errors import SettingError
-from train.config import Config
+from core.frame import FITS
+from train.config import Config, parse_size
 from train.prepare import report
 from train.prepare.work import Asked, prepare
 from train.slicing import AXES, Slicing
@@ -42,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--window", default="auto", metavar="LOW,HIGH", help="values that become black and white; or file, full, auto"
     )
+    top.add_argument("--size", default="auto", metavar="SIZE", help="scale into a network of 256 or 224x192; auto: not")
+    top.add_argument("--fit", default="native", metavar="|".join(FITS), help="how, as of a training (default: native)")
     top.add_argument("--json", action="store_true", help="print the report as one JSON object")
     return top
 
@@ -49,14 +54,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and make the zip; returns the exit status. Raises StyloscopeError."""
     given = parser().parse_args(arguments)
-    Config.read({name: getattr(given, name) for name in ("axis", "slices", "window")})
+    Config.read({name: getattr(given, name) for name in ("axis", "slices", "window", "size", "fit")})
+    size = None if given.size == "auto" else parse_size(given.size)
     source, dest = Path(given.source), Path(given.dest)
     if dest.suffix.lower() != ".zip":
         raise SettingError("dest", given.dest, "the name of a zip, such as brains.zip")
     if source.is_dir() and dest.resolve().is_relative_to(source.resolve()):
         raise SettingError("dest", given.dest, f"a place outside {source}, or it would be read as part of it")
     slicing = Slicing(axis=given.axis, slices=given.slices, window=given.window)
-    said: dict[str, Any] = prepare(Asked(source, dest, slicing, only=given.only, labels=given.labels))
+    asked = Asked(source, dest, slicing, only=given.only, labels=given.labels, size=size, fit=given.fit)
+    said: dict[str, Any] = prepare(asked)
     shown = json.dumps(said, ensure_ascii=False) if given.json else report.text(said)
     print(shown.encode("utf-8", "backslashreplace").decode())  # names may have bytes that are no text
     return 0

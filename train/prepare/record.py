@@ -18,4 +18,5 @@ class Record:
     pixels: str
     number: int
     intensity: tuple[float, float, str | None] | None
+    before: tuple[int, int] | None = None  # its size in the source, where it was fitted into a frame
     brightest: int = 0  # of 16 bits that are taken as they are

@@ -22,6 +22,7 @@ __all__ = ["make", "manifest", "sheet", "sheet_path", "text"]
 
 SHEET = 48
 _MOST_NAMED = 1000
+_SMALLER = "give --size and --fit here or to the trainer"
 
 
 def make(
@@ -29,11 +30,12 @@ def make(
     records: Sequence[Record],
     names: Mapping[str, Record],
     *,
+    fitted: Frame | None,
     broken: Sequence[str],
     classes: tuple[str, ...],
     numbers: np.ndarray | None,
 ) -> dict[str, Any]:
-    """The report, as JSON."""
+    """The report, as JSON; `fitted` is the frame that the pictures were put into."""
     sizes = Counter(record.size for record in records)
     kinds = Counter("".join(PurePosixPath(item.name).suffixes[-2:]).lower() or "no suffix" for item in found.items)
     # What a prepared zip said of all its levels still holds of those that are taken from it.
@@ -43,6 +45,7 @@ def make(
     said = [found.source.says] if found.source.says else []
     bright = [one for one in records if one.brightest and found.manifest.intensity is None]
     gray = all(found.items[one.number].header.gray for one in bright)
+    picture = found.picture if fitted is None else fitted.crop[2:]
     dark = darkness(max((one.brightest for one in bright), default=0), gray=gray)
     return {
         "source": found.source.path.name,
@@ -52,8 +55,9 @@ def make(
         "sizes": {f"{h}x{w}": count for (h, w), count in sizes.most_common()},
         "modes": dict(Counter(record.mode for record in records).most_common()),
         "suffixes": dict(kinds.most_common()),
-        "picture": list(found.picture),
-        "frame": frame(found),
+        "picture": list(picture),
+        "frame": frame(picture),
+        "fitted": None if fitted is None else _fitted(fitted, records),
         "intensity": None if intensity is None else intensity.values(),
         "ranges": len(meant) if len(meant) > 1 else 0,
         "people": len(people),
@@ -65,13 +69,32 @@ def make(
     }
 
 
-def frame(found: Survey) -> dict[str, Any] | None:
-    """What --size auto will make of the set; None where no network is as large."""
+def frame(picture: tuple[int, int]) -> dict[str, Any] | None:
+    """What --size auto will make of pictures of that size; None where no network is as large."""
     try:
-        auto = Frame.of(found.picture, size=None, fit="native")
+        auto = Frame.of(picture, size=None, fit="native")
     except SettingError:
         return None
     return {"size": list(auto.size), "crop": list(auto.crop), "says": auto.says}
+
+
+def _fitted(frame: Frame, records: Sequence[Record]) -> dict[str, Any]:
+    """The frame that the pictures were put into, their sizes before, and how many are larger than they were."""
+    before = Counter(one.before for one in records if one.before is not None)
+    target = frame.crop[2:]
+    enlarged = sum(count for size, count in before.items() if _grows(size, target, fit=frame.fit))
+    return {
+        "size": list(frame.size),
+        "fit": frame.fit,
+        "sizes": {f"{h}x{w}": count for (h, w), count in before.most_common(_MOST_NAMED)},
+        "enlarged": enlarged,
+    }
+
+
+def _grows(size: tuple[int, int], target: tuple[int, ...], *, fit: str) -> bool:
+    """Whether a picture is enlarged; stretched ones, if they grow along either side."""
+    along = [there / here for here, there in zip(size, target, strict=True)]
+    return fit != "native" and (min(along) if fit == "pad" else max(along)) > 1
 
 
 def duplicates(names: Mapping[str, Record]) -> list[list[str]]:
@@ -110,6 +133,7 @@ def manifest(
         "sizes": said["sizes"],
         "crop": None if box is None else box["crop"],
         "size": None if box is None else box["size"],
+        "fitted": said["fitted"] and {key: said["fitted"][key] for key in ("size", "fit")},
         "intensity": said["intensity"],
         "classes": list(classes),
         "labels": None if numbers is None else [[name, int(numbers[one.number])] for name, one in names.items()],
@@ -154,11 +178,14 @@ def text(said: Mapping[str, Any]) -> str:
             "pictures",
             f"{said['pictures']} from {said['files']} files, {said['left_out']} left out as empty or unreadable",
         ),
+        *((("before", _before(said["fitted"])),) if said.get("fitted") else ()),
         ("sizes", _counts(said["sizes"])),
         ("modes", _counts(said["modes"])),
         (
             "network",
-            said["frame"]["says"] if said["frame"] else "larger than any network; give the trainer --size and --fit",
+            said["frame"]["says"]
+            if said["frame"]
+            else "larger than any network; give --size and --fit here or to the trainer",
         ),
         ("levels", _levels(said)),
         ("people", f"{said['people'] or 'not told by the names'}"),
@@ -168,6 +195,12 @@ def text(said: Mapping[str, Any]) -> str:
         *(("note", sentence) for sentence in said["says"]),
     ]
     return "\n".join(f"{name + ':':15}{value}" for name, value in lines)
+
+
+def _before(fitted: Mapping[str, Any]) -> str:
+    height, width = fitted["size"]
+    larger = f"; {fitted['enlarged']} of them enlarged" if fitted["enlarged"] else ""
+    return f"{_counts(fitted['sizes'])}, fitted to {height}x{width} by {fitted['fit']}{larger}"
 
 
 def _levels(said: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from core import pictures, sources
 from core.errors import DataError, OutputError
 from core.files import sweep, usable_folder, writing
+from core.frame import Frame
 from core.people import stem
 from train.data import WORKING_BYTES
 from train.items import Item, Shot
@@ -31,20 +32,28 @@ from train.survey import Survey, judge, survey
 
 __all__ = ["Asked", "prepare"]
 
-FORMAT = 3
+FORMAT = 4
 PART_PICTURES = 256
 _PART = "part.json"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a command line asks for."""
+    """What a command line asks for. Pictures stay as they are for `size` None and `fit` native."""
 
     source: Path
     dest: Path
     slicing: Slicing
     only: str = ""
     labels: str = ""
+    size: tuple[int, int] | None = None
+    fit: str = "native"
+
+    def frame(self, found: Survey) -> Frame | None:
+        """The frame that the pictures are put into, whose shown part is kept of them; None where they stay."""
+        if self.size is None and self.fit == "native":
+            return None
+        return Frame.of(found.picture, size=self.size, fit=self.fit)
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,8 @@ def prepare(asked: Asked) -> dict[str, Any]:
     with bar("looking at the files") as progress:
         found = survey(asked.source, slicing=asked.slicing, only=asked.only, each=lambda: _forward(progress))
     classes, numbers = labels.classes(found, asked.labels)
-    batches = list(_batches(found, asked.slicing))
+    frame = asked.frame(found)
+    batches = list(_batches(found, [asdict(asked.slicing), *([asdict(frame)] if frame else [])]))
     key = _hash([FORMAT, [batch.key for batch in batches], list(classes), [] if numbers is None else numbers.tolist()])
     before = _finished(asked.dest, key=key)
     if before is not None:
@@ -81,7 +91,7 @@ def prepare(asked: Asked) -> dict[str, Any]:
     with bar("preparing the pictures", total=found.count) as progress:
         for batch in batches:
             if not (folder / batch.file).is_file():
-                _make(folder / batch.file, batch)
+                _make(folder / batch.file, batch, frame)
             part, bad = _part(folder / batch.file)
             records += part
             broken |= bad
@@ -90,10 +100,10 @@ def prepare(asked: Asked) -> dict[str, Any]:
     if not records:
         raise DataError(f"{asked.source} has only empty slices; give other --slices or another --window")
     names = _names(records)
-    said = report.make(found, records, names, broken=sorted(broken), classes=classes, numbers=numbers)
+    said = report.make(found, records, names, fitted=frame, broken=sorted(broken), classes=classes, numbers=numbers)
     manifest = report.manifest(found, records, names, said=said, classes=classes, numbers=numbers, key=key)
     _join(asked.dest, folder, batches, names, manifest)
-    report.sheet(asked.dest, names, picture=found.picture)
+    report.sheet(asked.dest, names, picture=report.shape(said))
     shutil.rmtree(folder, ignore_errors=True)
     return {**said, "dest": str(asked.dest), "sheet": str(report.sheet_path(asked.dest))}
 
@@ -126,7 +136,7 @@ def _finished(dest: Path, *, key: str) -> dict[str, Any] | None:
     raise OutputError(f"{dest} is there already and {pass_on}; name another zip or move it away")
 
 
-def _batches(found: Survey, slicing: Slicing) -> Iterator[_Batch]:
+def _batches(found: Survey, settings: list[dict[str, Any]]) -> Iterator[_Batch]:
     """Items in their order, some 256 pictures together, a volume never cut."""
     waiting, pictured, first = list[Item](), 0, 0
     for number, item in enumerate(found.items):
@@ -134,7 +144,7 @@ def _batches(found: Survey, slicing: Slicing) -> Iterator[_Batch]:
         pictured += item.count
         if pictured >= PART_PICTURES or number == len(found.items) - 1:
             stamps = [[found.source.names[i], found.source.stamp(i)] for one in waiting for i in one.indices]
-            key = _hash([FORMAT, asdict(slicing), str(found.source.path.resolve()), stamps])
+            key = _hash([FORMAT, *settings, str(found.source.path.resolve()), stamps])
             yield _Batch(first, tuple(waiting), key)
             waiting, pictured, first = [], 0, number + 1
 
@@ -143,8 +153,8 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-def _make(path: Path, batch: _Batch) -> None:
-    """Read the items of a batch and write its part, whole or not at all."""
+def _make(path: Path, batch: _Batch, frame: Frame | None) -> None:
+    """Read the items of a batch, fit them into the frame if there is one, and write its part, whole or not at all."""
     largest = max(max(1, item.bytes) for item in batch.items)
     threads = max(1, min(os.cpu_count() or 1, WORKING_BYTES // largest))
     records, broken = list[dict[str, Any]](), dict[str, str]()
@@ -152,7 +162,7 @@ def _make(path: Path, batch: _Batch) -> None:
         # A few at a time: pictures that are done wait in memory for their turn.
         for start in range(0, len(batch.items), 2 * threads):
             some = range(start, min(start + 2 * threads, len(batch.items)))
-            for done, bad in pool.map(lambda place: _encoded(batch.items[place], batch.first + place), some):
+            for done, bad in pool.map(lambda k: _encoded(batch.items[k], batch.first + k, frame), some):
                 broken.update(bad)
                 for record, data in done:
                     archive.writestr(f"{len(records)}.png", data)
@@ -160,7 +170,7 @@ def _make(path: Path, batch: _Batch) -> None:
         archive.writestr(_PART, json.dumps({"records": records, "broken": broken}))
 
 
-def _encoded(item: Item, number: int) -> tuple[list[tuple[Record, bytes]], dict[str, str]]:
+def _encoded(item: Item, number: int, frame: Frame | None) -> tuple[list[tuple[Record, bytes]], dict[str, str]]:
     """The pictures of an item as PNG, and the files of it that cannot be read, and why."""
     done, broken = list[tuple[Record, bytes]](), dict[str, str]()
     try:
@@ -168,15 +178,19 @@ def _encoded(item: Item, number: int) -> tuple[list[tuple[Record, bytes]], dict[
             if shot.pixels is None:
                 broken[shot.name] = shot.wrong
             else:
-                done.append(_one(shot, number))
+                done.append(_one(shot, number, frame))
     except sources.UNREADABLE as wrong:
         return [], {item.name: sources.reason(wrong)}
     return done, broken
 
 
-def _one(shot: Shot, number: int) -> tuple[Record, bytes]:
+def _one(shot: Shot, number: int, frame: Frame | None) -> tuple[Record, bytes]:
     pixels = shot.pixels
     assert pixels is not None
+    before = None
+    if frame is not None:
+        before = (pixels.shape[0], pixels.shape[1])
+        pixels = np.ascontiguousarray(pictures.crop(frame.place(pixels), frame.crop))
     if pixels.ndim == 3 and pictures.is_gray(pixels):
         pixels = np.ascontiguousarray(pixels[..., 0])
     bits, kind = pixels.dtype.itemsize * 8, "gray" if pixels.ndim == 2 else "RGB"
@@ -190,6 +204,7 @@ def _one(shot: Shot, number: int) -> tuple[Record, bytes]:
         pixels=digest,
         number=number,
         intensity=None if about is None else (about.slope, about.intercept, about.unit),
+        before=before,
         brightest=shot.brightest,
     )
     return record, pictures.encode(pixels, "png", level=6)
@@ -208,7 +223,7 @@ def _part(path: Path) -> tuple[list[Record], dict[str, str]]:
         with zipfile.ZipFile(path) as archive:
             said = json.loads(archive.read(_PART))
         records = [
-            Record(**{**one, "size": tuple(one["size"]), "intensity": one["intensity"] and tuple(one["intensity"])})
+            Record(**{**one, **{key: one[key] and tuple(one[key]) for key in ("size", "intensity", "before")}})
             for one in said["records"]
         ]
         return records, dict(said["broken"])

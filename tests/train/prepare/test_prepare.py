@@ -248,11 +248,11 @@ def test_killed_in_the_middle_it_goes_on(
     whole = prepared(capsys, tmp_path / "in", tmp_path / "whole.zip")
     read, encoded = list[str](), work._one
 
-    def dying(shot: Any, number: int) -> Any:
+    def dying(shot: Any, *where: Any) -> Any:
         if len(read) == 12:
             raise KeyboardInterrupt
         read.append(shot.name)
-        return encoded(shot, number)
+        return encoded(shot, *where)
 
     monkeypatch.setattr(work, "_one", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -261,7 +261,7 @@ def test_killed_in_the_middle_it_goes_on(
     parts = sorted(p.name for p in (tmp_path / "out.zip.parts").iterdir())
     assert len(parts) == 2 and all(name.endswith(".zip") for name in parts)
     again = list[str]()
-    monkeypatch.setattr(work, "_one", lambda shot, number: again.append(shot.name) or encoded(shot, number))
+    monkeypatch.setattr(work, "_one", lambda shot, *where: again.append(shot.name) or encoded(shot, *where))
     said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip")
     assert len(again) == 13, "what was done is not read again"
     assert said["pictures"] == whole["pictures"] and not (tmp_path / "out.zip.parts").exists()
@@ -289,7 +289,7 @@ def test_kill_9(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom train.prepare import work\nfrom train.prepare.__main__ import main\n"
         "work.PART_PICTURES = 3\nmade, parts = work._make, []\n"
-        "def slow(path, batch):\n    made(path, batch)\n    print('part', flush=True)\n    parts.append(path)\n"
+        "def slow(path, *what):\n    made(path, *what)\n    print('part', flush=True)\n    parts.append(path)\n"
         "    time.sleep(600 * (len(parts) == 3))\n"
         "work._make = slow\nmain(sys.argv[1:])\n"
     )
@@ -349,3 +349,52 @@ def test_a_cell_that_no_table_has_is_told_as_a_table_that_cannot_be_read(tmp_pat
     with pytest.raises(DataError, match="big.csv cannot be read as a table of labels"):
         work.prepare(work.Asked(tmp_path / "in", tmp_path / "o.zip", Slicing(), labels=str(tmp_path / "big.csv")))
     assert not (tmp_path / "o.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "fit"),
+    [
+        ("16", "native"),
+        ("14x12", "native"),
+        ("20x16", "pad"),
+        ("16x24", "crop"),
+        ("48x32", "stretch"),
+        ("auto", "crop"),
+    ],
+)
+@pytest.mark.parametrize("wide", [False, True])
+def test_fitted_pictures_are_those_that_a_training_would_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str, fit: str, wide: bool
+) -> None:
+    for seed, shape in enumerate([(28, 24)] * 3 + [(40, 24), (9, 30)]):
+        if wide:
+            levels = np.random.default_rng(seed).integers(0, 65536, shape, dtype=np.uint16)
+            make.save(tmp_path / "in" / f"{seed}.png", Image.fromarray(levels))
+        else:
+            make.save(tmp_path / "in" / f"{seed}.png", make.picture("RGB", shape, seed=seed))
+    said = prepared(capsys, tmp_path / "in", tmp_path / "out.zip", "--size", size, "--fit", fit)
+    source = opened(tmp_path / "in", size=size, fit=fit)
+    height, width = source.frame.size
+    found = opened(tmp_path / "out.zip", size=f"{height}x{width}")
+    assert np.array_equal(found.pixels, source.pixels) and found.frame.crop == source.frame.crop
+    assert found.pixels.dtype == (np.uint16 if wide else np.uint8)
+    shown = "{}x{}".format(*source.frame.crop[2:])
+    assert said["sizes"] == {shown: 5} and said["picture"] == list(source.frame.crop[2:])
+    assert said["fitted"]["sizes"] == {"28x24": 3, "40x24": 1, "9x30": 1}
+    assert said_inside(tmp_path / "out.zip")["fitted"] == {"size": [height, width], "fit": fit}
+    expected = {"pad": 0, "crop": 1, "stretch": 5, "native": 0}[fit]
+    assert said["fitted"]["enlarged"] == (expected if (size, fit) != ("auto", "crop") else 1)
+    with pytest.raises(OutputError, match="with other settings"):
+        main([str(tmp_path / "in"), str(tmp_path / "out.zip")])
+    assert prepared(capsys, tmp_path / "in", tmp_path / "out.zip", "--size", size, "--fit", fit) == said
+    (tmp_path / "out.png").unlink()
+    assert main([str(tmp_path / "in"), str(tmp_path / "out.zip"), "--size", size, "--fit", fit]) == 0
+    assert f"fitted to {height}x{width} by {fit}" in capsys.readouterr().out and (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("flags", [("--size", "67"), ("--size", "2048"), ("--fit", "cover"), ("--size", "0x16")])
+def test_sizes_and_fits_that_there_are_not_are_refused(tmp_path: Path, flags: tuple[str, str]) -> None:
+    make.folder(tmp_path / "in", count=2)
+    with pytest.raises(SettingError, match=flags[0][2:]):
+        main([str(tmp_path / "in"), str(tmp_path / "out.zip"), *flags])
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
