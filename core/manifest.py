@@ -22,20 +22,19 @@ class Manifest:
 
     `labels` are whole numbers from 0, as the dataset.json of StyleGAN2-ADA's own tool has them: {"labels": [[name,
     class], ...]}; `classes` are their names, `people` who is on a picture, `intensity` what all gray levels stand for,
-    `ranges` of how many things they do where each scan has its own.
+    `intensities` what those of single pictures do where each scan has its own range.
     """
 
     labels: Mapping[str, int] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     people: Mapping[str, str] = field(default_factory=dict)
     intensity: Intensity | None = None
-    ranges: int = 0
+    intensities: Mapping[str, Intensity] = field(default_factory=dict)
 
-    def unit(self, window: Intensity | None) -> Intensity | None:
-        """What levels of its pictures stand for that went through a `window`, None for those as they are."""
-        return (
-            window if self.intensity is None else self.intensity if window is None else self.intensity.through(window)
-        )
+    def unit(self, window: Intensity | None, *, name: str) -> Intensity | None:
+        """What levels of the picture `name` stand for that went through a `window`, None for those as they are."""
+        own = self.intensity or self.intensities.get(name)
+        return window if own is None else own if window is None else own.through(window)
 
     @classmethod
     def of(cls, source: Folder | Zip) -> Manifest:
@@ -74,17 +73,16 @@ class Manifest:
             classes=tuple(named) if labels else (),
             people={name: who for name, who in (people or {}).items() if isinstance(who, str)},
             intensity=Intensity.read(said.get("intensity")),
-            ranges=_ranges(said.get("intensities")),
+            intensities=_intensities(said.get("intensities")),
         )
 
 
-def _ranges(said: object) -> int:
-    """How many kinds of levels the `intensities` of single pictures are."""
-    values = said.values() if isinstance(said, dict) else ()
-    return len(
-        {
-            tuple(one)
-            for one in values
-            if isinstance(one, list) and all(isinstance(x, float | int | str | None) for x in one)
-        }
-    )
+def _intensities(said: object) -> dict[str, Intensity]:
+    """Those of single pictures, [slope, intercept, unit] each, by name."""
+    found = {}
+    for name, one in said.items() if isinstance(said, dict) else ():
+        values = dict(zip(("slope", "intercept", "unit"), one, strict=False)) if isinstance(one, list) else None
+        intensity = Intensity.read(values)
+        if intensity is not None:
+            found[name] = intensity
+    return found

@@ -152,7 +152,7 @@ class Frames:
         pixels = _compact(pixels, rows)
         if channels is None and planes == 3 and all(read[row].gray for row in rows):
             pixels = pixels[:, :1] if kept else np.ascontiguousarray(pixels[:, :1])
-        intensity, units = _units(found, [read[row].intensity for row in rows])
+        intensity, units = _units(found, [read[row] for row in rows])
         return cls(
             pixels,
             frame=frame,
@@ -420,24 +420,22 @@ def _free() -> int:
         return 4 * 2**30
 
 
-def _units(found: Survey, said: list[Intensity | None]) -> tuple[Intensity | None, list[str]]:
+def _units(found: Survey, read: Sequence[_Read]) -> tuple[Intensity | None, list[str]]:
     """What all levels stand for, where they stand for one thing, and a sentence about it."""
-    kinds = {found.manifest.unit(one) for one in said}
-    ranges, remedy = len(kinds), "give --window LOW,HIGH"
-    if kinds == {None}:
-        ranges, remedy = found.manifest.ranges, "prepare it again with --window LOW,HIGH"
-    if ranges <= 1:
+    kinds = {found.manifest.unit(one.intensity, name=one.name) for one in read}
+    if len(kinds) == 1:
         intensity = next(iter(kinds))
         return intensity, [f"black to white is {intensity.says()}"] if intensity else []
+    remedy = "prepare the scans again with" if found.manifest.intensities else "give"
     return None, [
-        f"black to white is a range of its own in each of {ranges} scans, so levels have no common unit; "
-        f"{remedy} to have one"
+        f"black to white is a range of its own in each of {len(kinds)} scans, so levels have no common unit; "
+        f"{remedy} --window LOW,HIGH to have one"
     ]
 
 
 def _dark(found: Survey, read: Mapping[int, _Read]) -> list[str]:
     """That 16-bit pictures without a unit are dark, and what to do about it."""
-    if found.manifest.intensity is not None:
+    if found.manifest.intensity is not None or found.manifest.intensities:
         return []
     alike = [one for one in read.values() if one.brightest]
     gray = all(one.item.header.gray for one in alike)

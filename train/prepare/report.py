@@ -39,11 +39,12 @@ def make(
     sizes = Counter(record.size for record in records)
     kinds = Counter("".join(PurePosixPath(item.name).suffixes[-2:]).lower() or "no suffix" for item in found.items)
     # What a prepared zip said of all its levels still holds of those that are taken from it.
-    meant = {found.manifest.unit(None if one.intensity is None else Intensity(*one.intensity)) for one in records}
+    meant = {_unit(found, one) for one in records}
     intensity = next(iter(meant)) if len(meant) == 1 else None
     people = {who for item in found.items if (who := found.who(item)) is not None}
     said = [found.source.says] if found.source.says else []
-    bright = [one for one in records if one.brightest and found.manifest.intensity is None]
+    told = found.manifest.intensity is not None or found.manifest.intensities
+    bright = [one for one in records if one.brightest and not told]
     gray = all(found.items[one.number].header.gray for one in bright)
     picture = found.picture if fitted is None else fitted.crop[2:]
     dark = darkness(max((one.brightest for one in bright), default=0), gray=gray)
@@ -67,6 +68,12 @@ def make(
         "broken": sorted(broken)[:_MOST_NAMED],
         "says": [*said, *found.says, *([dark] if dark else [])],
     }
+
+
+def _unit(found: Survey, record: Record) -> Intensity | None:
+    """What the levels of a picture stand for, also where a zip that was prepared before said so."""
+    window = None if record.intensity is None else Intensity(*record.intensity)
+    return found.manifest.unit(window, name=record.source)
 
 
 def frame(picture: tuple[int, int]) -> dict[str, Any] | None:
@@ -124,7 +131,8 @@ def manifest(
 ) -> dict[str, Any]:
     """dataset.json: the report, and for each picture its source, person and class. See docs/data.md."""
     people = {name: who for name, record in names.items() if (who := found.who(found.items[record.number]))}
-    own = {name: record.intensity for name, record in names.items() if record.intensity is not None}
+    units = {name: unit for name, record in names.items() if (unit := _unit(found, record)) is not None}
+    own = {name: [*unit.values().values()] for name, unit in units.items()}
     box = said["frame"]
     return {
         "format": 1,
@@ -139,7 +147,7 @@ def manifest(
         "labels": None if numbers is None else [[name, int(numbers[one.number])] for name, one in names.items()],
         "people": people,
         "sources": {name: record.source for name, record in names.items()},
-        "intensities": None if said["intensity"] else {name: list(one) for name, one in own.items()} or None,
+        "intensities": None if said["intensity"] else own or None,
         "report": dict(said),
     }
 
@@ -207,7 +215,8 @@ def _levels(said: Mapping[str, Any]) -> str:
     if said["intensity"]:
         return Intensity(**said["intensity"]).says()
     if said.get("ranges"):
-        return f"a range of its own in each of {said['ranges']} scans; give --window LOW,HIGH to have one in common"
+        apart = f"a range of its own in each of {said['ranges']} scans"
+        return f"{apart}; prepare the scans with --window LOW,HIGH to have one in common"
     return "as they are, without a unit"
 
 

@@ -127,10 +127,29 @@ def test_ranges_of_their_own_are_said(tmp_path: Path, capsys: pytest.CaptureFixt
     for number in (1, 2, 3):
         scans.nifti(tmp_path / "in" / f"sub-{number}.nii.gz", scans.head() * number)
     assert main([str(tmp_path / "in"), str(tmp_path / "out.zip")]) == 0
-    told = "levels:        a range of its own in each of 3 scans; give --window LOW,HIGH to have one in common"
+    told = "levels:        a range of its own in each of 3 scans; prepare the scans with --window LOW,HIGH to have one"
     assert told in capsys.readouterr().out
     says = " ".join(opened(tmp_path / "out.zip").says)
-    assert "own in each of 3 scans, so levels have no common unit; prepare it again with --window LOW,HIGH" in says
+    assert "own in each of 3 scans, so levels have no common unit; prepare the scans again with --window" in says
+
+
+def test_ranges_of_their_own_outlive_a_second_preparing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        scans.nifti(tmp_path / "in" / f"sub-{number}.nii.gz", scans.head() * number)
+    prepared(capsys, tmp_path / "in", tmp_path / "one.zip")
+    first = said_inside(tmp_path / "one.zip")
+    assert prepared(capsys, tmp_path / "one.zip", tmp_path / "two.zip")["ranges"] == 3
+    assert said_inside(tmp_path / "two.zip")["intensities"] == first["intensities"]
+    alone = prepared(capsys, tmp_path / "one.zip", tmp_path / "three.zip", "--only", "sub-2*")
+    own = next(one for name, one in first["intensities"].items() if name.startswith("sub-2"))
+    assert [*alone["intensity"].values()] == own, "those of one scan have one meaning"
+    assert opened(tmp_path / "one.zip", only="sub-2*").facts()["intensity"] == alone["intensity"]
+    # A window cuts levels, which still mean something else in each scan.
+    cut = prepared(capsys, tmp_path / "one.zip", tmp_path / "four.zip", "--window", "0,32768")
+    assert cut["ranges"] == 3 and cut["intensity"] is None
+    windowed = next(one for name, one in said_inside(tmp_path / "four.zip")["intensities"].items() if "sub-2" in name)
+    assert windowed[0] == pytest.approx(own[0] * 32768 / 65535) and windowed[1] == pytest.approx(own[1])
+    assert not opened(tmp_path / "one.zip", window="0,32768").facts()
 
 
 def test_the_contact_sheet_is_in_the_frame_of_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
