@@ -19,4 +19,5 @@ class Record:
     number: int
     intensity: tuple[float, float, str | None] | None
     before: tuple[int, int] | None = None  # its size in the source, where it was fitted into a frame
+    ends: tuple[float, float] = (0.0, 0.0)  # shares of its values that are black and white to the last level
     brightest: int = 0  # of 16 bits that are taken as they are

@@ -22,6 +22,7 @@ __all__ = ["make", "manifest", "sheet", "sheet_path", "text"]
 
 SHEET = 48
 _MOST_NAMED = 1000
+_MOST_WHITE = 0.05  # of the values of windowed scans
 _SMALLER = "give --size and --fit here or to the trainer"
 
 
@@ -47,6 +48,7 @@ def make(
     bright = [one for one in records if one.brightest and not told]
     gray = all(found.items[one.number].header.gray for one in bright)
     picture = found.picture if fitted is None else fitted.crop[2:]
+    ends = np.mean([one.ends for one in records], axis=0).tolist()
     dark = darkness(max((one.brightest for one in bright), default=0), gray=gray)
     return {
         "source": found.source.path.name,
@@ -60,14 +62,24 @@ def make(
         "frame": frame(picture),
         "fitted": None if fitted is None else _fitted(fitted, records),
         "intensity": None if intensity is None else intensity.values(),
+        "ends": {"black": ends[0], "white": ends[1]},
         "ranges": len(meant) if len(meant) > 1 else 0,
         "people": len(people),
         "classes": _classes(records, classes, numbers),
         "duplicates": duplicates(names),
         "resampled": {name: list(pixel) for name, pixel in list(found.resampled.items())[:_MOST_NAMED]},
         "broken": sorted(broken)[:_MOST_NAMED],
-        "says": [*said, *found.says, *([dark] if dark else [])],
+        "says": [*said, *found.says, *([dark] if dark else []), *_cut_off(records)],
     }
+
+
+def _cut_off(records: Sequence[Record]) -> list[str]:
+    """That a window takes much of the scans for white."""
+    windowed = [one.ends[1] for one in records if one.intensity is not None]
+    share = float(np.mean(windowed)) if windowed else 0.0
+    if share <= _MOST_WHITE:
+        return []
+    return [f"{share:.0%} of the values are at or above what is white; a higher HIGH in --window LOW,HIGH keeps them"]
 
 
 def _unit(found: Survey, record: Record) -> Intensity | None:
@@ -196,6 +208,7 @@ def text(said: Mapping[str, Any]) -> str:
             else "larger than any network; give --size and --fit here or to the trainer",
         ),
         ("levels", _levels(said)),
+        *((("at the ends", _ends(said["ends"])),) if said.get("ends") else ()),
         ("people", f"{said['people'] or 'not told by the names'}"),
         ("classes", _counts(said["classes"]) or "none"),
         ("duplicates", _duplicates(said["duplicates"])),
@@ -218,6 +231,10 @@ def _levels(said: Mapping[str, Any]) -> str:
         apart = f"a range of its own in each of {said['ranges']} scans"
         return f"{apart}; prepare the scans with --window LOW,HIGH to have one in common"
     return "as they are, without a unit"
+
+
+def _ends(ends: Mapping[str, float]) -> str:
+    return f"{ends['black']:.1%} of the values are black, {ends['white']:.1%} white, to the last level"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

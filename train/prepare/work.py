@@ -32,7 +32,7 @@ from train.survey import Survey, judge, survey
 
 __all__ = ["Asked", "prepare"]
 
-FORMAT = 4
+FORMAT = 5
 PART_PICTURES = 256
 _PART = "part.json"
 
@@ -187,6 +187,7 @@ def _encoded(item: Item, number: int, frame: Frame | None) -> tuple[list[tuple[R
 def _one(shot: Shot, number: int, frame: Frame | None) -> tuple[Record, bytes]:
     pixels = shot.pixels
     assert pixels is not None
+    ends = (float(np.mean(pixels == 0)), float(np.mean(pixels == np.iinfo(pixels.dtype).max)))
     before = None
     if frame is not None:
         before = (pixels.shape[0], pixels.shape[1])
@@ -205,6 +206,7 @@ def _one(shot: Shot, number: int, frame: Frame | None) -> tuple[Record, bytes]:
         number=number,
         intensity=None if about is None else (about.slope, about.intercept, about.unit),
         before=before,
+        ends=ends,
         brightest=shot.brightest,
     )
     return record, pictures.encode(pixels, "png", level=6)
@@ -223,7 +225,7 @@ def _part(path: Path) -> tuple[list[Record], dict[str, str]]:
         with zipfile.ZipFile(path) as archive:
             said = json.loads(archive.read(_PART))
         records = [
-            Record(**{**one, **{key: one[key] and tuple(one[key]) for key in ("size", "intensity", "before")}})
+            Record(**{**one, **{key: one[key] and tuple(one[key]) for key in ("size", "intensity", "before", "ends")}})
             for one in said["records"]
         ]
         return records, dict(said["broken"])

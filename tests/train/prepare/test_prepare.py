@@ -123,6 +123,19 @@ def test_a_window_of_levels_that_have_a_unit_keeps_it(tmp_path: Path, capsys: py
     assert opened(tmp_path / "all.zip", window="16384,49152").facts()["intensity"] == said["intensity"]
 
 
+def test_what_a_window_cuts_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.tile(np.linspace(0, 999, 1000, dtype=np.float32).reshape(20, 50, 1), (1, 1, 4))
+    scans.nifti(tmp_path / "a.nii.gz", values)
+    shares = {}
+    for window in ("0,2000", "0,959", "100,499"):
+        said = prepared(capsys, tmp_path / "a.nii.gz", tmp_path / f"{window}.zip", "--window", window)
+        shares[window] = said["ends"]["black"], said["ends"]["white"], said["says"]
+    note = "50% of the values are at or above what is white; a higher HIGH in --window LOW,HIGH keeps them"
+    assert shares == {"0,2000": (0.001, 0, []), "0,959": (0.001, 0.041, []), "100,499": (0.101, 0.501, [note])}
+    assert main([str(tmp_path / "a.nii.gz"), str(tmp_path / "100,499.zip"), "--window", "100,499"]) == 0
+    assert "at the ends:   10.1% of the values are black, 50.1% white" in capsys.readouterr().out
+
+
 def test_ranges_of_their_own_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2, 3):
         scans.nifti(tmp_path / "in" / f"sub-{number}.nii.gz", scans.head() * number)
