@@ -33,11 +33,14 @@ class Intensity:
         """What a file says under `intensity`; None where it says nothing that can be used."""
         if not isinstance(said, Mapping):
             return None
-        slope, intercept, unit = said.get("slope"), said.get("intercept"), said.get("unit")
-        numbers = [value for value in (slope, intercept) if isinstance(value, int | float) and math.isfinite(value)]
-        if len(numbers) != 2 or not slope or not (unit is None or isinstance(unit, str)):
+        slope, intercept = (_number(said.get(key)) for key in ("slope", "intercept"))
+        unit = said.get("unit")
+        if not slope or intercept is None or not (unit is None or isinstance(unit, str)):
             return None
-        return cls(float(numbers[0]), float(numbers[1]), unit[:32] if unit else None)
+        # The value of each level, also where a file names a slope as large as numbers go.
+        if not math.isfinite(slope * LEVELS + intercept):
+            return None
+        return cls(slope, intercept, unit[:32] if unit else None)
 
     def values(self) -> dict[str, Any]:
         """As JSON: {"slope", "intercept", "unit"}."""
@@ -50,3 +53,14 @@ class Intensity:
     def says(self) -> str:
         """The range in words, such as `-1000 to 1000 HU`."""
         return f"{self.intercept:g} to {self.slope * LEVELS + self.intercept:g} {self.unit or '(no unit known)'}"
+
+
+def _number(value: object) -> float | None:
+    """A finite number; None for whatever else a file may have there, such as a whole number of a thousand digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -12,7 +12,7 @@ import math
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ MOST_RUNS = 200
 MOST_MOMENTS = 1000
 MOST_KEYS = 64
 MOST_WORDS = 2000  # characters of a text taken from a run
+MOST_COMMANDS = 1 << 16  # bytes of command.txt that are read
 LARGEST_SHEET = 32 << 20  # bytes
 LARGEST_SIDES = 64_000_000  # pixels of a sheet
 LARGEST_LOCK = 1 << 12
@@ -113,12 +114,16 @@ def state(run: Path, *, age: float | None = None) -> str:
     )
 
 
-def facts(run: Path) -> dict[str, Any]:
-    """What the panel shows of a run beside its curves and pictures: texts and finite numbers only."""
+def facts(run: Path, *, told: Callable[[str, str], str] = lambda name, text: text) -> dict[str, Any]:
+    """What the panel shows of a run beside its curves and pictures: texts and finite numbers only.
+
+    `told` gives what is to be read of a text by its name, a setting's, "command" or "warning", before it is cut.
+    """
     lines, config, best = runs.tail(run), _config(run), _best(run)
     # What the measures warn of, that nothing better has come, is over with the next best network.
     since = best["kimg"] if best else -math.inf
     measured = [line for line in runs.tail(run, runs.METRICS) if (_number(line.get("kimg")) or 0.0) > since]
+    warning = _warning(lines, measured)
     end = _end(config)
     seen = _number(lines[-1].get("kimg")) if lines else None
     phases = _phases(config, end)
@@ -129,10 +134,10 @@ def facts(run: Path) -> dict[str, Any]:
         "end": end,
         "seconds_left": _number(left),
         "seconds_per_kimg": _number(1 / rate) if rate else None,
-        "warning": _warning(lines, measured),
+        "warning": _clean(told("warning", warning)) if warning is not None else None,
         "best": best,
-        "command": runs.text(run, runs.COMMAND, most=MOST_WORDS),
-        "config": _table(config),
+        "command": _command(run, told),
+        "config": _table(config, told),
         "networks": [path.stem for path in _thinned(_numbered(run, runs.CHECKPOINTS))],
     }
 
@@ -290,7 +295,7 @@ def _last_warning(lines: list[dict[str, Any]]) -> tuple[float, str] | None:
             texts = [said] if isinstance(said, str) else said if isinstance(said, list) else []
             words = " ".join(text for text in texts if isinstance(text, str))
             if words:
-                return _number(line.get("kimg")) or 0.0, _clean(words)
+                return _number(line.get("kimg")) or 0.0, words
     return None
 
 
@@ -323,12 +328,23 @@ def _config(run: Path) -> dict[str, Any]:
         return {}
 
 
-def _table(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _command(run: Path, told: Callable[[str, str], str]) -> str:
+    """Whole lines of command.txt alone: of a path that is cut nobody could tell where it ends."""
+    text, whole = runs.text(run, runs.COMMAND, most=MOST_COMMANDS), runs.text(run, runs.COMMAND, most=2 * MOST_COMMANDS)
+    if text != whole:
+        text = text.rpartition("\n")[0]
+    lines = told("command", text).splitlines()
+    while len(lines) > 1 and sum(map(len, lines)) + len(lines) > MOST_WORDS:
+        lines.pop(0)  # the newest is what the run does now
+    return "\n".join(lines)[:MOST_WORDS]
+
+
+def _table(config: Mapping[str, Any], told: Callable[[str, str], str]) -> list[tuple[str, str]]:
     """Settings as rows of text; what auto became follows the rest."""
     resolved = config.get("resolved")
     pairs = [(key, value) for key, value in config.items() if key != "resolved"]
     pairs += [(f"resolved {key}", value) for key, value in resolved.items()] if isinstance(resolved, dict) else []
-    return [(_clean(key)[:60], _clean(_words(value))[:200]) for key, value in pairs[:200]]
+    return [(_clean(key)[:60], _clean(told(key, _words(value)))[:200]) for key, value in pairs[:200]]
 
 
 def _words(value: object) -> str:

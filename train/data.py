@@ -24,7 +24,7 @@ from core.frame import Frame, as_planes, at_depth, averaged
 from core.intensity import Intensity
 from train import phantoms, schedule
 from train.items import Item
-from train.slicing import darkness
+from train.slicing import common
 from train.survey import Survey, judge, survey, ten
 
 __all__ = ["Data", "Frames", "Phantoms", "Survey", "survey"]
@@ -156,7 +156,12 @@ class Frames:
         return cls(
             pixels,
             frame=frame,
-            says=[*_remarks(found, broken, pixels), *_mixed(read, planes, asked=channels), *_dark(found, read), *units],
+            says=[
+                *_remarks(found, broken, pixels),
+                *_mixed(read, planes, asked=channels),
+                *found.dark(read.values()),
+                *units,
+            ],
             kept=kept,
             names=[read[row].name for row in rows],
             who=[found.who(read[row].item) for row in rows],
@@ -329,6 +334,7 @@ class _Read:
     gray: bool
     intensity: Intensity | None
     brightest: int  # of 16 bits that are taken as they are, else 0
+    cut: bool  # whether a window changes it
 
 
 def _read(
@@ -350,7 +356,7 @@ def _read(
                     continue
                 put(row, shot.pixels)
                 gray = pictures.is_gray(shot.pixels)
-                read[row] = _Read(shot.name, item, number, gray, shot.intensity, shot.brightest)
+                read[row] = _Read(shot.name, item, number, gray, shot.intensity, shot.brightest, shot.cut)
                 row += 1
         except sources.UNREADABLE as wrong:
             return {}, {item.name: sources.reason(wrong)}
@@ -422,25 +428,12 @@ def _free() -> int:
 
 def _units(found: Survey, read: Sequence[_Read]) -> tuple[Intensity | None, list[str]]:
     """What all levels stand for, where they stand for one thing, and a sentence about it."""
-    kinds = {found.manifest.unit(one.intensity, name=one.name) for one in read}
-    if len(kinds) == 1:
-        intensity = next(iter(kinds))
+    intensity, ranges, apart = common([found.manifest.unit(one.intensity, name=one.name) for one in read])
+    if not ranges:
         return intensity, [f"black to white is {intensity.says()}"] if intensity else []
     remedy = "prepare the scans again with" if found.manifest.intensities else "give"
-    return None, [
-        f"black to white is a range of its own in each of {len(kinds)} scans, so levels have no common unit; "
-        f"{remedy} --window LOW,HIGH to have one"
-    ]
-
-
-def _dark(found: Survey, read: Mapping[int, _Read]) -> list[str]:
-    """That 16-bit pictures without a unit are dark, and what to do about it."""
-    if found.manifest.intensity is not None or found.manifest.intensities:
-        return []
-    alike = [one for one in read.values() if one.brightest]
-    gray = all(one.item.header.gray for one in alike)
-    said = darkness(max((one.brightest for one in alike), default=0), gray=gray)
-    return [said] if said else []
+    also = f"; {remedy} --window LOW,HIGH to have one" if ranges > 1 else ""
+    return None, [f"black to white is {apart}, so levels have no common unit{also}"]
 
 
 def _mixed(read: Mapping[int, _Read], planes: int, *, asked: int | None) -> list[str]:

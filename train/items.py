@@ -15,26 +15,29 @@ from core.errors import PictureError
 from core.intensity import Intensity
 from core.pictures import Header
 from core.sources import Folder, Zip
-from train.slicing import BYTES_LIMIT, Slicing, levels, sampled
+from train.slicing import BYTES_LIMIT, DARK, Slicing, levels, sampled
 
 __all__ = ["ArrayItem", "Item", "OneFile", "PictureItem", "Shot", "StackItem"]
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: its name in the set, and its pixels, None where it cannot be read, for the reason `wrong`."""
+    """One picture: its name in the set, and its pixels, None where it cannot be read, for the reason `wrong`.
+
+    `plain` says that its 16-bit levels are the numbers of its file, `cut` that a window that is asked for changes it.
+    """
 
     name: str
     pixels: np.ndarray | None
     intensity: Intensity | None = None
     wrong: str = ""
+    plain: bool = False
+    cut: bool = True
 
     @property
     def brightest(self) -> int:
-        """The greatest level of a 16-bit picture that no window has made, else 0."""
-        if self.pixels is None or self.pixels.dtype != np.uint16 or self.intensity is not None:
-            return 0
-        return int(self.pixels.max())
+        """The greatest number, at least 1, of a file of 16 bits that is taken as it is, else 0."""
+        return max(1, int(self.pixels.max())) if self.pixels is not None and self.plain else 0
 
 
 class Item(Protocol):
@@ -110,13 +113,21 @@ class PictureItem(OneFile):
 
     def read(self) -> Iterator[Shot]:
         """The picture."""
-        windowed = self.slicing.window != "auto" and self.header.gray and self.header.wide
-        picture = pictures.read(self.source.open(self.index), name=self.name, raw=windowed)
-        if not windowed:
-            yield Shot(self.name, picture)
+        cut = self.header.gray and self.header.wide
+        windowed = cut and self.slicing.window != "auto"
+        picture = self._picture(raw=windowed)
+        if windowed:
+            turn, intensity = _depth(picture[None], self.slicing)
+            yield Shot(self.name, turn(picture), intensity)
             return
-        turn, intensity = _depth(picture[None], self.slicing)
-        yield Shot(self.name, turn(picture), intensity)
+        plain = picture.dtype == np.uint16
+        if plain and cut and picture.max() <= DARK:
+            # Floats are stretched; only of a dark picture it matters whether these were some.
+            plain = bool(self._picture(raw=True).max() == picture.max())
+        yield Shot(self.name, picture, plain=plain, cut=cut)
+
+    def _picture(self, *, raw: bool) -> np.ndarray:
+        return pictures.read(self.source.open(self.index), name=self.name, raw=raw)
 
 
 @dataclass(frozen=True)
@@ -161,12 +172,13 @@ class StackItem(OneFile):
         names = [f"{self.name}#{page:03}" for page in self._chosen]
         pages = pictures.read_pages(self.source.open(self.index), self._chosen, name=self.name)
         if not (self.head.gray and self.head.wide):
-            yield from map(Shot, names, pages)
+            for name, page in zip(names, pages, strict=True):
+                yield Shot(name, page, plain=page.dtype == np.uint16, cut=False)
             return
         stack = np.stack(list(pages))
         turn, intensity = _depth(stack, self.slicing)
         for name, page in zip(names, stack, strict=True):
-            yield Shot(name, turn(page), intensity)
+            yield Shot(name, turn(page), intensity, plain=_is_plain(stack.dtype, self.slicing))
 
 
 @dataclass(frozen=True)
@@ -223,7 +235,13 @@ class ArrayItem(OneFile):
         turn, intensity = _depth(stack, self.slicing)
         for k in self.slicing.chosen(len(stack)):
             name = f"{self.name}#{k:03}" if len(stack) > 1 else self.name
-            yield Shot(name, _planes(turn(np.ascontiguousarray(stack[k]))), intensity)
+            picture = _planes(turn(np.ascontiguousarray(stack[k])))
+            yield Shot(name, picture, intensity, plain=_is_plain(self.dtype, self.slicing))
+
+
+def _is_plain(dtype: np.dtype, slicing: Slicing) -> bool:
+    """Whether numbers of this kind are taken as levels of 16 bits as they are."""
+    return slicing.window == "auto" and dtype.kind == "u" and dtype.itemsize == 2
 
 
 def _depth(stack: np.ndarray, slicing: Slicing) -> tuple[Callable[[np.ndarray], np.ndarray], Intensity | None]:

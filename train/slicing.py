@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from core.intensity import LEVELS
+from core.intensity import LEVELS, Intensity
 
 __all__ = [
     "AXES",
     "BYTES_LIMIT",
+    "DARK",
     "Slicing",
+    "common",
+    "darkness",
     "floor",
     "is_empty",
     "is_slices",
@@ -29,6 +33,7 @@ AXES = ("axial", "coronal", "sagittal")
 BYTES_LIMIT = 2 * 1024**3
 HOUNSFIELD = (-1000.0, 1000.0)
 SAMPLE = 2**20
+DARK = LEVELS // 4  # 16-bit pictures that do not reach beyond it use 14 bits or fewer
 # Of pixels whose sides differ by less than 1 in 100 a picture is at most a few pixels off; sides that differ more than
 # 50 times are a mistake of whoever wrote the file.
 LEAST_STRETCH, MOST_STRETCH = 1.01, 50.0
@@ -145,17 +150,37 @@ def levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.rint(scaled.clip(0, LEVELS)).astype(np.uint16)
 
 
-def darkness(brightest: int, *, gray: bool) -> str | None:
+def darkness(brightest: int, *, gray: bool, others: bool) -> str | None:
     """That 16-bit pictures, taken as they are, use too little of the range, and the remedy; None where they do not.
 
-    Scanners and cameras of 10, 12 or 14 bits leave the upper levels of their files unused. A window is for gray.
+    Scanners and cameras of 10, 12 or 14 bits leave the upper levels of their files unused. A window is for gray, and
+    holds for all files of a set: `others` says that there are some that it would spoil.
     """
-    if not 0 < brightest <= LEVELS // 4:
+    if not 0 < brightest <= DARK:
         return None
     top = (1 << brightest.bit_length()) - 1
-    remedy = f"give --window 0,{top}" if gray else f"save them with their levels {LEVELS // top} times as large,"
     dark = f"the brightest of these 16-bit pictures reaches {brightest} of {LEVELS}, so they are dark"
-    return f"{dark}; {remedy} to fill the range"
+    if not gray:
+        return f"{dark}; save them with their levels {LEVELS // top} times as large, to fill the range"
+    if others:
+        return f"{dark}; prepare them apart, with --window 0,{top}, which would cut off the other files"
+    return f"{dark}; give --window 0,{top} to fill the range"
+
+
+def common(meant: Sequence[Intensity | None]) -> tuple[Intensity | None, int, str]:
+    """What the levels of pictures stand for where they stand for one thing; of how many they do otherwise, and how so.
+
+    The number is 0 and the words are empty where all stand for one thing or nothing is known of any.
+    """
+    kinds = set(meant)
+    if len(kinds) < 2:
+        return next(iter(kinds), None), 0, ""
+    known, without = kinds - {None}, sum(one is None for one in meant)
+    if not without:
+        return None, len(known), f"a range of its own in each of {len(known)} scans"
+    (first, *more) = known
+    others = f"{len(known)} ranges" if more or first is None else first.says()
+    return None, len(known), f"not known in {without} of {len(meant)} pictures, {others} in the others"
 
 
 def floor(sample: np.ndarray) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from core.manifest import Manifest
 from core.sources import judge, ten
 from train import dicom
 from train.items import ArrayItem, Item, PictureItem, StackItem
-from train.slicing import Slicing, is_square
+from train.slicing import Slicing, darkness, is_square
 from train.volumes import VolumeItem, remarks
 
 __all__ = ["Survey", "judge", "survey", "ten"]
@@ -33,6 +34,25 @@ _INNER = re.compile(
 )
 # A folder with more volumes than this, and than there are folders, is a class or a whole set rather than a person.
 _MOST_VOLUMES = 8
+
+
+class Depth(Protocol):
+    """Of a picture that was read: the number of its item, and what a Shot says of its levels."""
+
+    @property
+    def number(self) -> int:
+        """Which of the items it comes from."""
+        ...
+
+    @property
+    def brightest(self) -> int:
+        """The greatest number of a file of 16 bits that is taken as it is, else 0."""
+        ...
+
+    @property
+    def cut(self) -> bool:
+        """Whether a window that is asked for changes it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,19 @@ class Survey:
     def resampled(self) -> dict[str, tuple[float, float]]:
         """Height and width, as their files have them, of pixels that were not square, by the name of the scan."""
         return _stretched(self.items)
+
+    def dark(self, read: Iterable[Depth]) -> list[str]:
+        """That 16-bit pictures without a unit are dark, and what to do about it; empty where they are not."""
+        if self.manifest.intensity is not None or self.manifest.intensities:
+            return []
+        every = list(read)
+        plain = [one for one in every if one.brightest]
+        said = darkness(
+            max((one.brightest for one in plain), default=0),
+            gray=all(self.items[one.number].header.gray for one in plain),
+            others=any(one.cut and not one.brightest for one in every),
+        )
+        return [said] if said else []
 
     def classes(self) -> tuple[tuple[str, ...], np.ndarray]:
         """Names of the classes, and that of each item, int64: as dataset.json or the folders say. Raises DataError."""

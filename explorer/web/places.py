@@ -13,14 +13,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["bare", "bare_command", "bare_facts", "bare_training", "called", "last_part", "without"]
+__all__ = ["bare", "bare_command", "bare_fact", "bare_training", "called", "last_part", "without"]
 
 _SETTINGS = frozenset({"data", "init", "inception"})  # of a training's config.json
 _CUT = 57  # characters that an error shows of a longer value, core/errors.py
 _PATH = re.compile(
     r"(?P<web>\bhttps?://\S*)"
-    r"|(?P<quote>['\"])(?P<quoted>(?:~|[A-Za-z]:)?[\\/][^'\"]*)(?P=quote)"
-    r"|(?<![\w./\\~-])(?:~[\w.-]*|[A-Za-z]:)?[\\/](?:[^\s\\/'\"]+[\\/]+)*[^\s\\/'\"]*"
+    r"|(?P<quote>['\"])(?P<quoted>(?:~|[A-Za-z]:)?[\\/](?:(?!(?P=quote)).)*)(?P=quote)"
+    # An option of one letter may stand right before its path.
+    r"|(?:(?<![\w./\\~])|(?<=\s-[A-Za-z]))(?:~[\w.-]*|[A-Za-z]:)?[\\/]+(?:[^\s\\/'\"]+[\\/]+)*[^\s\\/'\"]*"
 )
 
 
@@ -79,7 +80,8 @@ def bare_command(text: str) -> str:
 
 def _bare_word(word: str) -> str:
     flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-    return f"{flag}={last_part(value)}" if equals else last_part(word)
+    shown = bare(value) if "://" in value else last_part(value)
+    return f"{flag}={shown}" if equals else (bare(word) if "://" in word else last_part(word))
 
 
 def bare_training(training: Any) -> Any:
@@ -96,13 +98,8 @@ def bare_training(training: Any) -> Any:
     return told
 
 
-def bare_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What explorer/following.py tells of a run, without where its pictures and networks lie."""
-    rows = [(name, last_part(value) if name in _SETTINGS else bare(value)) for name, value in facts["config"]]
-    warning = facts["warning"]
-    return {
-        **facts,
-        "command": bare_command(facts["command"]),
-        "config": rows,
-        "warning": None if warning is None else bare(warning),
-    }
+def bare_fact(name: str, text: str) -> str:
+    """A text of a run, by its name in what explorer/following.py tells, without where pictures and networks lie."""
+    if name == "command":
+        return bare_command(text)
+    return last_part(text) if name in _SETTINGS else bare(text)

@@ -14,7 +14,7 @@ from core import runs
 from core.errors import SettingError, StyloscopeError
 from explorer import following
 from explorer.web.answers import is_this_machine, read_object, telling
-from explorer.web.places import bare_facts
+from explorer.web.places import bare_fact
 from explorer.web.trainings import PHANTOMS, Trainings
 
 __all__ = ["add_training_routes", "near"]
@@ -86,11 +86,11 @@ def _one(trainings: Trainings, name: str, *, log: str, metrics: str, here: bool)
     run = _run(trainings.runs, name)
     lines = following.rows(run, runs.LOG, after=log)
     measures = following.rows(run, runs.METRICS, after=metrics)
-    facts = following.facts(run)
+    facts = following.facts(run) if here else following.facts(run, told=bare_fact)
     return {
         "name": run.name,
         "state": _state(run, own=trainings.current()),
-        "facts": facts if here else bare_facts(facts),
+        "facts": facts,
         "log": vars(lines),
         "metrics": vars(measures),
         "moments": [[moment.name, moment.stamp, moment.images] for moment in following.moments(run)],

@@ -33,6 +33,27 @@ const clientY = top + ((y + 0.5) * height) / canvas.height;
 canvas.dispatchEvent(new PointerEvent(kind, { clientX, clientY, bubbles: true }));
 return document.getElementById("probe").textContent;
 """
+PLACES = """
+return ["stage-tools", "inside", "controls"].map((id) => {
+  const { left, top, width, height } = document.getElementById(id).getBoundingClientRect();
+  return [left, top, width, height];
+});
+"""
+ROOM = """
+const probe = document.getElementById("probe");
+const [own, row] = [probe, probe.parentElement].map((one) => one.getBoundingClientRect());
+return [own, row, probe.scrollWidth <= probe.clientWidth];
+"""
+MIDDLE = """
+const { left, top, width, height } = stage.view.canvas.getBoundingClientRect();
+return [Math.round(left + width / 2), Math.round(top + height / 2)];
+"""
+UNDER = """
+const { canvas } = stage.view;
+const { left, top, width, height } = canvas.getBoundingClientRect();
+const at = [((arguments[0] - left) * canvas.width) / width, ((arguments[1] - top) * canvas.height) / height];
+return at.map(Math.floor);
+"""
 
 
 @pytest.fixture
@@ -79,6 +100,66 @@ def test_the_pixel_under_the_pointer_is_told_in_its_unit(units: Any, app: str) -
     assert words(units, "#probe") == "" and complaints(units) == []
 
 
+@pytest.mark.parametrize("width", [390, 430, 862, 960, 1024, 1100, 1280, 1440])
+def test_there_is_room_for_what_the_pixel_holds(units: Any, width: int) -> None:
+    """At every width of the window, for the longest words that there are, and nothing moves for it."""
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    units.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        units.execute_script(POINT, 20, 31, "pointerleave")
+        before = units.execute_script(PLACES)
+        assert "HU at 20, 31" in units.execute_script(POINT, 20, 31, "pointermove")
+        units.execute_script("document.getElementById('probe').textContent = 'level 219, 183, 138 at 128, 128'")
+        assert units.execute_script(PLACES) == before
+        probe, row, whole = units.execute_script(ROOM)
+        assert whole and probe["left"] >= row["left"] and probe["right"] <= row["right"] <= width
+    finally:
+        units.execute_script(POINT, 20, 31, "pointerleave")
+        units.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_pointer_that_rests_is_told_what_comes_under_it(units: Any) -> None:
+    x, y = units.execute_script(MIDDLE)
+    units.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x - 3, "y": y})
+    units.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+
+    def told() -> bool:
+        at = units.execute_script(UNDER, x, y)
+        return words(units, "#probe").endswith(f"HU at {at[0]}, {at[1]}")
+
+    until(told)
+    first = words(units, "#probe")
+    units.execute_script("stage.view.zoom(6, { x: arguments[0] - 60, y: arguments[1] - 60 })", x, y)
+    until(told)
+    second = words(units, "#probe")
+    units.execute_script("stage.view.view.scrollTop += 90")
+    until(told)
+    assert len({first, second, words(units, "#probe")}) == 3
+    units.execute_script("stage.view.zoom(0)")
+    until(lambda: words(units, "#probe") == first)
+    units.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": 2, "y": 2})
+    until(lambda: words(units, "#probe") == "")
+
+
+def test_words_of_another_network_wait_until_its_picture_is_shown(units: Any) -> None:
+    """The levels are of what is shown, whatever network has been chosen since."""
+    shown_now = units.execute_script(POINT, 20, 31, "pointermove")
+    units.execute_script("""
+      const ask = window.fetch;
+      window.waiting = [];
+      window.go = () => [(window.fetch = ask), waiting.forEach((send) => send())];
+      const slow = (...of) => new Promise((send) => waiting.push(() => send(ask(...of))));
+      window.fetch = (...of) => (String(of[0]).includes("frame") ? slow(...of) : ask(...of));
+      stage.show({ checkpoint: "colours", seed: 1 });
+    """)
+    until(lambda: units.execute_script("return stage.network.name") == "colours")
+    assert units.execute_script(POINT, 20, 31, "pointermove") == shown_now and "HU" in shown_now
+    units.execute_script("go()")
+    shown(units, checkpoint="colours", seed=1)
+    assert words(units, "#probe").startswith("level")
+    units.execute_script(POINT, 20, 31, "pointerleave")
+
+
 def test_levels_without_a_unit_and_of_colours(units: Any, app: str) -> None:
     for checkpoint, x, y in (("brain", 9, 8), ("colours", 30, 1)):
         units.execute_script("stage.show({ checkpoint: arguments[0], seed: 6 })", checkpoint)
@@ -99,9 +180,19 @@ def test_values_have_the_digits_that_their_levels_have(tab: Any) -> None:
         SAID,
         [[[10, 10, 10, 255], kind(16, -1000, "HU")], [[100, 0, 0, 255], kind(0.25, 0, None)],
          [[0, 0, 0, 255], kind(1.5, -0.2, "HU")], [[2, 0, 0, 255], kind(-0.004, 1, "ppm")],
+         [[200, 0, 0, 255], kind(1.2e-11, 0, "m2/s")], [[0, 0, 0, 255], kind(1.2e-11, 0, "m2/s")],
          [[7, 7, 7, 255], {"channels": 1, "intensity": None}], [[7, 8, 9, 255], {"channels": 3, "intensity": None}]],
     )  # fmt: skip
-    assert told == ["-840 HU", "value 25.0", "0 HU", "0.992 ppm", "level 7", "level 7, 8, 9"]
+    assert told == [
+        "-840 HU",
+        "value 25.0",
+        "0 HU",
+        "0.992 ppm",
+        "2.40e-9 m2/s",
+        "0e+0 m2/s",
+        "level 7",
+        "level 7, 8, 9",
+    ]
 
 
 def test_a_png_of_sixteen_bits_from_save_as(units: Any, app: str, downloads: Path) -> None:
@@ -119,6 +210,7 @@ def test_a_png_of_sixteen_bits_from_save_as(units: Any, app: str, downloads: Pat
     shown(units, checkpoint="colours")
     find(units, "#save").click()
     assert not find(units, "#save-deep").is_displayed(), "colours have no values"
+    assert units.execute_script("return document.activeElement.dataset.save") == "recipe", "by the keyboard, too"
     find(units, "#save").click()
 
 

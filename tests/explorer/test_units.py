@@ -70,7 +70,9 @@ def test_a_frame_of_sixteen_bits(units: Path) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [None, 5, {}, {"slope": 0, "intercept": 1}, {"slope": "1", "intercept": 0}, {"slope": 1, "intercept": 1e999}],
+    [None, 5, {}, {"slope": 0, "intercept": 1}, {"slope": "1", "intercept": 0}, {"slope": 1, "intercept": 1e999}]
+    + [{"slope": 10**400, "intercept": 0}, {"slope": 1, "intercept": -(10**400)}, {"slope": 1e305, "intercept": 0}]
+    + [{"slope": True, "intercept": 0}],
 )
 def test_what_cannot_be_used_is_passed_over(said: object) -> None:
     assert Intensity.read(said) is None

@@ -18,7 +18,7 @@ from PIL import Image
 from core import sources
 from core.errors import DataError, OutputError
 from core.frame import Frame
-from tests.train import make
+from tests.train import make, scans
 from train import phantoms
 from train.config import Config
 from train.data import Frames, Phantoms, survey
@@ -85,6 +85,39 @@ def test_the_remedy_for_dark_pictures_makes_them_fill_the_range(bits: int, suffi
     mended = opened(tmp_path, window=window[1])
     assert mended.pixels.max() == 65535 and not any("dark" in sentence for sentence in mended.says)
     assert mended.facts()["intensity"] == {"slope": (2**bits - 1) / 65535, "intercept": 0.0, "unit": None}
+
+
+def test_a_window_is_not_advised_where_it_would_spoil_other_files(tmp_path: Path) -> None:
+    dark = np.linspace(0, 4000, 16 * 16).astype(np.uint16).reshape(16, 16)
+    for folder, save in {
+        "arrays": lambda path: np.save(path / "eight.npy", np.full((2, 16, 16), 250, np.uint8)),
+        "volumes": lambda path: scans.nifti(path / "a.nii.gz", np.random.default_rng(0).random((16, 16, 4)) * 9000),
+    }.items():
+        np.save(tmp_path / "dark.npy", dark)
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "dark.npy", dark)
+        save(tmp_path / folder)
+        (said,) = [sentence for sentence in opened(tmp_path / folder).says if "dark" in sentence]
+        assert said.endswith("prepare them apart, with --window 0,4095, which would cut off the other files"), folder
+
+
+def test_a_window_leaves_pictures_of_eight_bits_as_they_are_and_says_so(tmp_path: Path) -> None:
+    for number in range(3):
+        make.save(tmp_path / f"{number}.tif", Image.fromarray(np.full((16, 16), 4000 - number, np.uint16)))
+    make.save(tmp_path / "eight.png", make.picture("L", (16, 16)))
+    assert any("give --window 0,4095 to fill" in sentence for sentence in opened(tmp_path).says)
+    data = opened(tmp_path, window="0,4095")
+    said = "black to white is not known in 1 of 4 pictures, 0 to 4095 (no unit known) in the others"
+    assert f"{said}, so levels have no common unit" in data.says and "intensity" not in data.facts()
+
+
+def test_floats_and_black_pictures_are_no_dark_files_of_sixteen_bits(tmp_path: Path) -> None:
+    """Numbers from 0 to 0.2 are stretched from 0 to 1: a window in levels would make them black."""
+    make.save(tmp_path / "in" / "a.tif", Image.fromarray(np.full((16, 16), 0.2, np.float32)))
+    assert not any("dark" in sentence for sentence in opened(tmp_path / "in").says)
+    for name, top in (("a", 0), ("b", 900)):
+        np.save(tmp_path / f"{name}.npy", np.linspace(0, top, 256).astype(np.uint16).reshape(16, 16))
+    assert any("give --window 0,1023 to fill" in one for one in opened(tmp_path, only="*.npy").says)
 
 
 def test_dark_colour_is_told_what_helps_it(tmp_path: Path) -> None:

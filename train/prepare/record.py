@@ -21,3 +21,4 @@ class Record:
     before: tuple[int, int] | None = None  # its size in the source, where it was fitted into a frame
     ends: tuple[float, float] = (0.0, 0.0)  # shares of its values that are black and white to the last level
     brightest: int = 0  # of 16 bits that are taken as they are
+    cut: bool = True  # whether a window changes it

@@ -15,7 +15,7 @@ from core.errors import SettingError
 from core.frame import Frame
 from core.intensity import Intensity
 from train.prepare.record import Record
-from train.slicing import darkness
+from train.slicing import common
 from train.survey import Survey, ten
 
 __all__ = ["make", "manifest", "sheet", "sheet_path", "text"]
@@ -40,16 +40,11 @@ def make(
     sizes = Counter(record.size for record in records)
     kinds = Counter("".join(PurePosixPath(item.name).suffixes[-2:]).lower() or "no suffix" for item in found.items)
     # What a prepared zip said of all its levels still holds of those that are taken from it.
-    meant = {_unit(found, one) for one in records}
-    intensity = next(iter(meant)) if len(meant) == 1 else None
+    intensity, ranges, apart = common([_unit(found, one) for one in records])
     people = {who for item in found.items if (who := found.who(item)) is not None}
     said = [found.source.says] if found.source.says else []
-    told = found.manifest.intensity is not None or found.manifest.intensities
-    bright = [one for one in records if one.brightest and not told]
-    gray = all(found.items[one.number].header.gray for one in bright)
     picture = found.picture if fitted is None else fitted.crop[2:]
     ends = np.mean([one.ends for one in records], axis=0).tolist()
-    dark = darkness(max((one.brightest for one in bright), default=0), gray=gray)
     return {
         "source": found.source.path.name,
         "files": found.files,
@@ -63,13 +58,14 @@ def make(
         "fitted": None if fitted is None else _fitted(fitted, records),
         "intensity": None if intensity is None else intensity.values(),
         "ends": {"black": ends[0], "white": ends[1]},
-        "ranges": len(meant) if len(meant) > 1 else 0,
+        "ranges": ranges,
+        "apart": apart,
         "people": len(people),
         "classes": _classes(records, classes, numbers),
         "duplicates": duplicates(names),
         "resampled": {name: list(pixel) for name, pixel in list(found.resampled.items())[:_MOST_NAMED]},
         "broken": sorted(broken)[:_MOST_NAMED],
-        "says": [*said, *found.says, *([dark] if dark else []), *_cut_off(records)],
+        "says": [*said, *found.says, *found.dark(records), *_cut_off(records)],
     }
 
 
@@ -228,8 +224,10 @@ def _levels(said: Mapping[str, Any]) -> str:
     if said["intensity"]:
         return Intensity(**said["intensity"]).says()
     if said.get("ranges"):
-        apart = f"a range of its own in each of {said['ranges']} scans"
-        return f"{apart}; prepare the scans with --window LOW,HIGH to have one in common"
+        apart = said.get("apart") or f"a range of its own in each of {said['ranges']} scans"
+        return (
+            f"{apart}; prepare the scans with --window LOW,HIGH to have one in common" if said["ranges"] > 1 else apart
+        )
     return "as they are, without a unit"
 
 

@@ -208,6 +208,7 @@ def _one(shot: Shot, number: int, frame: Frame | None) -> tuple[Record, bytes]:
         before=before,
         ends=ends,
         brightest=shot.brightest,
+        cut=shot.cut,
     )
     return record, pictures.encode(pixels, "png", level=6)
 

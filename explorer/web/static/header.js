@@ -100,7 +100,7 @@ function mountSave(stage) {
     find("save-deep").hidden = stage.network?.channels !== 1;
     for (const [item, words] of films) item.textContent = stage.filmScale > 1 ? `${words}, ${stage.filmScale}×` : words;
     find("save-hint").hidden = Boolean(stage.walk);
-    items.find((item) => !item.disabled).focus();
+    items.find((item) => !item.disabled && !item.hidden).focus();
   };
   button.addEventListener("click", () => open(menu.hidden));
   addEventListener("pointerdown", (event) => event.target.closest(".menu") || open(false));

@@ -6,9 +6,15 @@ const PART = 257; // of the 65,535 levels that an intensity counts, in one of a 
 export function said(levels, { channels, intensity }) {
   if (channels !== 1 || !intensity) return `level ${levels.slice(0, channels).join(", ")}`;
   const step = intensity.slope * PART;
-  const digits = Math.min(9, Math.max(0, -Math.floor(Math.log10(Math.abs(step)))));
-  const value = (step * levels[0] + intensity.intercept).toFixed(digits).replace(/^-(?=[0.]+$)/, "");
+  const value = written(step * levels[0] + intensity.intercept, -Math.floor(Math.log10(Math.abs(step))));
   return intensity.unit ? `${value} ${intensity.unit}` : `value ${value}`;
+}
+
+/** A number with so many digits behind the point, with an exponent where that would be more than nine of them. */
+function written(value, digits) {
+  if (digits <= 9) return value.toFixed(Math.max(0, digits)).replace(/^-(?=[0.]+$)/, "");
+  const left = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value))) + digits;
+  return value.toExponential(Math.min(15, Math.max(0, left)));
 }
 
 /** Tell it of the exact picture alone: a preview's levels are a codec's. */
@@ -27,7 +33,6 @@ export function mountProbe(stage) {
     const { left, top, width, height } = canvas.getBoundingClientRect();
     const [x, y] = [((at.x - left) * canvas.width) / width, ((at.y - top) * canvas.height) / height].map(Math.floor);
     const inside = x >= 0 && y >= 0 && x < canvas.width && y < canvas.height;
-    // Where there is little room the end is left out: the place rather than the level.
     place.textContent = inside ? `${said([...copy.getImageData(x, y, 1, 1).data], network)} at ${x}, ${y}` : "";
   };
   const point = ({ clientX, clientY }) => {
@@ -40,6 +45,9 @@ export function mountProbe(stage) {
     at = null;
     tell();
   });
+  // The picture moves under a pointer that rests, too: zoomed, scrolled, or larger with the window.
+  stage.view.view.addEventListener("scroll", tell, { passive: true });
+  canvas.addEventListener("fitted", tell);
   canvas.addEventListener("drawn", ({ detail }) => {
     stale = true;
     network = stage.find(detail.recipe.checkpoint) ?? stage.network; // of what is shown, whatever is on its way

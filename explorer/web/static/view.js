@@ -65,6 +65,7 @@ export class View {
     this.canvas.style.height = `${(height * scale) / dots}px`;
     this.canvas.style.imageRendering = scale >= 1 ? "pixelated" : "auto";
     this.view.classList.toggle("zoomed", this.#zoom > 1);
+    this.canvas.dispatchEvent(new Event("fitted"));
   }
 
   /** Makes the view higher by what the next multiple lacks, where the window has that room: so a low window shows it large. */

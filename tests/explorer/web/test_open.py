@@ -264,3 +264,15 @@ def test_what_was_opened_is_read_by_content(folder: Path, files: Path) -> None:
     with pytest.raises(CheckpointError, match=r"^x\.pkl "):
         (folder / ".bad").write_bytes(b"no")
         take_in(folder / ".bad", folder, name="x.pkl")
+
+
+@pytest.mark.parametrize("slope", [10**400, 1e305, True, "wide", None, 0])
+def test_a_file_whose_levels_make_no_sense_spoils_no_list(folder: Path, client: TestClient, slope: Any) -> None:
+    opened = core.load(toy(folder.parent / "odd.safetensors", seed=3))
+    picture = {**opened.about["picture"], "intensity": {"slope": slope, "intercept": 0, "unit": "HU"}}
+    core.save(folder.parent / "odd.safetensors", opened.generator, about={"picture": picture})
+    answer = client.post("/open?name=odd.safetensors", content=(folder.parent / "odd.safetensors").read_bytes())
+    assert answer.status_code == 201
+    told = {network["name"]: network["intensity"] for network in client.get("/networks").json()}
+    assert told == {"brain": None, "odd": None}
+    assert client.get("/about?checkpoint=odd").status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -190,6 +191,30 @@ def test_a_run_tells_no_folders_elsewhere(trainings: Trainings, tmp_path: Path) 
     assert {key: here[key] for key in here.keys() - rest} == {key: elsewhere[key] for key in elsewhere.keys() - rest}
 
 
+def test_long_texts_of_a_run_are_cut_after_they_are_shortened(trainings: Trainings, tmp_path: Path) -> None:
+    """A path that is cut in its middle would end in the name of a folder."""
+    run, secret = tmp_path / "runs" / "brain", "/srv/" + "secret " * 60
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config |= {"data": f"{secret}/heads.zip", "only": f"'{secret}/x*'", "credit": "c" * 500}
+    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    command = f"python -m train --data '{secret}/heads.zip' --out runs/brain --kimg "
+    for most in (30, 400):
+        (run / "command.txt").write_text("\n".join(f"{command}{k}" for k in range(most)) + "\n", encoding="utf-8")
+        here, elsewhere = (
+            talking_to(trainings, client).get("/training/run?run=brain").json()["facts"] for client in (HERE, ELSEWHERE)
+        )
+        assert "secret" not in json.dumps(elsewhere)
+        lines = elsewhere["command"].splitlines()
+        assert {re.sub(r"[0-9]+$", "", line) for line in lines} == {
+            "python -m train --data heads.zip --out brain --kimg "
+        }
+        newest = int(lines[-1].rsplit(" ", 1)[1])
+        assert newest == 29 if most == 30 else newest > 29
+        told = dict(map(tuple, elsewhere["config"]))
+        assert told["data"] == "heads.zip" and told["only"] == "'x*'" and told["credit"] == "c" * 200
+        assert secret.strip() in here["command"] and len(here["command"]) <= 2000
+
+
 # --- the words ---------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +225,9 @@ def test_a_run_tells_no_folders_elsewhere(trainings: Trainings, tmp_path: Path) 
         ("see runs/brain, and/or ../x", "see runs/brain, and/or ../x"),
         ("wrote /srv/runs/a/000012.safetensors", "wrote 000012.safetensors"),
         ("at (/srv/x.py:3), --out=/srv/runs/", "at (x.py:3), --out=runs"),
+        ("gcc -I/srv/p/x and file:///srv/p/a.zip", "gcc -Ix and file:a.zip"),
+        ("//srv/p/a.zip, \\\\nas\\p\\b.zip", "a.zip, b.zip"),
+        ('no such folder: "/srv/anna\'s patients/heads"', 'no such folder: "heads"'),
         (r"C:\Users\anna\heads.zip is gone", "heads.zip is gone"),
         ("~/heads and ~anna/secret/heads", "heads and heads"),
         ("[Errno 2] No such file: '/srv/my patients/heads'", "[Errno 2] No such file: 'heads'"),
@@ -220,6 +248,8 @@ def test_paths_in_a_command() -> None:
         bare_command(r'python -m train --data "C:\my patients\heads" --kimg 4')
         == "python -m train --data heads --kimg 4"
     )
+    credit = "python -m train --credit 'Anna, https://a.example/b' --data=file:///srv/a.zip"
+    assert bare_command(credit) == "python -m train --credit 'Anna, https://a.example/b' --data=file:a.zip"
     assert bare_command("python 'never closed /srv/secret\npython x") == "python x"
     assert bare_training({"command": ["python", "--data=/a/b", 3], "data": "/a/b"}) == {
         "command": ["python", "--data=b", "3"], "data": "b",

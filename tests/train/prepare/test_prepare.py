@@ -121,6 +121,11 @@ def test_a_window_of_levels_that_have_a_unit_keeps_it(tmp_path: Path, capsys: py
     np.testing.assert_allclose([low, high], [-500.0, 500.0], atol=0.05)
     assert opened(tmp_path / "some.zip").facts()["intensity"] == said["intensity"]
     assert opened(tmp_path / "all.zip", window="16384,49152").facts()["intensity"] == said["intensity"]
+    # Levels that have a meaning are not called dark.
+    prepared(capsys, tmp_path / "a.nii.gz", tmp_path / "wide.zip", "--window", "-1000,90000")
+    assert opened(tmp_path / "wide.zip").pixels.max() < 16384
+    assert not prepared(capsys, tmp_path / "wide.zip", tmp_path / "again.zip")["says"]
+    assert not any("dark" in sentence for sentence in opened(tmp_path / "wide.zip").says)
 
 
 def test_what_a_window_cuts_off_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
