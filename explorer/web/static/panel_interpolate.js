@@ -156,7 +156,7 @@ function pointsOf(stage, walk) {
     { class: "row wrap bar" },
     button("Add the stage", { icon: "plus", press: () => addStage(stage, walk, addKept) }),
     shelfMenu(stage, { label: "From the shelf", pick: (kept) => addKept(kept.name, kept.recipe) }),
-    button("Any", { icon: "dice", kind: "brief", label: "Add any seed", title: "Add any seed", press: () => walk.to([...walk.points, { seed: crypto.getRandomValues(new Uint32Array(1))[0] % 10000 }]) }),
+    button("Random", { icon: "dice", kind: "brief", label: "Add any seed", title: "Add any seed", press: () => walk.to([...walk.points, { seed: crypto.getRandomValues(new Uint32Array(1))[0] % 10000 }]) }),
   );
   let cards = [];
   walk.heard(() => {

@@ -148,6 +148,7 @@ export function parseSeeds(text, { most = 4096 } = {}) {
   const seeds = [];
   for (const part of String(text).split(",")) {
     const found = /^\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?$/.exec(part);
+    if (!part.trim()) throw new Error(String(text).trim() ? "A seed is missing beside a comma" : "Give a seed, such as 3, 9 or 0-7");
     if (!found) throw new Error(`“${part.trim()}” is no seed: whole numbers and ranges, such as 3, 9 or 0-7`);
     const first = Number(found[1]);
     const last = found[2] === undefined ? first : Number(found[2]);

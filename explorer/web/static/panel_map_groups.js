@@ -30,7 +30,7 @@ export class Groups {
     const row = h("div", { class: "row wrap" }, this.buttons.a, this.buttons.b, this.reset);
     this.what = h("p", { class: "hint" }, WHAT);
     this.pair = h("div", { class: "pair", role: "group", "aria-label": "Two groups of dots" }, h("span", { class: "label" }, "Two groups"), row, this.what, this.make);
-    this.root = h("div", { class: "groups" }, this.selection, this.pair);
+    this.root = h("div", { class: "groups" }, this.pair, this.selection);
     this.#tell();
   }
 

@@ -190,8 +190,13 @@ class Row {
     return picture;
   }
 
+  /** Its slider appears above: what the hand has pressed stays under it. */
   #put(amount) {
+    const panels = document.getElementById("panels");
+    const top = () => this.root.getBoundingClientRect().top;
+    const [before, unscrolled] = [top(), panels.scrollTop === 0]; // a scrolled list stays by itself
     this.found.directions.put(this.entry, amount);
+    if (unscrolled) panels.scrollTop += top() - before;
   }
 
   /** The strip shows the stage's picture with this direction at each amount, the others as they are. */
@@ -200,7 +205,10 @@ class Row {
     const { recipe } = this.stage;
     const mine = recipe.steer.find(({ direction }) => direction === name) ?? { direction: name, ...(layers ? { layers } : {}) };
     const others = recipe.steer.filter(({ direction }) => direction !== name);
-    this.strip.forEach((picture, k) => this.found.thumbs.set(picture, { ...recipe, steer: [...others, { ...mine, amount: AMOUNTS[k] }] }));
+    this.strip.forEach((picture, k) => {
+      picture.setAttribute("aria-pressed", String(mine.amount === AMOUNTS[k]));
+      this.found.thumbs.set(picture, { ...recipe, steer: [...others, { ...mine, amount: AMOUNTS[k] }] });
+    });
   }
 
   leave() {

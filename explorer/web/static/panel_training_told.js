@@ -19,9 +19,9 @@ export class Told {
     this.head = h(
       "section",
       { class: "run-head", "aria-label": "Progress" },
-      h("div", { class: "row wrap" }, this.state, this.seen, h("span", { class: "spring" }), this.left),
+      h("div", { class: "row wrap" }, this.state, this.seen, h("span", { class: "spring" }), this.pace, this.left),
       this.bar,
-      h("div", { class: "row wrap" }, this.grown, h("span", { class: "spring" }), this.pace),
+      this.grown,
       this.bestRow,
       this.warning,
     );

@@ -30,7 +30,7 @@ import { View } from "./view.js";
 const find = (id) => document.getElementById(id);
 const STEP = 0.125; // seeds that a walk button goes
 const POLL = 5000; // ms between looks for a first network
-const READ = 8000; // ms that a remark stays
+const READ = [2500, 60]; // ms that a remark stays: at least, and for each of its letters
 const OF_RUN = /^([^/]+)\/\d{6,}$/; // RUN/000012
 const BELOW = 12; // pixels of the controls, their lower margin, that a window may cut off
 const sideBySide = matchMedia("(min-width: 861px)");
@@ -210,7 +210,8 @@ class Stage {
     if (!words) return;
     const place = find("stage-said");
     place.classList.remove("visually-hidden");
-    this.#remarked = setTimeout(() => place.classList.add("visually-hidden"), READ);
+    const [least, each] = READ;
+    this.#remarked = setTimeout(() => place.classList.add("visually-hidden"), Math.max(least, each * words.length));
   }
 
   saveWalk(kind) {
