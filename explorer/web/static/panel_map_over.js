@@ -67,10 +67,10 @@ export class Over {
     if (!view || !this.#map || !this.plot.root.clientWidth) return;
     this.#drawBelow(view);
     const pen = this.#pen(this.above, view);
-    this.#drawPictures(pen, view);
     const { ink, accent, paper } = this.plot.colours();
     this.#drawGroup(pen, view, this.groups.a, { colour: accent, paper, round: true });
     this.#drawGroup(pen, view, this.groups.b, { colour: ink, paper, round: false });
+    this.#drawPictures(pen, view); // over the groups, which may be half of the map
     this.#drawPath(pen, view, { accent, paper });
     pen.restore();
   }

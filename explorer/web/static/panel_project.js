@@ -118,6 +118,7 @@ class Project {
     this.again.textContent = word;
     this.again.title = title;
     this.again.classList.toggle("strong", word === "Start");
+    this.choose.classList.remove("strong"); // what comes next is another button
     this.again.hidden = false;
   }
 
@@ -165,8 +166,8 @@ class Project {
     const point = await asked(`project/${id}/keep`, posting({ checkpoint, name: stem, source: file.name }));
     const recipe = pointRecipe({ checkpoint, name: point.name, grown, label: point.label });
     this.told.replaceChildren(
-      h("p", {}, h("strong", {}, `Kept as the point ${point.name}. `), sentence(status.preview?.words ?? "")),
       h("div", { class: "row wrap" }, button("To the stage", { icon: "stage", kind: "plain strong", press: () => this.stage.show(recipe) }), button("Keep on the shelf", { icon: "keep", press: () => this.stage.keep(recipe, point.name) })),
+      h("p", {}, h("strong", {}, `Kept as the point ${point.name}. `), sentence(status.preview?.words ?? "")),
     );
     this.stage.tell(`Kept as the point ${point.name}`);
     document.dispatchEvent(new CustomEvent("points-changed"));
