@@ -310,7 +310,7 @@ def test_a_cell_of_the_matrix_comes_to_the_stage(tab: Any) -> None:
     assert (source["seed"], source["amount"]) == (11, 1)
     assert settled(tab)
     type_into(tab, "[aria-label='Column seeds']", "10,,x")
-    assert "“”" in words(tab, "#matrix-columns .wrong")
+    assert words(tab, "#matrix-columns .wrong") == "A seed is missing beside a comma"
     find(tab, "[aria-label='Reset column seeds']").click()
     assert not words(tab, "#matrix-columns .wrong")
     until(lambda: len(tab.find_elements("css selector", "#mix-panel .matrix .cell")) == 10)

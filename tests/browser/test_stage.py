@@ -348,7 +348,7 @@ def test_a_silent_explorer_is_forgiven_when_it_answers(tab: Any) -> None:
 
 def test_every_press_zooms_to_another_multiple(tab: Any, app: str) -> None:
     """A twelfth of a dot a pixel: the toy's 52 rows are higher than the view."""
-    screen = {"width": 1280, "height": 860, "deviceScaleFactor": 0.08, "mobile": False}
+    screen = {"width": 1280, "height": 836, "deviceScaleFactor": 0.08, "mobile": False}
     tab.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     wide = "const c = document.getElementById('stage'); return parseFloat(c.style.width) * devicePixelRatio / c.width"
     try:
@@ -414,7 +414,7 @@ def test_a_low_window_gives_the_stage_its_next_multiple(tab: Any, app: str) -> N
     tall = "return document.getElementById('stage').getBoundingClientRect().height"
     try:
         # As it is; as high as it gets; with less around it; beyond what the controls leave; in one column; as it was.
-        for wide, high in [(1440, 789), (1366, 657), (1366, 625), (1366, 600), (820, 657), (1366, 657)]:
+        for wide, high in [(1440, 789), (1366, 657), (1366, 600), (1366, 560), (820, 657), (1366, 657)]:
             screen = {"width": wide, "height": high, "deviceScaleFactor": 0.25, "mobile": False}
             tab.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
             if not heights:
