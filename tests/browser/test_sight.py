@@ -25,9 +25,11 @@ def screen(tab: Any, width: int, height: int) -> None:
 def test_a_narrow_page_keeps_the_picture_in_its_corner(tab: Any) -> None:
     mini = tab.find_element("id", "stage-mini")
     try:
-        screen(tab, 1200, 800)
-        tab.execute_script("scrollTo(0, 600)")
-        assert not mini.is_displayed()
+        screen(tab, 1200, 150)
+        tab.execute_script("scrollTo(0, 9000)")
+        gone = "return document.getElementById('stage-view').getBoundingClientRect().bottom < 0"
+        until(lambda: tab.execute_script(gone) and mini.get_property("hidden") is False)
+        assert not mini.is_displayed(), "of narrow pages alone"
         screen(tab, 390, 700)
         tab.execute_script("scrollTo(0, 0)")
         until(lambda: not mini.is_displayed())

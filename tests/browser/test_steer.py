@@ -37,7 +37,13 @@ def test_a_direction_is_seen_added_and_moves_the_stage(tab: Any) -> None:
     assert "eigenvalue" in strips(tab)[0].text
     find(tab, "[aria-label='sefa-0 at +2']")
     until(lambda: tab.execute_script("return document.querySelectorAll('.direction .thumb img[src]').length >= 7"))
-    press(tab, "[aria-label='sefa-0 at +2']")
+    where = "return document.querySelector(\"[aria-label='sefa-0 at +2']\").getBoundingClientRect().top"
+    before = tab.execute_script("document.getElementById('panels').scrollTop = 0; " + where)
+    tab.execute_script("document.querySelector(\"[aria-label='sefa-0 at +2']\").click()")
+    until(lambda: tab.find_elements("css selector", "[aria-label='Amount of sefa-0']"))
+    assert abs(tab.execute_script(where) - before) < 1, "its slider has come above it, and it stays under the hand"
+    until(lambda: find(tab, "[aria-label='sefa-0 at +2']").get_attribute("aria-pressed") == "true")
+    assert len(tab.find_elements("css selector", ".direction .thumb[aria-pressed=true]")) == 1
     assert recipe_of(tab)["steer"] == [{"direction": "sefa-0", "amount": 2}]
     at_two = settled(tab)
     assert at_two != plain
