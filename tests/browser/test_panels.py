@@ -119,9 +119,13 @@ def test_a_source_changes_the_picture_live_and_can_be_undone(tab: Any) -> None:
     ticks = group.find_elements("css selector", "input[type=checkbox]")
     assert len(ticks) == tab.execute_script("return stage.network.layers")
     assert "pixels" in ticks[0].get_attribute("aria-label")
+    back = group.find_element("css selector", "[aria-label='Reset layers of source 1']")
+    assert not back.is_enabled()
     ticks[0].click()
     assert recipe_of(tab)["mix"][0]["layers"].startswith("0")
     assert settled(tab) != mixed
+    back.click()
+    assert recipe_of(tab)["mix"] == [source] and not back.is_enabled()
     type_into(tab, "#mix-panel .source [type=range]", 0)
     assert settled(tab) == plain
     settled(tab)

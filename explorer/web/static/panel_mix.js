@@ -107,15 +107,15 @@ function source(stage, thumbs, index) {
   number.addEventListener("input", () => number.checkValidity() && number.value !== "" && change({ seed: number.valueAsNumber, point: undefined }, true));
   number.addEventListener("change", () => (show(entry, true), stage.set({})));
   const amount = slider({ label: "Amount", min: 0, max: 1, step: 0.01, value: 1, oninput: (value, moving) => change({ amount: value }, moving) });
-  const ticks = layerTicks({
-    network: stage.network,
-    value: new Set(),
-    oninput: (layers) => {
-      bare = layers.size === 0;
-      if (bare) change({ amount: 0 });
-      else change({ layers: layersText(layers), ...(entry.amount === 0 ? { amount: 1 } : {}) });
-    },
-  });
+  const tick = (layers) => {
+    bare = layers.size === 0;
+    if (bare) change({ amount: 0 });
+    else change({ layers: layersText(layers), ...(entry.amount === 0 ? { amount: 1 } : {}) });
+  };
+  const ticks = layerTicks({ network: stage.network, value: new Set(), oninput: tick });
+  const free = () => unusedGroup(stage.recipe.mix.filter((_, k) => k !== index), stage.network.layers);
+  const back = button("", { icon: "reset", kind: "icon reset", label: `Reset layers of source ${index + 1}`, press: () => tick(new Set(free())) });
+  ticks.root.querySelector(".words").append(back);
   const name = h("span", { class: "label" }, `Source ${index + 1}`);
   const root = h(
     "li",
@@ -146,7 +146,10 @@ function source(stage, thumbs, index) {
     number.placeholder = next.point ?? "";
     amount.show(next.amount ?? 1, document.activeElement);
     bare &&= next.amount === 0;
-    ticks.show(bare ? [] : layersOf(next, stage.network.layers));
+    const ticked = bare ? [] : [...layersOf(next, stage.network.layers)];
+    ticks.show(ticked);
+    back.disabled = layersText(ticked) === layersText(free());
+    back.title = `Back to layers ${layersText(free())}`;
     showClasses(label, stage.network, next.label ?? stage.recipe.label ?? 0);
     const own = next.label == null ? {} : { label: next.label };
     thumbs.set(picture, { ...onlySeed(stage.recipe, next.seed ?? 0), point: next.point ?? null, ...own });
