@@ -86,6 +86,13 @@ def test_two_networks_follow_the_hand_and_their_difference_is_theirs(tab: Any, a
     find(tab, "#compare-sign label:nth-child(2)").click()
     find(tab, "#compare-amplify label:nth-child(1)").click()
     until(lambda: np.array_equal(pixels(tab, 2), np.clip(128 + right - left, 0, 255)))
+    choose(tab, "Right", "brain")
+    paired(tab, "brain", "brain")
+    assert find(tab, "#compare-amplify label:nth-child(1) input").is_selected(), "what was chosen stays"
+    find(tab, "[aria-label='Reset amplified']").click()
+    choose(tab, "Right", "later")
+    paired(tab, "brain", "later")
+    until(lambda: find(tab, "#compare-amplify label:nth-child(2) input").is_selected())
     assert not complaints(tab)
 
 
@@ -134,7 +141,12 @@ def test_one_network_in_two_precisions(tab: Any, app: str, downloads: Path) -> N
     sheet = downloads / "brain-compare.png"
     until(lambda: sheet.exists() and sheet.stat().st_size)
     about = json.loads(read_text(sheet)["styloscope"])
-    assert (about["precisions"], about["amplify"], about["signed"]) == (["auto", "bfloat16"], 4, False)
+    assert (about["precisions"], about["amplify"], about["signed"]) == (["auto", "bfloat16"], 16, False)
+    back = find(tab, "[aria-label='Reset amplified']")
+    assert not back.is_enabled(), "so little is shown strongly by itself"
+    find(tab, "#compare-amplify label:nth-child(2)").click()
+    back.click()
+    assert find(tab, "#compare-amplify label:nth-child(3) input").is_selected() and not back.is_enabled()
     find(tab, "[aria-label='Reset right precision']").click()
     until(lambda: told(tab) == "No difference: every pixel is equal.")
     assert not complaints(tab)

@@ -129,7 +129,10 @@ export function wholeField(id, { name, reach: [min, max], most = max, start, cha
   return field;
 }
 
-/** A gr.Radio, made one group for keys and for people who hear the page; `change(value)`. `titles`: value -> words. */
+/**
+ * A gr.Radio, made one group for keys and for people who hear the page; `change(value)`. `titles`: value -> words.
+ * Returns `suggest(value)`: another start, taken at once where nobody has chosen something else.
+ */
 export function radioField(id, { name, titles, start, change }) {
   const root = nameGroup(id, name, "radiogroup");
   const radios = [...root.querySelectorAll("input")];
@@ -142,6 +145,13 @@ export function radioField(id, { name, titles, start, change }) {
     back.disabled = target.value === start;
     change(target.value);
   });
+  return (value) => {
+    const chosen = radios.find(({ checked }) => checked)?.value;
+    const follows = chosen === start;
+    start = value;
+    if (follows && chosen !== value) radios.find((radio) => radio.value === value).click();
+    back.disabled = follows || chosen === value;
+  };
 }
 
 /** A gr.Textbox that is read while somebody types in it; what `read` throws is written under it. `write(text)` shows one. */

@@ -129,7 +129,7 @@ class Comparison {
     const titles = { absolute: "Black where both are equal", signed: "Gray where both are equal, brighter where the right one is" };
     radioField("compare-sign", { name: "Difference", start: "absolute", titles, change: (value) => this.#show({ signed: value === "signed" }) });
     const factors = { 1: "As it is", 4: "Four times as strong", 16: "Sixteen times as strong" };
-    radioField("compare-amplify", { name: "Amplified", start: "4", titles: factors, change: (value) => this.#show({ amplify: Number(value) }) });
+    this.suggest = radioField("compare-amplify", { name: "Amplified", start: "4", titles: factors, change: (value) => this.#show({ amplify: Number(value) }) });
   }
 
   /** What stands beside a network by itself: a snapshot of its run, another of its size, or it once more, so that there is a difference. */
@@ -179,6 +179,8 @@ class Comparison {
     this.#offer();
     this.figures.left.stage.disabled = this.#network("left").name === this.stage.network.name;
     this.figures.right.stage.disabled = this.#network("right").name === this.stage.network.name;
+    // Two precisions of one network differ by so little that it has to be shown strongly to be seen.
+    this.suggest(this.#network("left").name === this.#network("right").name ? "16" : "4");
     if (!this.#seen) return;
     const sides = ["left", "right"].map((side) => ({ recipe: this.#recipe(side), precision: this.#precision(side), network: this.#network(side) }));
     const key = JSON.stringify(sides);
