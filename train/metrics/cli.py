@@ -1,4 +1,4 @@
-"""The command line of python -m train.metrics: a network file and pictures -> a table, and a line of metrics.jsonl."""
+"""The command line of python -m train.metrics: networks and pictures -> a table and a line of metrics.jsonl each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 import core
@@ -25,6 +27,8 @@ from core.sizes import LARGEST
 from train.config import Config
 from train.console import say, watched
 from train.data import Data
+from train.metrics.bench import Kept
+from train.metrics.beside import beside
 from train.metrics.evaluation import chosen, evaluate, steps
 from train.metrics.measures import read_names
 from train.metrics.record import append, line, named, table
@@ -38,7 +42,8 @@ CUTS = ("only", "axis", "slices", "window")  # settings that say which pictures 
 def parser() -> argparse.ArgumentParser:
     """All flags, as docs/metrics.md has them."""
     top = Parser(prog="python -m train.metrics", description="Measure a network against pictures, offline.")
-    top.add_argument("--checkpoint", metavar="C", help="a network file, a run (its newest), or a name in checkpoints/")
+    words = "a network file, a run (its newest), a run's folder of networks, or a name in checkpoints/; several of them"
+    top.add_argument("--checkpoint", metavar="C", nargs="+", default=[], help=words)
     top.add_argument("--data", metavar="PATH", help="folder or zip of the pictures it was trained on, or phantoms")
     top.add_argument("--metrics", metavar="A,B", default="", help="measures by name; all that need no Inception")
     top.add_argument("--count", metavar="N", help="pictures of every set; as many as end in minutes on a CPU")
@@ -54,50 +59,96 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """What the flags ask of every network."""
+
+    source: str
+    names: list[str]
+    count: int | None
+    seed: int
+    share: float | None
+    fit: str | None
+    inception: str | None
+    device: torch.device
+    cuts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What later networks need not work out, or say, once more."""
+
+    kept: Kept = field(default_factory=Kept)
+    told: set[str] = field(default_factory=set)
+
+    def say(self, sentence: str) -> None:
+        if sentence not in self.told:
+            say(sentence)
+        self.told.add(sentence)
+
+
 def work(arguments: list[str] | None = None) -> int:
     """Do what the command line asks. Raises StyloscopeError."""
-    began = time.monotonic()
     flags = parser().parse_args(arguments)
-    asked = read_names(flags.metrics)
-    count = None if flags.count is None else _whole("count", flags.count, 50000)
-    seed = _whole("seed", flags.seed, 2**32 - 1)
-    share = None if flags.holdout is None else _share(flags.holdout)
+    wish = _Wish(
+        source=flags.data,
+        names=read_names(flags.metrics),
+        count=None if flags.count is None else _whole("count", flags.count, 50000),
+        seed=_whole("seed", flags.seed, 2**32 - 1),
+        share=None if flags.holdout is None else _share(flags.holdout),
+        fit=flags.fit,
+        inception=flags.inception,
+        device=choose_device(flags.device),
+        cuts={name: getattr(flags, name) for name in CUTS if getattr(flags, name) is not None},
+    )
     if flags.fit is not None and flags.fit not in FITS:
         raise SettingError("fit", flags.fit, ", ".join(FITS))
-    device = choose_device(flags.device)
     if not flags.data:
         raise SettingError("data", "", "give --data a folder or zip of pictures, or the word phantoms")
     keep_freed_memory()
-    path, run = _find(flags.checkpoint)
+    memory = _Memory()
+    measured: list[tuple[str, dict[str, Any]]] = []
+    for path, run in _found(flags.checkpoint):
+        entry = _measure(path, run, wish, memory)
+        file = Path(flags.out) if flags.out else run / runs.METRICS if run else None
+        if file is not None:
+            append(file, entry)
+        gap = "\n\n" if measured and not flags.json else ""
+        print(gap + (json.dumps(entry, ensure_ascii=False) if flags.json else _page(entry)), flush=True)
+        measured.append((_called(path, run), entry["figures"]))
+    if len(measured) > 1 and not flags.json:
+        print(f"\n\n{beside(measured)}")
+    return 0
+
+
+def _measure(path: Path, run: Path | None, wish: _Wish, memory: _Memory) -> dict[str, Any]:
+    """The line of one network."""
+    began = time.monotonic()
     which = named(path, read_about(path)["training"])  # a training may replace the file while it is measured
     opened = core.load(path)
-    measures = chosen(asked, judged=opened.discriminator is not None, inception=flags.inception is not None)
-    cuts = {name: getattr(flags, name) for name in CUTS if getattr(flags, name) is not None}
-    data, held = _data(opened, flags.data, cuts=cuts, fit=flags.fit, share=share, run=run)
-    with tqdm(total=steps(measures, count, opened.crop), leave=False, disable=not watched(), desc="measuring") as bar:
+    measures = chosen(wish.names, judged=opened.discriminator is not None, inception=wish.inception is not None)
+    data, held = _data(opened, wish, run, memory)
+    total = steps(measures, wish.count, opened.crop)
+    with tqdm(total=total, leave=False, disable=not watched(), desc=f"measuring {path.stem}") as bar:
         figures = evaluate(
             opened.generator,
             opened.discriminator,
             data,
             held=held,
             names=[measure.name for measure in measures],
-            count=count,
-            seed=seed,
-            device=device,
+            count=wish.count,
+            seed=wish.seed,
+            device=wish.device,
             crop=opened.crop,
-            inception=flags.inception,
+            inception=wish.inception,
             each=_tick(bar),
             alpha=opened.grown[1] if opened.grown is not None and opened.grown[0] == opened.generator.size else 1.0,
             mirrored=_mirrored(opened, run),
+            kept=memory.kept,
         )
     seen = opened.about["training"].get("images_seen")
     kimg = seen / 1000 if isinstance(seen, int | float) else None
-    entry = line(figures, kimg=kimg, checkpoint=path.name, seconds=time.monotonic() - began, named=which)
-    file = Path(flags.out) if flags.out else run / runs.METRICS if run else None
-    if file is not None:
-        append(file, entry)
-    print(json.dumps(entry, ensure_ascii=False) if flags.json else _page(entry))
-    return 0
+    return line(figures, kimg=kimg, checkpoint=path.name, seconds=time.monotonic() - began, named=which)
 
 
 def _tick(bar: tqdm) -> Callable[[], None]:
@@ -130,7 +181,25 @@ def _mirrored(opened: core.Opened, run: Path | None) -> bool | None:
     return bool(flags) and flags[-1] == "--mirror"
 
 
-def _find(given: str | None) -> tuple[Path, Path | None]:
+def _found(given: list[str]) -> list[tuple[Path, Path | None]]:
+    """The network files that are meant, each once, and the runs they lie in: all are there before one is measured."""
+    found: dict[Path, tuple[Path, Path | None]] = {}
+    for text in given or [""]:
+        folder = Path(text)
+        inside = text != "" and folder.is_dir() and not runs.is_run(folder)
+        several = [str(file) for file in sorted(folder.glob("*.safetensors"))] if inside else []
+        for one in several or [text]:
+            file, run = _find(one)
+            found.setdefault(file.resolve(), (file, run))
+    return list(found.values())
+
+
+def _called(path: Path, run: Path | None) -> str:
+    """A network's name in a table: RUN/000012 for one of a run."""
+    return path.stem if run is None else f"{run.name}/{path.stem}"
+
+
+def _find(given: str) -> tuple[Path, Path | None]:
     """The network file that is meant, and the run it lies in."""
     if not given:
         raise SettingError("checkpoint", "", "give --checkpoint a network file, a run, or a name in checkpoints/")
@@ -146,43 +215,35 @@ def _find(given: str | None) -> tuple[Path, Path | None]:
     return path, (path.parent.parent if path.parent.name else folder.parent) if inside else None
 
 
-def _data(
-    opened: core.Opened,
-    source: str,
-    *,
-    cuts: Mapping[str, str],
-    fit: str | None,
-    share: float | None,
-    run: Path | None,
-) -> tuple[Data, Data | None]:
+def _data(opened: core.Opened, wish: _Wish, run: Path | None, memory: _Memory) -> tuple[Data, Data | None]:
     """Pictures in the frame of the network, and those held out of them: as the flags say, else as the run did."""
     g = opened.generator
     began = runs.config(run) if run is not None else {}
     classes = bool(began.get("labels", False)) and g.num_classes > 0
     full = _full(opened)
     size = f"{full[0]}x{full[1]}"
-    asked = {"data": source, "size": size, "channels": str(g.channels), "labels": classes}
+    asked = {"data": wish.source, "size": size, "channels": str(g.channels), "labels": classes}
     as_then = {name: began[name] for name in CUTS if isinstance(began.get(name), str)}
-    config = Config.read({**asked, **as_then, **cuts})
+    config = Config.read({**asked, **as_then, **wish.cuts})
     planned = plan(config)
-    wanted = fit or began.get("fit") or opened.about["picture"].get("fit")
+    wanted = wish.fit or began.get("fit") or opened.about["picture"].get("fit")
     data = open_data(dataclasses.replace(planned, frame=_frame(planned, opened, wanted)))
     for sentence in data.says:
-        say(sentence)
+        memory.say(sentence)
     if full != g.size:
         data = data.at(g.size)
-        say(f"a network on its way to {size}: measured at {g.size[0]}x{g.size[1]}, the size that it has reached")
+        memory.say(f"a network on its way to {size}: measured at {g.size[0]}x{g.size[1]}, the size that it has reached")
     if data.frame.crop != opened.crop:
         own, files = list(data.frame.crop), list(opened.crop)
-        say(f"these pictures would be shown at {own}; they are cut to the network's {files}")
-    share = float(began.get("holdout", 0.0)) if share is None else share
+        memory.say(f"these pictures would be shown at {own}; they are cut to the network's {files}")
+    share = float(began.get("holdout", 0.0)) if wish.share is None else wish.share
     if not share:
         return data, None
     training, held = data.split(share, seed=int(began.get("seed", 0)))
-    say(training.says[-1])
+    memory.say(training.says[-1])
     then = opened.about["training"].get("fingerprint")
     if then is not None and full == g.size and then != training.fingerprint:
-        say(
+        memory.say(
             f"the training saw other pictures than what is left here (data hash {then}, here {training.fingerprint}), "
             "so what is held out may have been trained on"
         )

@@ -13,7 +13,7 @@ from core.checkpoint import sha256
 from core.errors import OutputError
 from core.files import usable_folder
 
-__all__ = ["append", "line", "named", "table"]
+__all__ = ["append", "columns", "goal", "line", "named", "numbers", "table"]
 
 HEADER = ("", "network", "real", "noise", "better", "N")
 
@@ -91,25 +91,33 @@ def table(figures: Mapping[str, Any]) -> str:
         if figure["extractor"] != heading:
             heading = figure["extractor"]
             lines += ["", f"over {heading}" if heading else "over the pictures themselves"]
-        goal = "near real" if figure["goal"] == "real" else figure["goal"]
         title = figure["title"] + (f" ({figure['scales']} scales)" if figure.get("scales", 5) < 5 else "")
-        lines.append((f"  {title}", *_numbers(figure), goal, str(figure["n"])))
-        lines += [(f"    {name}", *_numbers(level), "", "") for name, level in figure.get("levels", {}).items()]
-    rows = [HEADER, *(entry for entry in lines if isinstance(entry, tuple))]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADER))]
-    return "\n".join(_row(entry, widths) if isinstance(entry, tuple) else entry for entry in [HEADER, *lines])
+        lines.append((f"  {title}", *numbers(figure), goal(figure), str(figure["n"])))
+        lines += [(f"    {name}", *numbers(level), "", "") for name, level in figure.get("levels", {}).items()]
+    return columns([HEADER, *lines])
+
+
+def columns(lines: Sequence[tuple[str, ...] | str]) -> str:
+    """Rows of cells one under the other, the first cell and the last but one to the left; a str is a line by itself."""
+    rows = [entry for entry in lines if isinstance(entry, tuple)]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return "\n".join(_row(entry, widths) if isinstance(entry, tuple) else entry for entry in lines)
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = [cells[0].ljust(widths[0])]
-    padded += [
-        cell.ljust(width) if k == 3 else cell.rjust(width)
-        for k, (cell, width) in enumerate(zip(cells[1:], widths[1:], strict=True))
+    padded = [
+        cell.ljust(width) if k in (0, len(cells) - 2) else cell.rjust(width)
+        for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return "  ".join(padded).rstrip()
 
 
-def _numbers(figure: Mapping[str, Any]) -> tuple[str, ...]:
+def goal(figure: Mapping[str, Any]) -> str:
+    """Which way is better, in words."""
+    return "near real" if figure["goal"] == "real" else str(figure["goal"])
+
+
+def numbers(figure: Mapping[str, Any]) -> tuple[str, ...]:
     """The three columns, standard errors behind what has one; older lines have none."""
     errors = (figure.get("error"), figure.get("real_error"), None)
     values = (figure["value"], figure["real"], figure["noise"])

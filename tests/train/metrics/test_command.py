@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 import core
 from core import runs
@@ -16,6 +18,7 @@ from tests.train import make
 from tests.train.metrics.test_evaluation import toy
 from train.metrics import append, line
 from train.metrics.__main__ import main
+from train.metrics.beside import beside
 from train.metrics.record import table
 
 
@@ -194,3 +197,41 @@ def test_what_only_lacks_its_end_stays_and_another_file_is_refused(tmp_path: Pat
     with pytest.raises(OutputError, match="something else than lines of figures"):
         append(notes, line({}, kimg=3, checkpoint="3", seconds=1.25))
     assert notes.read_bytes() == b"my notes, without an end of line"
+
+
+def test_several_networks_are_measured_once_each_and_stand_side_by_side(
+    network: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = network.parent.parent
+    torch.manual_seed(5)
+    g, d = toy()
+    for weight in g.parameters():
+        weight.data.mul_(1.5)
+    core.save(network.with_stem("000024"), g, d, {"picture": {"crop": [0, 0, 16, 16]}})
+    flags = ["--data", data, "--metrics", "swd,ks_contrast,precision_discriminator"]
+    status, text = said(monkeypatch, capsys, "--checkpoint", network.parent, run, network, *flags)
+    assert status == 0 and [entry["checkpoint"] for entry in runs.metrics(run)] == [
+        "000012.safetensors",
+        "000024.safetensors",
+    ]
+    last = text[text.index("toy/000012") :]
+    assert "toy/000024" in last and last.count("*") >= 2 and "every network has its own" in last
+    assert "precision" not in last
+    alone = said(monkeypatch, capsys, "--checkpoint", network.with_stem("000024"), *flags, "--json")[1]
+    assert json.loads(alone)["figures"] == runs.metrics(run)[1]["figures"], "what is remembered changes no figure"
+    status, text = said(monkeypatch, capsys, "--checkpoint", network, tmp_path / "none", *flags)
+    assert status == 2 and "none" in text and len(runs.metrics(run)) == 3, "nothing is measured where one is missing"
+
+
+def test_what_was_not_measured_alike_is_not_compared() -> None:
+    def figures(value: float, *, n: int = 12, error: float | None = 0.1) -> dict[str, Any]:
+        facts = {"title": "distance", "extractor": None, "filter": "", "seed": 0, "data": "x", "against": "half"}
+        return {"swd": {"value": value, "real": 1.0, "noise": 9.0, "goal": "lower", "n": n, "error": error, **facts}}
+
+    row = next(line for line in beside([("a", figures(3)), ("b", figures(2))]).splitlines() if "distance" in line)
+    assert row.split() == ["distance", "3.000", "±", "0.10", "2.000", "±", "0.10", "*", "1.000", "lower", "12"]
+    unlike = beside([("a", figures(3)), ("b", figures(2, n=24))])
+    assert "*" not in unlike and "12-24" in unlike and "nothing compares them" in unlike
+    assert "*" not in beside([("a", figures(3)), ("b", figures(3))]).split("* the best")[0], "equal ones win nothing"
+    partly = beside([("a", {**figures(3), "ms_ssim": figures(2)["swd"]}), ("b", figures(2))])
+    assert partly.split("* the best")[0].count("*") == 1
