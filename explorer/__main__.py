@@ -216,7 +216,7 @@ def _directions(made: argparse.ArgumentParser) -> None:
 
 def _project(made: argparse.ArgumentParser) -> None:
     read = place("PICTURE", "the path of a picture or of a folder")
-    made.add_argument("source", type=read, metavar="PICTURE|FOLDER", help="what is looked for in the network")
+    made.add_argument("source", type=read, metavar="PICTURE|FOLDER|ZIP", help="what is looked for in the network")
     words = f"{PROJECTOR_STEPS} when not given"
     _number(made, "steps", whole, f"20 to {MOST_STEPS}", default=PROJECTOR_STEPS, help=f"of descent; {words}")
     _number(made, "seconds", real, f"1 to {MOST_SECONDS}", help="as many steps as fit, yardstick included")

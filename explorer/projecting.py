@@ -1,10 +1,11 @@
-"""The verb project: a picture, or a folder of them -> points kept beside a network, with what is said of them."""
+"""The verb project: a picture, or many of them -> points kept beside a network, with what is said of them."""
 
 from __future__ import annotations
 
 import argparse
 import base64
 import csv
+import functools
 import hashlib
 import json
 import math
@@ -14,14 +15,17 @@ import signal
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import Any
 
-from core import pictures
+import numpy as np
+
+from core import pictures, sources
 from core.errors import DataError, OutputError, PictureError, SettingError, StyloscopeError
 from core.files import cache_folder, writing
 from explorer import features, kept
@@ -45,15 +49,15 @@ _COLUMNS = ("file", "point", "levels", "psnr", "features", "own_levels", "own_ps
 
 
 def do_project(flags: argparse.Namespace) -> None:
-    """Write the point of a picture, or those of a folder with a table and a sheet."""
+    """Write the point of a picture, or those of a folder or zip with a table and a sheet."""
     wish = wish_of(flags)
-    out = needed(flags.out, "a point's name or X.safetensors; X.csv for a folder")
+    out = needed(flags.out, "a point's name or X.safetensors; X.csv for a folder or zip")
     source: Path = flags.source
-    many = source.is_dir()
+    many = source.is_dir() or _is_zip(source)
     if flags.watch is not None:
         place_for(flags.watch / PREVIEW)
     named = _checked_out(out, many=many)
-    found = _listed(source) if many else [source]
+    found = _listed(source) if many else []
     studio, base = recipe_of(flags)
     network = studio.check(base)
     if named is not None:
@@ -76,7 +80,7 @@ def do_project(flags: argparse.Namespace) -> None:
     with stopping() as stopped:
         stop = lambda: stopped() or watched.asked  # noqa: E731
         if picture is None:
-            _folder(flags, found, out, network=network, projector=projector, wish=wish, watched=watched, stop=stop)
+            _many(flags, found, out, network=network, projector=projector, wish=wish, watched=watched, stop=stop)
             return
         made = yardstick.project(picture, wish, progress=watched, stop=stop)
     name = named or _stem(out)
@@ -142,22 +146,55 @@ def free_name(network: Network, wished: str, taken: Sequence[str] = ()) -> str:
     return next(name for name in numbered if name.casefold() not in there)
 
 
-# --- a folder ----------------------------------------------------------------------------------------------------
+# --- a folder or zip ----------------------------------------------------------------------------------------------
 
 
-def _listed(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name. Raises DataError."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+@dataclass(frozen=True)
+class _Own:
+    """One of many pictures, by the path inside its folder or zip; `read` raises PictureError."""
+
+    path: PurePosixPath
+    read: Callable[[], np.ndarray]
+
+
+def _listed(source: Path) -> list[_Own]:
+    """The pictures directly in a folder, or anywhere in a zip, by name. Raises DataError."""
+    if source.is_dir():
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        found = [_Own(PurePosixPath(file.name), functools.partial(pictures.read, file)) for file in files]
+    else:
+        inside = sources.find(source, bare=False)
+        which = [k for k in range(len(inside.names)) if inside.kind(k) == "picture"]
+        found = [_Own(PurePosixPath(inside.names[k]), functools.partial(_member, inside, k)) for k in which]
     if not found:
-        raise DataError(f"{folder} holds no pictures; {', '.join(SUFFIXES)} are read")
+        raise DataError(f"{source} holds no pictures; {', '.join(SUFFIXES)} are read")
     if len(found) > MOST_PICTURES:
-        raise DataError(f"{folder} holds {len(found)} pictures; at most {MOST_PICTURES} are projected at once")
+        raise DataError(f"{source} holds {len(found)} pictures; at most {MOST_PICTURES} are projected at once")
     return found
 
 
-def _folder(
+def _is_zip(path: Path) -> bool:
+    """Whether a file is a zip from its beginning on: a picture may have one behind it."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"PK" and zipfile.is_zipfile(file)
+    except OSError:
+        return False
+
+
+def _member(inside: sources.Folder | sources.Zip, index: int) -> np.ndarray:
+    shown = f"{inside.names[index]} in {inside.path}"
+    try:
+        return pictures.read(inside.open(index), name=shown)
+    except PictureError:
+        raise
+    except sources.UNREADABLE as wrong:
+        raise PictureError(f"{shown} cannot be read ({sources.reason(wrong)}); make the zip again") from wrong
+
+
+def _many(
     flags: argparse.Namespace,
-    found: list[Path],
+    found: list[_Own],
     out: Path,
     *,
     network: Network,
@@ -168,27 +205,27 @@ def _folder(
 ) -> None:
     yardstick, rows, pairs, names, unread = Yardsticks(network, projector), [], [], list[str](), list[str]()
     room = _room(projector.window[2:])
-    for index, path in enumerate(found):
+    for index, own in enumerate(found):
         if stop():
             break
         watched.among(index, len(found))
         try:
-            made = yardstick.project(pictures.read(path), wish, progress=watched, stop=stop)
+            made = yardstick.project(own.read(), wish, progress=watched, stop=stop)
         except PictureError as wrong:
             unread.append(str(wrong))
             continue
-        name = _printable(path.stem)
+        name = _printable(own.path.stem)
         # What this very run has made is never replaced: a.png and a.jpg are two pictures.
         made_now = name.casefold() in (one.casefold() for one in names)
         if not flags.replace or made_now or not _is_name(name):
-            name = free_name(network, path.stem, names)
-        kept.keep(network, point_of(made, network, name=name, source=path.name, wish=wish), replace=flags.replace)
+            name = free_name(network, own.path.stem, names)
+        kept.keep(network, point_of(made, network, name=name, source=own.path.name, wish=wish), replace=flags.replace)
         names.append(name)
-        rows.append(_row(path, name, made))
+        rows.append(_row(own.path, name, made))
         if len(rows) <= room:
             pairs.extend([made.target, made.picture])
     if not rows:
-        raise DataError(unread[0] if unread else f"nothing was projected; the first picture is {found[0]}")
+        raise DataError(unread[0] if unread else f"nothing was projected; the first picture is {found[0].path}")
     sheet = out.with_suffix(".png")
     with writing(out) as first, writing(sheet) as second:
         with open(first, "w", newline="", encoding="utf-8") as table:
@@ -209,9 +246,9 @@ def _room(shape: tuple[int, int]) -> int:
     return max(1, pictures.PIXEL_LIMIT // (height * width * 2 * _PER_ROW)) * _PER_ROW
 
 
-def _row(path: Path, name: str, made: Found) -> dict[str, Any]:
+def _row(path: PurePosixPath, name: str, made: Found) -> dict[str, Any]:
     own = {} if made.own is None else {f"own_{key}": value for key, value in made.own.values().items()}
-    about = {"file": _printable(path.name), "point": name, "label": made.label, "steps": made.steps}
+    about = {"file": _printable(str(path)), "point": name, "label": made.label, "steps": made.steps}
     return {**dict.fromkeys(_COLUMNS), **about, **made.distance.values(), **own}
 
 
@@ -348,7 +385,8 @@ def _checked_out(out: Path, *, many: bool) -> str | None:
     suffix = out.suffix.lower()
     if many:
         if suffix != ".csv":
-            raise SettingError("out", out, "the table of a folder is written as .csv, with its sheet as .png beside it")
+            allowed = "the table of a folder or zip is written as .csv, with its sheet as .png beside it"
+            raise SettingError("out", out, allowed)
         return None
     if suffix == kept.SUFFIX:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,33 @@ def test_a_folder_is_a_table_and_a_sheet(places: Path, capsys: pytest.CaptureFix
     assert kept.names(network, "points") == ["a-scan-0", "a-scan-1"]
     project(places, str(folder), "--out", str(places / "table.csv"), steps=20)
     assert len(kept.names(network, "points")) == 4
+
+
+def test_a_zip_is_a_table_and_a_sheet_too(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slices = places / "scan.zip"
+    with zipfile.ZipFile(slices, "w") as archive:
+        for index, name in enumerate(("left/slice.png", "right/slice.png")):
+            archive.writestr(name, pictures.encode(np.full((24, 22), 40 * index + 20, np.uint8), "png"))
+        archive.writestr("right/broken.png", b"no picture")
+        archive.writestr("whole.nii.gz", b"a volume, which train.prepare cuts")
+        archive.writestr("dataset.json", "{}")
+    project(places, str(slices), "--out", str(places / "table.csv"), "--json", steps=20)
+    caught = capsys.readouterr()
+    said = json.loads(caught.out)
+    assert [row["file"] for row in said["rows"]] == ["left/slice.png", "right/slice.png"]
+    assert said["points"] == ["slice", "slice-2"] and said["left_out"] == 1
+    assert "left out: right/broken.png in" in caught.err
+    assert pictures.read(places / "table.png").shape == (12, 4 * 11 + 3 * 2)
+    with pytest.raises(StyloscopeError, match="table of a folder or zip is written as .csv"):
+        project(places, str(slices), "--out", "mine")
+    with zipfile.ZipFile(slices, "w") as archive:
+        archive.writestr("whole.nii.gz", b"a volume")
+    with pytest.raises(StyloscopeError, match="scan.zip holds no pictures"):
+        project(places, str(slices), "--out", str(places / "table.csv"))
+    behind = places / "behind.png"
+    behind.write_bytes((places / "own.png").read_bytes() + slices.read_bytes())
+    assert zipfile.is_zipfile(behind)
+    project(places, str(behind), "--out", "behind", steps=20)
 
 
 def test_replacing_leaves_what_the_same_run_has_made(places: Path, capsys: pytest.CaptureFixture[str]) -> None:
