@@ -11,6 +11,8 @@ from core.deep import encode_png
 
 __all__ = ["as_8bit", "encode"]
 
+LONG_TEXT = 1 << 13  # characters, from which on a chunk is worth packing
+
 
 def as_8bit(array: np.ndarray) -> np.ndarray:
     """A uint16 picture as uint8 (rounded, 65535 -> 255); a uint8 picture as it is."""
@@ -43,5 +45,5 @@ def encode(array: np.ndarray, format: str = "png", text: dict[str, str] | None =
 def _chunks(text: dict[str, str]) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
     for key, value in text.items():
-        chunks.add_text(key, value)
+        chunks.add_text(key, value, zip=len(value) > LONG_TEXT)
     return chunks

@@ -19,6 +19,7 @@ from core.carried import is_film, read_carried
 from core.engine import choose_device
 from core.errors import OutputError, PictureError, SettingError
 from explorer import kept, schema
+from explorer.enclosed import KEPT_KEY, unpack
 from explorer.recipe import Recipe, parse_grown
 from explorer.studio import PRECISIONS, TEXT_KEY, Studio
 from explorer.timeline import Timeline
@@ -63,6 +64,12 @@ def recipe_of(flags: argparse.Namespace, *, run: str | None = None) -> tuple[Stu
         name = studio.admit(flags.checkpoint)
     else:
         name = studio.network(recipe.checkpoint).name
+    enclosed = _enclosed(getattr(flags, "recipe", None))
+    if enclosed is not None:
+        given, new = unpack(given, enclosed, studio.network(name))
+        recipe = _with_flags(given, flags)
+        for one in new:
+            print(f"note: {one}, which the picture encloses, is kept beside {name}", file=sys.stderr)
     return studio, replace(recipe, checkpoint=name)
 
 
@@ -184,6 +191,15 @@ def _content(text: str, *, name: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as wrong:
         raise SettingError(name, text, "JSON in UTF-8, or a PNG that carries it") from wrong
+
+
+def _enclosed(text: str | None) -> Any:
+    """What the PNG that --recipe names encloses beside its recipe, as JSON; None where it is nothing, or no PNG."""
+    if text is None or not text.startswith("@"):
+        return None
+    data = Path(text[1:]).read_bytes()
+    found = pictures.read_text(data, name=text[1:]).get(KEPT_KEY) if data.startswith(b"\x89PNG") else None
+    return None if found is None else schema.loads(found)
 
 
 def needed(out: Path | None, words: str) -> Path:

@@ -20,6 +20,7 @@ from core.errors import CheckpointError, SettingError
 from core.memory import keep_freed_memory
 from core.stylegan2 import Noise
 from explorer import kept
+from explorer.enclosed import KEPT_KEY, enclose
 from explorer.kept import Direction, Point
 from explorer.networks import Network, Networks
 from explorer.recipe import Grown, Recipe
@@ -214,7 +215,7 @@ class Studio:
         # Looked up once: the newest network of a run that trains is another one from one moment to the next.
         network = self.check(recipe)
         picture, engine, milliseconds = self._draw(recipe, network, exact=exact, bits=bits, precision=precision)
-        text = _text(recipe, network, bits=bits) if format == "png" else None
+        text = self._text(recipe, network, bits=bits) if format == "png" else None
         return Frame(
             data=pictures.encode(_shrunk(picture, size), format, text),
             media_type=_MEDIA_TYPES[format],
@@ -248,9 +249,19 @@ class Studio:
     def text(self, recipe: Recipe, *, bits: int = 8) -> dict[str, str]:
         """The text chunk that a PNG of this recipe carries: all of the recipe, the network's full name, its sha.
 
-        One of 16 bits has a second one, where it is known what levels stand for: {"slope", "intercept", "unit"}.
+        A second one encloses the points and directions that it names. One of 16 bits has another, where it is known
+        what levels stand for: {"slope", "intercept", "unit"}.
         """
-        return _text(recipe, self.network(recipe.checkpoint), bits=bits)
+        return self._text(recipe, self.network(recipe.checkpoint), bits=bits)
+
+    def _text(self, recipe: Recipe, network: Network, *, bits: int) -> dict[str, str]:
+        chunks = {TEXT_KEY: json.dumps(recipe.of_network(network.name, network.sha).full())}
+        enclosed = enclose(self._kept(recipe, network))
+        if enclosed is not None:
+            chunks[KEPT_KEY] = enclosed
+        if bits == 16 and network.intensity is not None:
+            chunks[INTENSITY_KEY] = json.dumps(network.intensity.values())
+        return chunks
 
     def warning(self, recipe: Recipe) -> str | None:
         """One sentence where the network of a recipe is not drawn on the device that was asked for, else None."""
@@ -264,26 +275,22 @@ class Studio:
     def _note(self, recipe: Recipe, network: Network) -> str | None:
         if recipe.sha is not None and recipe.sha != network.sha:
             return f"this recipe was made with another network named {network.name} ({recipe.sha}, here {network.sha})"
-        points, steered = _kept_names(recipe)
-        if points or steered:
-            room = self._room(network)
-            found: list[Point | Direction] = [*map(room.point, points), *map(room.direction, steered)]
-            for one in found:
-                sha = one.about.get("sha")
-                if isinstance(sha, str) and sha != network.sha:
-                    return f"{one.name} was found with another network ({sha[:12]}, here {network.sha})"
+        for one in self._kept(recipe, network):
+            sha = one.about.get("sha")
+            if isinstance(sha, str) and sha != network.sha:
+                return f"{one.name} was found with another network ({sha[:12]}, here {network.sha})"
         return None
+
+    def _kept(self, recipe: Recipe, network: Network) -> list[Point | Direction]:
+        """The points and the kept directions that a recipe names."""
+        points, steered = _kept_names(recipe)
+        if not points and not steered:
+            return []
+        room = self._room(network)
+        return [*map(room.point, points), *map(room.direction, steered)]
 
 
 # --- from words to numbers ---------------------------------------------------------------------------------------
-
-
-def _text(recipe: Recipe, network: Network, *, bits: int) -> dict[str, str]:
-    told = recipe.of_network(network.name, network.sha)
-    chunks = {TEXT_KEY: json.dumps(told.full())}
-    if bits == 16 and network.intensity is not None:
-        chunks[INTENSITY_KEY] = json.dumps(network.intensity.values())
-    return chunks
 
 
 def _check(recipe: Recipe, network: Network) -> None:

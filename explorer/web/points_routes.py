@@ -1,4 +1,7 @@
-"""The addresses of points: GET and POST /points, DELETE /points/NAME, its file, files taken in, and other names."""
+"""The addresses of points: GET and POST /points, DELETE /points/NAME, its file, files taken in, and other names.
+
+And POST /restore: a picture's recipe with the points and directions that its PNG encloses.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from starlette.responses import Response
 from core.arrays import LARGEST_FILE
 from core.errors import SettingError
 from explorer import kept
+from explorer.enclosed import unpack
 from explorer.kept import Point
 from explorer.recipe import Recipe
 from explorer.web.answers import read_keys, telling
@@ -64,6 +68,14 @@ def add_points_routes(app: Starlette, *, studio: Studio) -> None:
         data = await received(request, most=LARGEST_FILE, what="a point's file")
         return await asyncio.to_thread(_take_in, network, data, request.query_params.get("name", ""))
 
+    async def restored(request: Request) -> dict[str, Any]:
+        wish = await read_keys(request, ("recipe", "kept"), field="picture")
+        recipe = Recipe.parse(wish.get("recipe", {}))
+        network = await asyncio.to_thread(studio.network, recipe.checkpoint)
+        found, new = await asyncio.to_thread(unpack, wish.get("recipe", {}), wish.get("kept"), network)
+        return {"recipe": found, "kept": new}
+
+    app.router.add_route("/restore", telling(restored), methods=["POST"])
     app.router.add_route("/points", telling(listed), methods=["GET"])
     app.router.add_route("/points", telling(add), methods=["POST"])
     app.router.add_route("/points/rename", telling(rename), methods=["POST"])

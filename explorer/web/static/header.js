@@ -1,5 +1,6 @@
 // The header: which network, and taking the picture home as a link, a PNG, a walk or a recipe; bringing it back.
 
+import { asked, posting } from "./asking.js";
 import { goTo } from "./elsewhere.js";
 import { adorn, nameGroup } from "./fields.js";
 import { fetchFrame } from "./frames.js";
@@ -181,14 +182,15 @@ export async function restore(stage, file) {
       await stage.refreshNetworks();
       return hand("timeline", { ...film, name: file.name });
     }
-    const { recipe, sha } = await recipeOfFile(file);
+    const { recipe, sha, kept } = await recipeOfFile(file);
     await stage.refreshNetworks();
-    const wanted = full(recipe);
+    let wanted = full(recipe);
     const found = stage.find(wanted.checkpoint);
     if (wanted.checkpoint && !found) {
       stage.say(`${file.name} was made with the network ${wanted.checkpoint}, which is not here.`);
       return;
     }
+    if (kept) wanted = full(await unpacked(recipe, kept));
     stage.show(wanted);
     if (sha && found?.sha && sha !== found.sha) {
       stage.say(`${file.name} was made with another network named ${found.name} (${sha}, here ${found.sha}): this picture differs.`);
@@ -199,6 +201,13 @@ export async function restore(stage, file) {
     if (wrong.bare && stage.network && (await isPicture(file))) offerToProject(stage, file);
     else stage.say(wrong.message);
   }
+}
+
+/** The recipe with the names that the points and directions enclosed beside it have here; the server keeps those it lacks. */
+async function unpacked(recipe, kept) {
+  const found = await asked("restore", posting({ recipe, kept }));
+  for (const name of found.kept.length ? ["points-changed", "directions-changed"] : []) document.dispatchEvent(new CustomEvent(name, { detail: {} }));
+  return found.recipe;
 }
 
 /** A picture that nothing of ours is in may be somebody's own. */

@@ -1,28 +1,37 @@
-// Reading a recipe out of a PNG: the text chunk named "styloscope", as tEXt, zTXt or iTXt.
+// Reading a recipe out of a PNG: the text chunk named "styloscope", as tEXt, zTXt or iTXt; and "styloscope-kept", what it
+// encloses beside it.
 
 import { decoded } from "./frames.js";
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const KEY = "styloscope";
+const KEPT = "styloscope-kept";
 const TIFF = ["II*\0", "MM\0*"];
 
-/** The recipe in a dropped file (PNG or JSON) as {recipe, sha}; throws an Error with one sentence, `bare` where nothing of ours is in it. */
+/**
+ * The recipe in a dropped file (PNG or JSON) as {recipe, sha, kept}; `kept` are the points and directions that a PNG encloses,
+ * else null. Throws an Error with one sentence, `bare` where nothing of ours is in it.
+ */
 export async function recipeOfFile(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const isPNG = SIGNATURE.every((byte, index) => bytes[index] === byte);
-  const text = isPNG ? await textChunk(bytes) : new TextDecoder().decode(bytes.subarray(0, 1 << 20));
+  const text = isPNG ? await textChunk(bytes, KEY) : new TextDecoder().decode(bytes.subarray(0, 1 << 20));
   if (text === null) throw Object.assign(new Error(`${file.name} carries no recipe; only pictures that Styloscope saved do.`), { bare: true });
-  let told;
-  try {
-    told = JSON.parse(text);
-  } catch {
-    told = null;
-  }
+  const told = parsed(text);
   if (!told || typeof told !== "object" || Array.isArray(told)) {
     throw Object.assign(new Error(`${file.name} is not a picture or a recipe that Styloscope saved.`), { bare: !isPNG });
   }
   const { sha = null, ...recipe } = told;
-  return { recipe, sha };
+  return { recipe, sha, kept: isPNG ? parsed(await textChunk(bytes, KEPT)) : null };
+}
+
+/** JSON's value; null where there is none. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** Whether a file is a picture. Browsers do not show TIFF, which the explorer reads. */
@@ -37,23 +46,23 @@ export async function isPicture(file) {
   }
 }
 
-async function textChunk(bytes) {
+async function textChunk(bytes, key) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 8; at + 12 <= bytes.length;) {
     const length = view.getUint32(at);
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     const data = bytes.subarray(at + 8, at + 8 + length);
-    const found = kind === "IEND" ? null : await textOf(kind, data);
+    const found = kind === "IEND" ? null : await textOf(kind, data, key);
     if (found !== null) return found;
     at += 12 + length;
   }
   return null;
 }
 
-async function textOf(kind, data) {
+async function textOf(kind, data, key) {
   if (!["tEXt", "zTXt", "iTXt"].includes(kind)) return null;
   const end = data.indexOf(0);
-  if (end < 0 || new TextDecoder("latin1").decode(data.subarray(0, end)) !== KEY) return null;
+  if (end < 0 || new TextDecoder("latin1").decode(data.subarray(0, end)) !== key) return null;
   if (kind === "tEXt") return new TextDecoder("latin1").decode(data.subarray(end + 1));
   if (kind === "zTXt") return new TextDecoder("latin1").decode(await inflate(data.subarray(end + 2)));
   const packed = data[end + 1] === 1;

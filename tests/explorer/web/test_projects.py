@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -154,3 +155,20 @@ def test_points_are_kept_renamed_shared_and_forgotten(client: TestClient, studio
 def test_points_that_cannot_be(client: TestClient, path: str, body: dict) -> None:
     answer = client.post(path, json=body)
     assert answer.status_code == 400 and answer.json()["error"]
+
+
+def test_what_a_picture_encloses_is_kept_once(client: TestClient, studio: Studio) -> None:
+    recipe = {"checkpoint": "brain", "point": "enclosed", "psi": 1}
+    assert client.post("/points", json={"name": "enclosed", "recipe": {"seed": 4}}).status_code == 200
+    answer = client.post("/frame", json=recipe)
+    told = json.loads(pictures.read_text(answer.content)["styloscope-kept"])
+    body = {"recipe": recipe, "kept": told}
+    assert client.post("/restore", json=body).json() == {"recipe": recipe, "kept": []}
+    client.delete("/points/enclosed?checkpoint=brain")
+    assert client.post("/restore", json=body).json() == {"recipe": recipe, "kept": ["enclosed"]}
+    assert client.post("/frame", json=recipe).content == answer.content
+    client.delete("/points/enclosed?checkpoint=brain")
+    for wrong in ({"recipe": recipe}, {"recipe": [], "kept": told}, {"recipe": {"x": 1}, "kept": told}, {"more": 1}):
+        refused = client.post("/restore", json=wrong)
+        assert refused.status_code == 400 and refused.json()["error"]
+    assert "enclosed" not in kept.names(studio.network("brain"), "points")
