@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ import core
 from core import errors
 from explorer import __main__ as explorer
 from explorer import schema
+from explorer.recipe import Recipe
 from explorer.web.jobs import VERBS
 from explorer.web.page import found_panels
 from train.cli import parser as train_parser
@@ -259,3 +261,25 @@ def test_the_file_format() -> None:
     known = {field.name for field in dataclasses.fields(core.GeneratorConfig)}
     (row,) = re.findall(r"^\| `config` \|(.+)$", DOCS["files.md"], re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", row)) - {"discriminator"} <= known
+
+
+LINKS = [
+    (name, link)
+    for name, text in sorted(DOCS.items())
+    for link in re.findall(r"\(http://127\.0\.0\.1:7860/(\?[^)]*)\)", text)
+]
+
+
+@pytest.mark.parametrize(("name", "link"), LINKS, ids=lambda value: value[:40])
+def test_a_link_into_the_page_opens_a_picture_and_a_panel(name: str, link: str) -> None:
+    query = parse_qs(link.removeprefix("?"), strict_parsing=True)
+    assert set(query) <= {"recipe", "panel"}
+    if "recipe" in query:
+        recipe = Recipe.parse(schema.loads(query["recipe"][0]))
+        assert recipe.checkpoint is None or (ROOT / "checkpoints" / f"{recipe.checkpoint}.safetensors").is_file()
+    assert {word.lower() for word in query.get("panel", [])} <= {panel for panel, _ in found_panels()}
+
+
+def test_the_lesson_takes_as_long_as_it_says() -> None:
+    minutes = re.findall(r"^\| \[\d\]\(#\S+\) \| (\d+) \|", DOCS["lesson.md"], re.MULTILINE)
+    assert len(minutes) == 8 and sum(map(int, minutes)) == 45

@@ -10,6 +10,7 @@ const LAST = "styloscope.last"; // the place of the last entry, which the one th
 export function addressOf(recipe) {
   const address = new URL(location.href);
   address.hash = "";
+  address.searchParams.delete("panel");
   address.searchParams.set("recipe", JSON.stringify(short(recipe)));
   return address.toString();
 }

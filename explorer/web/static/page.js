@@ -4,7 +4,7 @@
 
 import { mountInside } from "./inside.js";
 import { mountMini } from "./mini.js";
-import { present } from "./panel_kit.js";
+import { openTab, present } from "./panel_kit.js";
 import { mountProbe } from "./probe.js";
 import { openStage } from "./stage.js";
 import { mountTheme } from "./theme.js";
@@ -29,6 +29,13 @@ function mountTabs() {
   });
 }
 
+/** The panel that an address asks for, as in ?panel=Map; the page's own links leave it out. */
+function openAsked() {
+  const asked = new URLSearchParams(location.search).get("panel")?.toLowerCase();
+  const titles = [...document.querySelectorAll("#panels [role=tab]")].map((tab) => tab.textContent.trim());
+  openTab(titles.find((title) => title.toLowerCase() === asked));
+}
+
 const parts = (selectors) => new Promise((resolve) => present(selectors, resolve));
 
 /** Gradio builds a tab when it is first opened; what a panel takes from elsewhere before that, it announces. */
@@ -42,6 +49,7 @@ async function openPanel(name) {
 await parts(PARTS);
 mountTheme();
 mountTabs();
+openAsked();
 const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const opened = openStage(facts);
 mountTimeline(window.stage);
