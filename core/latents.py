@@ -92,8 +92,12 @@ def seeds_to_z(seeds: Sequence[int], z_dim: int) -> Tensor:
 
     Raises ValueError for a seed outside 0 .. 2^32 - 1.
     """
-    rows = [np.random.RandomState(seed).randn(z_dim) for seed in seeds]
-    return torch.from_numpy(np.array(rows, dtype=np.float32).reshape(len(rows), z_dim))
+    random = np.random.RandomState(0)  # one, seeded anew: making one takes nine times as long as that
+    rows = np.empty((len(seeds), z_dim), np.float32)
+    for row, seed in zip(rows, seeds, strict=True):
+        random.seed(seed)
+        row[:] = random.randn(z_dim)
+    return torch.from_numpy(rows)
 
 
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:

@@ -148,16 +148,26 @@ def survey(
     found = studio.styles(network.name, range(samples), label=labels)
     w_avg = room.generator.w_avg.cpu().numpy().astype(np.float32)
     mean = found.mean(axis=0)
-    _, _, axes = np.linalg.svd(found - mean, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)  # SVD leaves the sign open
-    if len(axes) < 2:
-        axes = np.concatenate([axes, np.zeros((2 - len(axes), found.shape[1]), np.float32)])
+    axes = _principal(found - mean)
     pca = (found - mean) @ axes.T
     classes = network.classes if by_class else 0
     named = _named(studio, network, w_avg=w_avg)
     atlas = Atlas(network.sha, label, found, w_avg, mean, axes, pca.astype(np.float32), classes=classes, named=named)
     atlas = replace(atlas, among=points and len(named.names) > 0)
     return _read(_kept(network, _key(network, atlas)), atlas)
+
+
+def _principal(centred: np.ndarray) -> np.ndarray:
+    """The two axes [2, w_dim] along which samples [N, w_dim] vary most, a row of zeros where there is no second one.
+
+    By the covariance: a fraction of what their singular value decomposition takes.
+    """
+    exact = centred.astype(np.float64)
+    _, found = np.linalg.eigh(exact.T @ exact)
+    axes = np.zeros((2, centred.shape[1]), np.float32)
+    first = found[:, ::-1].T[: min(2, len(centred))]
+    axes[: len(first)] = first * np.sign(first.sum(axis=1, keepdims=True) + 1e-12)  # the sign is left open
+    return axes
 
 
 def with_umap(studio: Studio, atlas: Atlas, name: str | None = None, *, progress: Progress | None = None) -> Atlas:

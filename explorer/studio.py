@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from core import latents, pictures
+from core.blas import one_blas_thread
 from core.engine import Engine
 from core.errors import CheckpointError, SettingError
 from core.memory import keep_freed_memory
@@ -63,6 +64,7 @@ class Studio:
         precision: str = "auto",
     ) -> None:
         keep_freed_memory()
+        one_blas_thread()
         self._networks = Networks(checkpoints=checkpoints, runs=runs)
         self._device = device
         self._precision = precision
