@@ -18,7 +18,7 @@ import numpy as np
 
 from core.errors import DataError, PictureError
 
-__all__ = ["MANIFEST", "UNREADABLE", "Folder", "Zip", "classes", "find", "judge", "reason", "ten"]
+__all__ = ["MANIFEST", "SUFFIXES", "UNREADABLE", "Folder", "Zip", "classes", "find", "judge", "reason", "ten"]
 
 MANIFEST = "dataset.json"
 SUFFIXES = frozenset((

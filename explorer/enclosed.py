@@ -97,8 +97,19 @@ def _there(network: Network, kind: Kind, one: Point | Direction) -> str | None:
 
 
 def _candidates(network: Network, kind: Kind, name: str) -> list[str]:
-    numbered = [one for one in kept.names(network, kind) if one == name or one.rpartition("-")[0] == name]
-    return [one for one in numbered if one == name or one.rpartition("-")[2].isdecimal()]
+    """The names, of those that are kept, which `_free` may have given."""
+    before = _numbered(name, kind)
+    own = [one for one in kept.names(network, kind) if one.startswith(before) and one[len(before) :].isdecimal()]
+    return [*([name] if kept.find(network, kind, name) else []), *own]
+
+
+def _numbered(name: str, kind: Kind) -> str:
+    """What a number is put behind, for a name that is free and that may be one."""
+    stem = name[:70].rstrip(". ")
+    while len(stem.encode("utf-8", "replace")) > 180:
+        stem = stem[:-1]
+    # `sefa-2` is a direction that every network has.
+    return f"{stem}." if kind == "directions" and kept.BUILT_IN.fullmatch(f"{stem}-2") else f"{stem}-"
 
 
 def _same(one: Point | Direction, other: Point | Direction) -> bool:
@@ -114,7 +125,7 @@ def _same(one: Point | Direction, other: Point | Direction) -> bool:
 def _free(network: Network, kind: Kind, name: str) -> str:
     """The name, numbered where something else has it."""
     taken = {one.casefold() for one in kept.names(network, kind)}
-    numbered = (name if number == 1 else f"{name}-{number}" for number in range(1, kept.MOST_KEPT + 2))
+    numbered = (name if number == 1 else f"{_numbered(name, kind)}{number}" for number in range(1, kept.MOST_KEPT + 2))
     return next(one for one in numbered if one.casefold() not in taken)
 
 

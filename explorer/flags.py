@@ -17,7 +17,7 @@ from tqdm import tqdm
 from core import latents, pictures
 from core.carried import is_film, read_carried
 from core.engine import choose_device
-from core.errors import OutputError, PictureError, SettingError
+from core.errors import CheckpointError, OutputError, PictureError, SettingError
 from explorer import kept, schema
 from explorer.enclosed import KEPT_KEY, unpack
 from explorer.recipe import Recipe, parse_grown
@@ -66,7 +66,11 @@ def recipe_of(flags: argparse.Namespace, *, run: str | None = None) -> tuple[Stu
         name = studio.network(recipe.checkpoint).name
     enclosed = _enclosed(getattr(flags, "recipe", None))
     if enclosed is not None:
-        given, new = unpack(given, enclosed, studio.network(name))
+        try:
+            given, new = unpack(given, enclosed, studio.network(name))
+        except CheckpointError as wrong:  # --seeds may take the place of what is enclosed; if not, that is missed below
+            new = []
+            print(f"note: {wrong}", file=sys.stderr)
         recipe = _with_flags(given, flags)
         for one in new:
             print(f"note: {one}, which the picture encloses, is kept beside {name}", file=sys.stderr)

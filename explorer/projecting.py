@@ -38,7 +38,6 @@ from explorer.projector import Projector
 __all__ = ["PREVIEW", "STOP", "Watched", "do_project", "free_name", "point_of", "words"]
 
 PREVIEW, STOP = "preview.json", "stop"  # in the folder that a job is watched through
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 MOST_PICTURES = 2000
 _MOST_YARDSTICK = 4096  # bytes
 _PREVIEW_SECONDS = 0.7
@@ -160,14 +159,16 @@ class _Own:
 def _listed(source: Path) -> list[_Own]:
     """The pictures directly in a folder, or anywhere in a zip, by name. Raises DataError."""
     if source.is_dir():
-        files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in sources.SUFFIXES and path.is_file())
         found = [_Own(PurePosixPath(file.name), functools.partial(pictures.read, file)) for file in files]
     else:
         inside = sources.find(source, bare=False)
+        if inside.says:
+            print(f"note: {inside.says}", file=sys.stderr)
         which = [k for k in range(len(inside.names)) if inside.kind(k) == "picture"]
         found = [_Own(PurePosixPath(inside.names[k]), functools.partial(_member, inside, k)) for k in which]
     if not found:
-        raise DataError(f"{source} holds no pictures; {', '.join(SUFFIXES)} are read")
+        raise DataError(f"{source} holds no pictures; {', '.join(sorted(sources.SUFFIXES))} are read")
     if len(found) > MOST_PICTURES:
         raise DataError(f"{source} holds {len(found)} pictures; at most {MOST_PICTURES} are projected at once")
     return found
@@ -390,7 +391,7 @@ def _checked_out(out: Path, *, many: bool) -> str | None:
         return None
     if suffix == kept.SUFFIX:
         return None
-    if out.name != str(out) or suffix in (".csv", *SUFFIXES):
+    if out.name != str(out) or suffix in (".csv", *sources.SUFFIXES):
         raise SettingError("out", out, "the name of a point, or a path with .safetensors")
     return kept.check_name(str(out))
 

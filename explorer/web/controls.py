@@ -17,6 +17,7 @@ __all__ = ["act", "connect_menus", "controls", "header", "line", "piece", "slide
 
 LAST_SEED = 2**32 - 1
 MOST_PSI = 5
+PSI = "0 is the average picture, 1 as trained."
 NOISES = [("const", "const"), ("none", "none"), ("by number", "number")]
 SILENT: dict[str, Any] = {"fn": None, "queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -51,7 +52,7 @@ def controls(*, readout: str) -> dict[str, gr.Dropdown]:
             piece('<p class="hint" id="seed-hint"></p>', "seed-below")
         with _control("psi"):
             gr.Slider(-MOST_PSI, MOST_PSI, value=0.7, step=0.01, label="Truncation", elem_id="psi", interactive=True)
-            piece('<p class="hint" id="psi-hint">0 is the average picture, 1 as trained.</p>', "psi-below")
+            piece(f'<p class="hint" id="psi-hint" title="{PSI}">{PSI}</p>', "psi-below")
         with _control("noise", "small"):
             noise = _dropdown("Noise", "noise", choices=NOISES, value="const")
             act("Reset noise", "noise-reset", "icon", "reset")

@@ -93,6 +93,12 @@ def test_two_networks_follow_the_hand_and_their_difference_is_theirs(tab: Any, a
     choose(tab, "Right", "later")
     paired(tab, "brain", "later")
     until(lambda: find(tab, "#compare-amplify label:nth-child(2) input").is_selected())
+    find(tab, "#compare-amplify label:nth-child(3)").click()
+    for name in ("brain", "later"):  # of which the first would have 16 by itself
+        choose(tab, "Right", name)
+        paired(tab, "brain", name)
+    assert find(tab, "#compare-amplify label:nth-child(3) input").is_selected()
+    assert find(tab, "[aria-label='Reset amplified']").is_enabled()
     assert not complaints(tab)
 
 

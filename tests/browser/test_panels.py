@@ -124,8 +124,10 @@ def test_a_source_changes_the_picture_live_and_can_be_undone(tab: Any) -> None:
     ticks[0].click()
     assert recipe_of(tab)["mix"][0]["layers"].startswith("0")
     assert settled(tab) != mixed
+    type_into(tab, "#mix-panel .source [type=range]", 0.5)
     back.click()
-    assert recipe_of(tab)["mix"] == [source] and not back.is_enabled()
+    assert recipe_of(tab)["mix"] == [{**source, "amount": 0.5}] and not back.is_enabled()
+    type_into(tab, "#mix-panel .source [type=range]", 1)
     type_into(tab, "#mix-panel .source [type=range]", 0)
     assert settled(tab) == plain
     settled(tab)

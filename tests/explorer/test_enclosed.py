@@ -158,3 +158,33 @@ def test_a_long_text_is_packed_and_read_by_others() -> None:
     assert len(data) < 1000
     with Image.open(io.BytesIO(data)) as image:
         assert image.text == {"a": "b" * 20000, "c": "d"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["sefa", "x" * 80, "ü" * 80, "a dot."])
+def test_a_name_that_is_taken_gets_a_number_wherever_it_ends(tmp_path: Path, name: str) -> None:
+    there = house(tmp_path / "there").network("brain")
+    wanted = direction(there, name)
+    told = json.loads(enclose([wanted]) or "")
+    kept.keep(there, replace(wanted, name=name, sd=2.0)) if name != "a dot." else None
+    recipe = {"steer": [{"direction": name, "amount": 1.0}]}
+    if name == "a dot.":
+        with pytest.raises(StyloscopeError, match="a shorter name"):
+            unpack(recipe, told, there)
+        return
+    for new in (1, 0):
+        found, made = unpack(recipe, told, there)
+        given = found["steer"][0]["direction"]
+        assert len(made) == new and given != name and kept.read_direction(there, given).sd == 0.5
+
+
+def test_seeds_may_take_the_place_of_what_another_network_lacks(
+    here: Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.png"
+    file.write_bytes(here.frame(Recipe.parse({"point": "scan"}), format="png").data)
+    toy(tmp_path / "there" / "other.safetensors", w_dim=16)
+    flags = ["--checkpoints", str(tmp_path / "there"), "--checkpoint", "other", "--device", "cpu"]
+    main(["grid", "--seeds", "0-3", "--recipe", f"@{file}", "--out", str(tmp_path / "g.png"), *flags])
+    assert "is a point of another network" in capsys.readouterr().err and (tmp_path / "g.png").exists()
+    with pytest.raises(StyloscopeError, match="no point of that name is kept beside other"):
+        main(["render", "--recipe", f"@{file}", "--out", str(tmp_path / "y.png"), *flags])

@@ -12,7 +12,8 @@ from train.metrics.record import columns, goal, numbers
 
 __all__ = ["beside"]
 
-ALIKE = ("extractor", "n", "filter", "seed", "data", "against")
+# Real pictures and noise of another size or crop, which nothing else tells of phantoms, have other figures.
+ALIKE = ("extractor", "n", "filter", "seed", "data", "against", "real", "noise")
 OWN = {measure.name for measure in MEASURES if measure.extractor == DISCRIMINATOR}
 NAMED = 3  # rows that a note names one by one
 

@@ -20,7 +20,7 @@ from core.command import Parser
 from core.engine import choose_device
 from core.errors import SettingError
 from core.frame import FITS, Frame
-from core.header import read_about
+from core.header import read_about, read_header
 from core.memory import keep_freed_memory
 from core.numbers import natural
 from core.sizes import LARGEST
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """All flags, as docs/metrics.md has them."""
     top = Parser(prog="python -m train.metrics", description="Measure a network against pictures, offline.")
     words = "a network file, a run (its newest), a run's folder of networks, or a name in checkpoints/; several of them"
-    top.add_argument("--checkpoint", metavar="C", nargs="+", default=[], help=words)
+    top.add_argument("--checkpoint", metavar="C", nargs="+", action="extend", default=[], help=words)
     top.add_argument("--data", metavar="PATH", help="folder or zip of the pictures it was trained on, or phantoms")
     top.add_argument("--metrics", metavar="A,B", default="", help="measures by name; all that need no Inception")
     top.add_argument("--count", metavar="N", help="pictures of every set; as many as end in minutes on a CPU")
@@ -108,17 +108,32 @@ def work(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
     memory = _Memory()
     measured: list[tuple[str, dict[str, Any]]] = []
-    for path, run in _found(flags.checkpoint):
-        entry = _measure(path, run, wish, memory)
-        file = Path(flags.out) if flags.out else run / runs.METRICS if run else None
-        if file is not None:
-            append(file, entry)
-        gap = "\n\n" if measured and not flags.json else ""
-        print(gap + (json.dumps(entry, ensure_ascii=False) if flags.json else _page(entry)), flush=True)
-        measured.append((_called(path, run), entry["figures"]))
-    if len(measured) > 1 and not flags.json:
-        print(f"\n\n{beside(measured)}")
+    found = _found(flags.checkpoint)
+    for path, _ in found:
+        _judged(path, wish)
+    try:
+        for (path, run), called in zip(found, _called(found), strict=True):
+            entry = _measure(path, run, wish, memory)
+            file = Path(flags.out) if flags.out else run / runs.METRICS if run else None
+            if file is not None:
+                append(file, entry)
+            gap = "\n\n" if measured and not flags.json else ""
+            print(gap + (json.dumps(entry, ensure_ascii=False) if flags.json else _page(entry)), flush=True)
+            measured.append((called, entry["figures"]))
+    finally:  # a training may delete the next one meanwhile
+        if len(measured) > 1 and not flags.json:
+            print(f"\n\n{beside(measured)}")
     return 0
+
+
+def _judged(path: Path, wish: _Wish) -> None:
+    """Raise SettingError where a measure is asked for that this network lacks the discriminator for."""
+    there = any(name.startswith("d.") for name in read_header(path).tensors)
+    try:
+        chosen(wish.names, judged=there, inception=wish.inception is not None)
+    except SettingError as wrong:
+        allowed = wrong.allowed.replace("the network file", str(path), 1)
+        raise SettingError(wrong.field, wrong.value, allowed) from wrong
 
 
 def _measure(path: Path, run: Path | None, wish: _Wish, memory: _Memory) -> dict[str, Any]:
@@ -194,9 +209,18 @@ def _found(given: list[str]) -> list[tuple[Path, Path | None]]:
     return list(found.values())
 
 
-def _called(path: Path, run: Path | None) -> str:
-    """A network's name in a table: RUN/000012 for one of a run."""
-    return path.stem if run is None else f"{run.name}/{path.stem}"
+def _called(found: list[tuple[Path, Path | None]]) -> list[str]:
+    """The networks' names in a table: RUN/000012 for one of a run, with more of its path where others are called so."""
+    paths = [path.resolve().with_suffix("") for path, _ in found]
+    shown = [2 if run else 1 for _, run in found]
+    inside = [
+        path.parent.parent.parts + path.parts[-1:] if run else path.parts
+        for path, (_, run) in zip(paths, found, strict=True)
+    ]
+    for _ in range(max(map(len, inside))):
+        names = ["/".join(parts[-count:]) for parts, count in zip(inside, shown, strict=True)]
+        shown = [count + (names.count(name) > 1) for count, name in zip(shown, names, strict=True)]
+    return names
 
 
 def _find(given: str) -> tuple[Path, Path | None]:

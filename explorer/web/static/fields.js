@@ -141,16 +141,17 @@ export function radioField(id, { name, titles, start, change }) {
     radio.closest("label").title = titles[radio.value];
   }
   const back = resetOf(root, { name, press: () => radios.find(({ value }) => value === start).click() });
+  const chosen = () => radios.find(({ checked }) => checked)?.value;
+  let byHand = false; // what somebody has chosen stays until it is reset, also where it becomes the start meanwhile
   root.addEventListener("change", ({ target }) => {
-    back.disabled = target.value === start;
+    byHand = target.value !== start;
+    back.disabled = !byHand;
     change(target.value);
   });
   return (value) => {
-    const chosen = radios.find(({ checked }) => checked)?.value;
-    const follows = chosen === start;
     start = value;
-    if (follows && chosen !== value) radios.find((radio) => radio.value === value).click();
-    back.disabled = follows || chosen === value;
+    if (!byHand && chosen() !== value) radios.find((radio) => radio.value === value).click();
+    back.disabled = chosen() === value;
   };
 }
 

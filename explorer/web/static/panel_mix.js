@@ -50,6 +50,7 @@ function sources(stage) {
   const fromShelf = shelfMenu(stage, { label: "From the shelf", pick: addKept });
   const bar = h("div", { class: "row wrap bar" }, button("Add a source", { icon: "plus", kind: "plain strong", press: () => add({}) }), fromShelf, h("span", { class: "spring" }), clear, keep);
   let rows = [];
+  let starts = []; // the layers that each source came with
   let depth = 0;
   let drawn = "";
   take("mix-add", addKept);
@@ -61,7 +62,11 @@ function sources(stage) {
     keep.hidden = mix.length < 1;
     // Ticks say at how many pixels their layers work, which another network of as many layers does elsewhere.
     const sizes = layers ? layerSizes(stage.network).join() : "";
-    if (sizes !== drawn) rows.splice(0).forEach((row) => row.leave());
+    if (sizes !== drawn) {
+      rows.splice(0).forEach((row) => row.leave());
+      starts = [];
+    }
+    starts = mix.map((one, k) => starts[k] ?? layersText(layersOf(one, layers)));
     if (layers && depth && (layers < depth || mix.some(({ label }) => label >= Math.max(1, stage.network.classes)))) {
       const fit = fitted(mix, stage.network);
       // Setting what is there already would draw a good picture over the sentence on a refused one.
@@ -70,7 +75,8 @@ function sources(stage) {
     [depth, drawn] = [layers, sizes];
     rows.splice(mix.length).forEach((row) => row.leave());
     while (depth && rows.length < mix.length) {
-      rows.push(source(stage, thumbs, rows.length));
+      const index = rows.length;
+      rows.push(source(stage, thumbs, { index, start: () => starts[index], leave: () => starts.splice(index, 1) }));
       list.append(rows.at(-1).root);
     }
     rows.forEach((row, index) => row.show(mix[index]));
@@ -92,7 +98,7 @@ function sourceOf({ seed = 0, point, label }, { classes }) {
   return classes ? { ...from, label: label ?? 0 } : from;
 }
 
-function source(stage, thumbs, index) {
+function source(stage, thumbs, { index, start, leave }) {
   let entry = {};
   let bare = false; // no layer is ticked, which a recipe says as amount 0
   const change = (patch, moving = false) => {
@@ -113,10 +119,14 @@ function source(stage, thumbs, index) {
     else change({ layers: layersText(layers), ...(entry.amount === 0 ? { amount: 1 } : {}) });
   };
   const ticks = layerTicks({ network: stage.network, value: new Set(), oninput: tick });
-  const free = () => unusedGroup(stage.recipe.mix.filter((_, k) => k !== index), stage.network.layers);
-  const back = button("", { icon: "reset", kind: "icon reset", label: `Reset layers of source ${index + 1}`, press: () => tick(new Set(free())) });
+  const reset = () => change({ layers: start(), ...(bare ? { amount: 1 } : {}) });
+  const back = button("", { icon: "reset", kind: "icon reset", label: `Reset layers of source ${index + 1}`, press: reset });
   ticks.root.querySelector(".words").append(back);
   const name = h("span", { class: "label" }, `Source ${index + 1}`);
+  const remove = () => {
+    leave();
+    stage.set({ mix: stage.recipe.mix.filter((_, k) => k !== index) });
+  };
   const root = h(
     "li",
     { class: "source" },
@@ -134,7 +144,7 @@ function source(stage, thumbs, index) {
         button("", { icon: "dice", kind: "icon", label: `Source ${index + 1}: any seed`, press: () => seedTo(anySeed()) }),
         label,
         h("span", { class: "spring" }),
-        button("", { icon: "close", kind: "icon", label: `Remove source ${index + 1}`, title: "Remove", press: () => stage.set({ mix: stage.recipe.mix.filter((_, k) => k !== index) }) }),
+        button("", { icon: "close", kind: "icon", label: `Remove source ${index + 1}`, title: "Remove", press: remove }),
       ),
       ticks.root,
       amount.root,
@@ -148,8 +158,8 @@ function source(stage, thumbs, index) {
     bare &&= next.amount === 0;
     const ticked = bare ? [] : [...layersOf(next, stage.network.layers)];
     ticks.show(ticked);
-    back.disabled = layersText(ticked) === layersText(free());
-    back.title = `Back to layers ${layersText(free())}`;
+    back.disabled = layersText(ticked) === start();
+    back.title = `Back to layers ${start()}`;
     showClasses(label, stage.network, next.label ?? stage.recipe.label ?? 0);
     const own = next.label == null ? {} : { label: next.label };
     thumbs.set(picture, { ...onlySeed(stage.recipe, next.seed ?? 0), point: next.point ?? null, ...own });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from core.checkpoint import sha256
 from core.errors import OutputError
 from tests.train import make
 from tests.train.metrics.test_evaluation import toy
-from train.metrics import append, line
+from train.metrics import append, cli, line
 from train.metrics.__main__ import main
 from train.metrics.beside import beside
 from train.metrics.record import table
@@ -235,3 +236,61 @@ def test_what_was_not_measured_alike_is_not_compared() -> None:
     assert "*" not in beside([("a", figures(3)), ("b", figures(3))]).split("* the best")[0], "equal ones win nothing"
     partly = beside([("a", {**figures(3), "ms_ssim": figures(2)["swd"]}), ("b", figures(2))])
     assert partly.split("* the best")[0].count("*") == 1
+
+
+def test_networks_of_one_name_are_told_apart(
+    network: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "more" / "toy"
+    shutil.copytree(network.parent.parent, other)
+    loose = tmp_path / "000012.safetensors"
+    loose.write_bytes(network.read_bytes())
+    monkeypatch.chdir(other)
+    flags = ["--checkpoint", network, "--checkpoint", ".", loose, "--data", data, "--metrics", "ks_contrast"]
+    status, text = said(monkeypatch, capsys, *flags)
+    assert status == 0
+    header = next(line for line in text.splitlines() if "better" in line and "000012" in line).split()
+    assert header[:3] == ["runs/toy/000012", "more/toy/000012", "000012"]
+
+
+def test_a_network_without_what_is_asked_is_named_before_any_is_measured(
+    network: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare.safetensors"
+    core.save(bare, toy()[0], about={"picture": {"crop": [0, 0, 16, 16]}})
+    flags = ["--data", data, "--metrics", "ks_contrast,precision_discriminator"]
+    status, text = said(monkeypatch, capsys, "--checkpoint", network, bare, *flags)
+    assert status == 2 and "bare.safetensors has no discriminator; leave that measure out" in text
+    assert runs.metrics(network.parent.parent) == []
+
+
+def test_other_sizes_and_crops_are_not_compared(
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.safetensors"
+    core.save(cut, *toy(), about={"picture": {"crop": [2, 2, 12, 12]}})
+    flags = ["--checkpoint", network, cut, "--data", "phantoms", "--metrics", "ks_contrast,spread", "--count", 24]
+    status, text = said(monkeypatch, capsys, *flags)
+    assert status == 0 and "nothing compares them" in text and "*" not in text
+
+
+def test_what_was_measured_is_shown_where_a_later_network_is_gone(
+    network: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("000024", "000036"):
+        network.with_stem(name).write_bytes(network.read_bytes())
+    measure = cli._measure
+
+    def losing(path: Path, *rest: Any) -> Any:
+        if path.stem == "000036":
+            path.unlink()
+        return measure(path, *rest)
+
+    monkeypatch.setattr(cli, "_measure", losing)
+    monkeypatch.setattr(
+        sys, "argv", ["x", "--checkpoint", str(network.parent), "--data", str(data), "--metrics", "swd"]
+    )
+    assert main() == 2
+    out = capsys.readouterr()
+    assert "toy/000012  toy/000024" in " ".join(out.out.split("N\n")[-2].split("\n")[-1:]) or "toy/000024" in out.out
+    assert "000036" in out.err
