@@ -201,6 +201,9 @@ def test_a_renamed_point_is_found_by_what_was_kept_of_it(tab: Any) -> None:
     body = '{"name": "first", "recipe": {"checkpoint": "brain", "seed": 12, "psi": 1}}'
     assert tab.execute_async_script(ask, "/points", "POST", body) == 200
     try:
+        piles = "{ a: [{ point: 'first' }, { seed: 2 }], b: [{ seed: 3 }] }"
+        tab.execute_script(f"document.dispatchEvent(new CustomEvent('piles', {{ cancelable: true, detail: {piles} }}))")
+        until(lambda: find(tab, "[aria-label='Take first out of pile A']"))
         open_tab(tab, "Project")
         until(lambda: names(tab) == ["first"])
         tab.execute_script(
@@ -222,6 +225,8 @@ def test_a_renamed_point_is_found_by_what_was_kept_of_it(tab: Any) -> None:
             ["elsewhere", "first", None],
         ]
         assert recipe_of(tab)["toward"]["point"] == "second"
+        for name, there in (("first", 0), ("second", 1), ("seed 2", 1)):
+            assert len(tab.find_elements("css selector", f"[aria-label='Take {name} out of pile A']")) == there
         tab.execute_script("document.querySelector('#shelf-list li .picture').click()")
         shown(tab, point="second")
         tab.execute_script("[...document.querySelectorAll('#shelf-list li .picture')][2].click()")

@@ -32,6 +32,7 @@ export function mountPiles(stage, directions, found) {
     piles.b.put(b ?? []);
     document.getElementById("steer-make").scrollIntoView({ block: "start" });
   });
+  document.addEventListener("point-renamed", ({ detail }) => Object.values(piles).forEach((pile) => pile.follow(detail)));
   stage.subscribe((recipe, network) => network && Object.values(piles).forEach((pile) => pile.draw()));
 }
 
@@ -78,6 +79,12 @@ class Pile {
     this.#say(spelled.size > MOST ? `A pile holds at most ${MOST} pictures.` : other);
     this.recipes = [...spelled.values()].slice(0, MOST);
     this.draw();
+  }
+
+  /** Use the new name of a point: `renamed` gives a recipe with it. */
+  follow(renamed) {
+    const { checkpoint } = this.stage.recipe; // a pile's own pictures name none
+    this.put(this.recipes.map((recipe) => renamed({ ...recipe, checkpoint })));
   }
 
   draw() {
