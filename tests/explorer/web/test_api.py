@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio.queueing
 import httpx
 import numpy as np
 import pytest
@@ -50,6 +52,19 @@ def test_one_seed_is_one_file_with_its_recipe(client: Client, studio: Studio) ->
     told = json.loads(read_text(Path(path))["styloscope"])
     assert (told["seed"], told["psi"], told["checkpoint"]) == (3, 1.0, "brain")
     assert np.array_equal(read(Path(path)), studio.exact(Recipe(seed=3, psi=1.0)))
+
+
+def test_a_server_without_work_rests(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def counting(seconds: float, *rest: Any) -> Any:
+        slept.append(seconds)
+        return await sleep(seconds, *rest)
+
+    monkeypatch.setattr(gradio.queueing.asyncio, "sleep", counting)
+    time.sleep(1)
+    assert slept and min(slept) >= 0.02, "Gradio's queue looks for work a thousand times a second by itself"
 
 
 def test_several_seeds_are_a_list_and_a_recipe_is_a_picture(client: Client, studio: Studio) -> None:
