@@ -6,8 +6,11 @@ import argparse
 import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -70,15 +73,20 @@ def _number(kind: Callable[[str], T], field: str, allowed: str) -> Callable[[str
     return read
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what is half written goes, as after Ctrl-C."""
+
+
 def run(main: Callable[[], int | None]) -> int:
-    """Call `main` and return the exit status: 0, 2 with one line `error: ...`, or 130 after Ctrl-C."""
+    """Call `main` and return the exit status: 0, 2 with one line `error: ...`, 130 after Ctrl-C, 143 after SIGTERM."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files may hold bytes that are no text: they are printed as such, whatever the locale.
         sys.stdout.reconfigure(errors="backslashreplace")
         if sys.platform == "win32" and not sys.stdout.isatty():
             sys.stdout.reconfigure(encoding="utf-8")  # a file or a pipe there takes no name in another script
     try:
-        status = main() or 0
+        with _hearing_sigterm():
+            status = main() or 0
         # What is printed waits in a buffer; flushed at exit, a full disk would end in a traceback after all.
         sys.stdout.flush()
         return status
@@ -90,9 +98,26 @@ def run(main: Callable[[], int | None]) -> int:
             return 0  # the reader (head, less) has gone: nothing is wrong
         reason = wrong.strerror or str(wrong)
         return _say(reason if wrong.filename is None else f"{wrong.filename}: {reason}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as asked:
         print("stopped", file=sys.stderr)
-        return 130
+        return 143 if isinstance(asked, Terminated) else 130
+
+
+@contextmanager
+def _hearing_sigterm() -> Iterator[None]:
+    """By itself SIGTERM ends a program in the midst of a file. Who takes the signal in another way keeps it."""
+
+    def ended(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _flush() -> None:

@@ -194,7 +194,7 @@ def _check_about(path: Path, about: dict[str, Any]) -> None:
     arch = about.get("arch")
     if not isinstance(arch, str) or arch not in ARCHITECTURES:
         found = str(about.get("arch"))[:40]
-        raise CheckpointError(f"{path} holds a network of kind {found!r}, which this version cannot build")
+        raise CheckpointError(f"{path} holds a network of kind {found!r}, which this version cannot build; {ACCEPTED}")
     for key, default in (("config", None), ("training", {}), ("picture", {}), ("credit", "")):
         value = about.setdefault(key, default)
         if not isinstance(value, dict if key != "credit" else str):
@@ -254,7 +254,9 @@ def _config(path: Path, kind: type, values: Any) -> Any:
         if name not in kinds or not _fits(kinds[name], value, _BOUNDS.get(name, 0))
     ]
     if wrong:
-        raise CheckpointError(f"{path} has a config this version cannot build: {', '.join(sorted(wrong)[:10])}")
+        raise CheckpointError(
+            f"{path} has a config this version cannot build: {', '.join(sorted(wrong)[:10])}; {ACCEPTED}"
+        )
     try:
         return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
     except (SettingError, TypeError) as reason:

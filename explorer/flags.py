@@ -61,6 +61,8 @@ def recipe_of(flags: argparse.Namespace, *, run: str | None = None) -> tuple[Stu
     if run is not None:
         name = studio.admit_run(run)
     elif flags.checkpoint is not None:
+        if not flags.checkpoint:
+            raise SettingError("checkpoint", "", "a network's name or the path of its file")
         name = studio.admit(flags.checkpoint)
     else:
         name = studio.network(recipe.checkpoint).name

@@ -126,6 +126,8 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=unrepeated)
     except (ValueError, RecursionError) as wrong:
         reason = "it is nested too deeply" if isinstance(wrong, RecursionError) else str(wrong)
+        if "set_int_max_str_digits" in reason:  # which is said to programmers
+            reason = "a number in it has too many digits"
         raise SettingError("recipe", _start(text), f"it has to be JSON ({reason})") from wrong
 
 

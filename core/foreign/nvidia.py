@@ -16,7 +16,7 @@ from core.foreign import nvidia_names as names
 from core.foreign.filling import Networks
 from core.foreign.inert import credit_of, holds_tensors, plain
 from core.foreign.nvidia_flat import Network, apart
-from core.foreign.source import Source
+from core.foreign.source import KINDS, Source
 
 __all__ = ["check_kind", "check_rest", "networks", "program", "unknown"]
 
@@ -62,7 +62,7 @@ def check_rest(source: Source, root: Any, flat: dict[str, Network]) -> None:
 def unknown(source: Source, root: Any) -> CheckpointError:
     """The error for a pickle without a generator."""
     keys = ", ".join(str(plain(key))[:40] for key in list(root)[:6]) if isinstance(root, dict) else ""
-    return CheckpointError(f"{source.path} holds no network of a kind known here; it has {keys or 'no table'}")
+    return CheckpointError(f"{source.path} holds no network of a kind known here; it has {keys or 'no table'}; {KINDS}")
 
 
 def program(network: Network) -> str:

@@ -11,7 +11,7 @@ from core.errors import CheckpointError
 from core.foreign import progressive, rosinality2
 from core.foreign.filling import Blank, Networks, Tensors
 from core.foreign.inert import Stored, credit_of, holds_tensors, plain
-from core.foreign.source import Source
+from core.foreign.source import KINDS, Source
 
 __all__ = ["Chosen", "Kind", "chosen", "networks", "parts_of"]
 
@@ -103,7 +103,8 @@ def chosen(source: Source, root: Any, parts: dict[str, Tensors]) -> Chosen:
     found = _kind_of(parts)
     if found is None:
         keys = ", ".join(str(plain(key))[:40] for key in list(root)[:6])
-        raise CheckpointError(f"{source.path} holds no network of a kind known here; it has {keys or 'nothing'}")
+        said = f"{source.path} holds no network of a kind known here; it has {keys or 'nothing'}"
+        raise CheckpointError(f"{said}; {KINDS}")
     shown, kind = found
     live = next((key for key in _LIVE if key in parts and key != shown), None) if shown else None
     critic = next((key for key in _CRITIC if key in parts), None) if shown else None

@@ -14,7 +14,9 @@ from types import TracebackType
 
 from core.errors import CheckpointError
 
-__all__ = ["Budget", "Held", "Source", "Span", "Text", "Window"]
+__all__ = ["KINDS", "Budget", "Held", "Source", "Span", "Text", "Window"]
+
+KINDS = "networks of Styloscope, of NVIDIA's programs and of rosinality's are accepted"
 
 _AGAIN = "copy it again or take an earlier one"
 _CHUNK = 1 << 14

@@ -151,7 +151,7 @@ class Refusals:
     """ASGI middleware: what the frameworks below say of an unknown address or a wrong method becomes our sentence.
 
     Ours say no more of folders than `hide_places` lets them. Gradio's programs read the details of Gradio's own
-    addresses, so those stay, but for an address that is not there.
+    addresses, so those stay beside our sentence.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -207,11 +207,14 @@ def _answer(scope: Scope, status: int, body: bytes) -> JSONResponse | None:
         return None if shown == said["error"] else refusal(shown, status=status)
     detail = said.get("detail") if isinstance(said, dict) and "error" not in said else None
     unknown = isinstance(detail, str) and detail in UNKNOWN
-    if detail is None or (scope["path"].startswith(GRADIO) and not unknown):
+    if detail is None:
         return None
     path, method = scope["path"][:60], scope["method"][:20]
     if not unknown:
-        return refusal(f"{path!r} was refused: {_sentence(detail)}", status=status)
+        sentence = f"{path!r} was refused: {_sentence(detail)}"
+        if scope["path"].startswith(GRADIO):
+            return JSONResponse({"error": " ".join(sentence.split()), "detail": detail}, status_code=status)
+        return refusal(sentence, status=status)
     takes = _methods(scope["app"].router.routes, scope)
     if takes:
         answer = refusal(f"{path!r} does not take {method}; it takes {' and '.join(takes)}", status=405)

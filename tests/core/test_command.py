@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -146,3 +147,37 @@ def test_a_parser_raises_instead_of_leaving() -> None:
     parser.add_argument("--size", choices=["a", "b"])
     with pytest.raises(StyloscopeError, match="--size"):
         parser.parse_args(["--size", "c"])
+
+
+WRITING = """
+import os, signal, sys, time
+from pathlib import Path
+from core.command import run
+from core.files import writing
+
+def main():
+    with writing(Path(sys.argv[1])) as temporary:
+        temporary.write_bytes(b"half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+status = run(main)
+assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGTERM")
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_program_that_is_told_to_end_leaves_nothing_half_written(tmp_path: Path, sent: int, status: int) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", WRITING, tmp_path / "x"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None and program.stdout.readline() == "writing\n"
+    program.send_signal(sent)
+    _, said = program.communicate(timeout=60)
+    assert (program.returncode, said) == (status, "stopped\n") and list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from PIL import Image
 import core
 from core import pictures
 from core.command import run
+from core.errors import SettingError
 from explorer.__main__ import main, parser
 from explorer.animate import Walk
 from explorer.recipe import Recipe
@@ -386,3 +387,10 @@ def test_every_verb_takes_the_common_flags() -> None:
             "--json",
         }
         assert common <= flags
+
+
+def test_an_empty_checkpoint_is_no_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["render", "--checkpoint", "", "--seeds", "1", "--out", str(tmp_path / "x.png")]
+    with pytest.raises(SettingError, match="checkpoint cannot be ''"):
+        main(flags)
+    assert list(tmp_path.iterdir()) == []

@@ -209,3 +209,8 @@ def test_anything_else_is_refused_in_one_sentence(value: object) -> None:
 
 def test_the_schema_is_json() -> None:
     assert json.loads(json.dumps(schema.SCHEMA))["properties"]["psi"]["maximum"] == 5
+
+
+def test_a_number_of_many_digits_is_refused_in_words_for_people() -> None:
+    with pytest.raises(SettingError, match=r"it has to be JSON \(a number in it has too many digits\)"):
+        schema.loads('{"seed": ' + "1" * 5000 + "}")

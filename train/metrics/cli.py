@@ -27,7 +27,7 @@ from core.sizes import LARGEST
 from train.config import Config
 from train.console import say, watched
 from train.data import Data
-from train.metrics.bench import Kept
+from train.metrics.bench import LEAST, Kept
 from train.metrics.beside import beside
 from train.metrics.evaluation import chosen, evaluate, steps
 from train.metrics.measures import read_names
@@ -93,7 +93,7 @@ def work(arguments: list[str] | None = None) -> int:
     wish = _Wish(
         source=flags.data,
         names=read_names(flags.metrics),
-        count=None if flags.count is None else _whole("count", flags.count, 50000),
+        count=None if flags.count is None else _whole("count", flags.count, 50000, least=LEAST),
         seed=_whole("seed", flags.seed, 2**32 - 1),
         share=None if flags.holdout is None else _share(flags.holdout),
         fit=flags.fit,
@@ -287,10 +287,10 @@ def _full(opened: core.Opened) -> tuple[int, int]:
     return next((one for one in larger if list(one) == told and max(one) <= LARGEST), size)
 
 
-def _whole(field: str, text: str, most: int) -> int:
+def _whole(field: str, text: str, most: int, *, least: int = 0) -> int:
     found = natural(text, most=most)
-    if found is None:
-        raise SettingError(field, text, f"a whole number from 0 to {most}")
+    if found is None or found < least:
+        raise SettingError(field, text, f"a whole number from {least} to {most}")
     return found
 
 

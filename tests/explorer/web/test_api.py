@@ -54,6 +54,24 @@ def test_one_seed_is_one_file_with_its_recipe(client: Client, studio: Studio) ->
     assert np.array_equal(read(Path(path)), studio.exact(Recipe(seed=3, psi=1.0)))
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("gradio_api/call/render", b"{", 422),
+        ("gradio_api/call/render", b'{"data": "x"}', 422),
+        ("gradio_api/file=/etc/passwd", None, 403),
+    ],
+)
+def test_gradios_own_refusals_have_our_sentence_too(server: str, path: str, body: bytes | None, status: int) -> None:
+    kind = {"Content-Type": "application/json"}
+    answer = (
+        httpx.get(f"{server}/{path}") if body is None else httpx.post(f"{server}/{path}", content=body, headers=kind)
+    )
+    said = answer.json()
+    assert answer.status_code == status and "was refused" in said["error"] and said["detail"]
+    assert len(said["error"].splitlines()) == 1
+
+
 def test_a_server_without_work_rests(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     sleep = asyncio.sleep
